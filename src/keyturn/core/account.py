@@ -1,0 +1,112 @@
+"""Accounts, users and what a member may do (K10, pitfall 7)."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from keyturn.core import permission
+from keyturn.core.instant import Instant
+from keyturn.core.policy import Policy
+
+
+class Role(Enum):
+    """What a user is to an account."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    AUDITOR = "auditor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whom keys belong to: a customer of the operator, or the operator itself."""
+
+    id: str
+    name: str
+    created_at: Instant
+    policy: str = ""
+    """The account's policy by name, or empty for the deployment's (R31)."""
+    floor: str = ""
+    """A policy of which every key's policy is at least as strict, by name, or empty."""
+    reset_allowlist: tuple[str, ...] = ()
+    max_keys_per_user: int | None = None
+    """Set by an administrator; None leaves it to the policy (K10)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person."""
+
+    id: str
+    email: str
+    name: str
+    created_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A user's part in an account."""
+
+    account_id: str
+    user_id: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A person signed in through the API.  Its token is stored as a digest only."""
+
+    id: str
+    user_id: str
+    account_id: str
+    role: Role
+    started_at: Instant
+    ends_at: Instant
+
+
+RIGHTS: Final = {
+    # What a person may do with the account's keys.  Product permissions are handed out up to admin by those who
+    # manage the account, up to write by members, to their own keys.
+    Role.OWNER: (
+        "*:admin",
+        permission.RIGHT_KEYS_READ,
+        permission.RIGHT_KEYS_RESET,
+        permission.RIGHT_KEYS_WRITE,
+        permission.RIGHT_ACCOUNTS_READ,
+        permission.RIGHT_ACCOUNTS_WRITE,
+        permission.RIGHT_AUDIT_READ,
+    ),
+    Role.ADMIN: (
+        "*:admin",
+        permission.RIGHT_KEYS_READ,
+        permission.RIGHT_KEYS_RESET,
+        permission.RIGHT_KEYS_WRITE,
+        permission.RIGHT_ACCOUNTS_READ,
+        permission.RIGHT_AUDIT_READ,
+    ),
+    Role.MEMBER: (
+        "*:write",
+        permission.RIGHT_KEYS_READ,
+        permission.RIGHT_KEYS_RESET,
+        permission.RIGHT_KEYS_WRITE,
+    ),
+    Role.AUDITOR: (
+        permission.RIGHT_KEYS_READ,
+        permission.RIGHT_ACCOUNTS_READ,
+        permission.RIGHT_AUDIT_READ,
+    ),
+}
+
+OWN_KEYS_ONLY: Final = frozenset({Role.MEMBER})
+"""Roles that see and touch no keys but their own."""
+
+
+def key_limit(account: Account, policy: Policy, floors: tuple[Policy, ...]) -> int:
+    """K10: the administrator's number where one is set, else the policy's; never above a floor's."""
+    limit = (
+        policy.max_keys_per_user
+        if account.max_keys_per_user is None
+        else account.max_keys_per_user
+    )
+    return min([limit, *(floor.max_keys_per_user for floor in floors)])

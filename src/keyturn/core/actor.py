@@ -1,0 +1,89 @@
+"""Who asks, through which channel (R40), and how far their rights reach (pitfalls 7, 18, 19)."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from keyturn.core.permission import (
+    RIGHT_ACCOUNTS_READ,
+    RIGHT_ACCOUNTS_WRITE,
+    RIGHT_ADMIN,
+    RIGHT_ATTACH,
+    RIGHT_VERIFY,
+    covers,
+    grants,
+    is_right,
+)
+
+
+class Channel(Enum):
+    """How a request came in."""
+
+    PERSON = "person"
+    MACHINE = "machine"
+    KEY = "key"
+    TRIGGER = "trigger"
+    SUPPORT = "support"
+    LIBRARY = "library"
+
+
+# A credential of the deployment's own account serves all of its customers with these; the rest name their accounts.
+_DEPLOYMENT_WIDE = frozenset(
+    {RIGHT_VERIFY, RIGHT_ATTACH, RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Whoever asks.  Everything here comes from the credential, nothing from the request body (pitfall 7)."""
+
+    id: str
+    """A key id, a user id, or `system`."""
+    channel: Channel
+    account_id: str
+    user_id: str
+    """The person who answers for it: the key's owner, or the user."""
+    permissions: tuple[str, ...]
+    in_deployment_account: bool
+    address: str | None = None
+    session: str = ""
+    """The browser or API session a person speaks through; proofs are bound to it (R11)."""
+
+    def may(self, right: str, account_id: str) -> bool:
+        """Whether the actor holds `right` over that account."""
+        if account_id == self.account_id and grants(self.permissions, right):
+            return True
+        named = tuple(one for one in self.permissions if one.endswith(f"@{account_id}"))
+        if grants(named, f"{right}@{account_id}"):
+            return True
+        if not self.in_deployment_account:
+            return False
+        return RIGHT_ADMIN in self.permissions or (
+            right in _DEPLOYMENT_WIDE and grants(self.permissions, right)
+        )
+
+    def beyond(self, permissions: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of `permissions` that the actor may not hand out, for it does not hold them itself."""
+        if RIGHT_ADMIN in self.permissions:
+            if self.in_deployment_account:
+                return ()
+            # The administrator of one account: all of its keys, nothing that names another account.
+            return tuple(
+                one
+                for one in permissions
+                if "@" in one and not one.endswith(f"@{self.account_id}")
+            )
+        return tuple(one for one in permissions if not covers(self.permissions, (one,)))
+
+    def rights_beyond(self, permissions: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of keyturn's own rights among `permissions` that the actor does not hold itself."""
+        return self.beyond(tuple(one for one in permissions if is_right(one)))
+
+
+SYSTEM = Actor(
+    id="system",
+    channel=Channel.TRIGGER,
+    account_id="",
+    user_id="",
+    permissions=(),
+    in_deployment_account=False,
+)

@@ -1,0 +1,197 @@
+"""The key: a stable identity with numbered secrets (R1, R2).
+
+A secret is accepted at `now` when `starts_at <= now < stops_at` and it was not stopped, the key is neither suspended
+nor revoked, and has not expired.  Nothing else decides it, and no job has to run for it.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from keyturn.core.feed import KeyState, SecretState
+from keyturn.core.instant import FOREVER, Instant
+from keyturn.core.limit import Limit
+
+MOST_REMEMBERED = 8
+"""How many secrets of a key a verifier is told of: the live ones, and the latest stopped ones for `replaced`."""
+
+
+class StopReason(Enum):
+    """Why a secret stopped before its `stops_at`, or will."""
+
+    REPLACED = "replaced"
+    """A later secret took its place: the end of the grace, first use, quiet or "stop now"."""
+    LEAKED = "leaked"
+    NEVER_STARTED = "never_started"
+    """Reset again before it had started (R15): it was never accepted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """One version of a key's hidden half, without the hidden half."""
+
+    version: int
+    digest: bytes
+    pepper: str
+    hint: str
+    created_at: Instant
+    starts_at: Instant
+    dangerous_starts_at: Instant
+    """From when write and admin are accepted too (R24)."""
+    stops_at: Instant = FOREVER
+    stopped_at: Instant | None = None
+    """When it was stopped for good, before or at `stops_at`."""
+    stop_reason: StopReason | None = None
+    replaced_by: str = ""
+    """The reset that set its end."""
+    watched: bool = False
+    """Uses are reported one by one, for a handover waits for them (R20, R33)."""
+    rev: int = 0
+    """The feed revision at which it was minted; the store sets it."""
+    last_used_at: Instant | None = None
+
+    def is_over(self, now: Instant) -> bool:
+        """Whether it will never be accepted again."""
+        return self.stopped_at is not None or now >= self.stops_at
+
+    def has_started(self, now: Instant) -> bool:
+        """Whether it is accepted in full: also for write and admin."""
+        return now >= self.starts_at and now >= self.dangerous_starts_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """Stopped for now.  `reset_id` names the reset of a leaked key that asked for it, if one did (R22)."""
+
+    at: Instant
+    by: str
+    reason: str
+    reset_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A stable identity.  A reset changes its secrets and nothing else of it (R23)."""
+
+    number: int
+    """A small integer the store allots, for counters and caches; never shown."""
+    id: str
+    account_id: str
+    owner_id: str
+    name: str
+    environment: str
+    brand: str
+    permissions: tuple[str, ...]
+    allowlist: tuple[str, ...]
+    limit: Limit | None
+    policy: str
+    """The key's own policy by name, or empty for the account's (R31)."""
+    expires_at: Instant
+    created_at: Instant
+    created_by: str
+    """Who made it: a key id or a user id (R25)."""
+    secrets: tuple[Secret, ...]
+    suspension: Suspension | None = None
+    revoked_at: Instant | None = None
+
+    @property
+    def version(self) -> int:
+        """The number of the newest secret.  `expected_version` is compared with it."""
+        return self.secrets[-1].version
+
+    def secret(self, version: int) -> Secret | None:
+        """One version, or None."""
+        return next((one for one in self.secrets if one.version == version), None)
+
+    def with_secret(self, changed: Secret) -> "Key":
+        """The key with that version put in place of its older self."""
+        return replace(
+            self,
+            secrets=tuple(
+                changed if one.version == changed.version else one
+                for one in self.secrets
+            ),
+        )
+
+    def has_ended(self, now: Instant) -> bool:
+        """Revoked or expired: it neither verifies nor counts against its owner's limit."""
+        return self.revoked_at is not None or now >= self.expires_at
+
+
+def accepted_versions(key: Key, now: Instant) -> tuple[int, ...]:
+    """R2, read off the rows: which versions are accepted at `now`."""
+    if key.has_ended(now) or key.suspension is not None:
+        return ()
+    return tuple(
+        one.version
+        for one in key.secrets
+        if one.starts_at <= now and not one.is_over(now)
+    )
+
+
+def status(key: Key, now: Instant) -> str:
+    """One word for a person: revoked, expired, suspended, active, not_yet_active or awaiting_reset."""
+    if key.revoked_at is not None:
+        return "revoked"
+    if now >= key.expires_at:
+        return "expired"
+    if key.suspension is not None:
+        return "suspended"
+    if accepted_versions(key, now):
+        return "active"
+    if any(not one.is_over(now) for one in key.secrets):
+        return "not_yet_active"
+    return "awaiting_reset"
+
+
+def stop(secret: Secret, *, reason: StopReason, reset_id: str, now: Instant) -> Secret:
+    """Stop it for good, now.  What is over already stays as it was: dates only ever move earlier (R20)."""
+    if secret.is_over(now):
+        return secret
+    return replace(
+        secret,
+        stops_at=min(secret.stops_at, now),
+        stopped_at=now,
+        stop_reason=reason,
+        replaced_by=reset_id,
+        watched=False,
+    )
+
+
+def stop_by(secret: Secret, end: Instant, *, reset_id: str, now: Instant) -> Secret:
+    """Bring its end forward to `end`; never back.  An end that is due already stops it for good."""
+    if secret.is_over(now) or end >= secret.stops_at:
+        return secret
+    if end <= now:
+        return stop(secret, reason=StopReason.REPLACED, reset_id=reset_id, now=now)
+    return replace(
+        secret, stops_at=end, replaced_by=reset_id, stop_reason=StopReason.REPLACED
+    )
+
+
+def state_for_verifiers(key: Key) -> KeyState:
+    """All that a decision about this key needs (F4)."""
+    return KeyState(
+        number=key.number,
+        key_id=key.id,
+        account_id=key.account_id,
+        owner_id=key.owner_id,
+        environment=key.environment,
+        permissions=key.permissions,
+        allowlist=key.allowlist,
+        limit=key.limit,
+        expires_at=key.expires_at,
+        suspended=key.suspension is not None,
+        revoked=key.revoked_at is not None,
+        secrets=tuple(
+            SecretState(
+                version=one.version,
+                starts_at=one.starts_at,
+                dangerous_starts_at=one.dangerous_starts_at,
+                stops_at=one.stops_at,
+                stopped=one.stopped_at is not None,
+                replaced_by=one.replaced_by,
+                watched=one.watched,
+            )
+            for one in key.secrets[-MOST_REMEMBERED:]
+        ),
+    )

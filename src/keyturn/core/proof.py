@@ -1,0 +1,116 @@
+"""Proof of who asks (R11, R40): which sets are enough, what is still missing, and what has gone stale.
+
+Sets are alternatives: `password+captcha` or `password+email_link`.
+Each proof is bound to one reset, one actor and one session, is used once, and goes stale.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import product
+from typing import Any, Final
+
+from keyturn.core.instant import Instant
+
+ProofSets = tuple[frozenset[str], ...]
+
+PASSWORD: Final = "password"  # noqa: S105  # the name of a proof
+CAPTCHA: Final = "captcha"
+EMAIL_LINK: Final = "email_link"
+TOTP: Final = "totp"
+PASSKEY: Final = "passkey"
+RECOVERY_CODE: Final = "recovery_code"
+PERSONAL: Final = (PASSWORD, CAPTCHA, EMAIL_LINK, TOTP, PASSKEY, RECOVERY_CODE)
+"""What a policy may ask of a person."""
+
+CREDENTIAL: Final = "credential"
+"""An automation credential with `keyturn.keys:reset` over the key's account: complete for a machine."""
+KEY_ITSELF: Final = "key_itself"
+"""The key under reset, where the policy allows it to reset itself."""
+ADMINISTRATOR: Final = "administrator"
+"""The word of one administrator; `SECOND_ADMINISTRATOR` is the word of another one (R24)."""
+SECOND_ADMINISTRATOR: Final = "second_administrator"
+
+_SECOND_FACTORS: Final[ProofSets] = (frozenset({TOTP}), frozenset({PASSKEY}))
+_WAIVER: Final[ProofSets] = (
+    *_SECOND_FACTORS,
+    frozenset({ADMINISTRATOR, SECOND_ADMINISTRATOR}),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """One fact that shows who asks, as it was accepted."""
+
+    kind: str
+    by: str
+    at: Instant
+    session: str = ""
+
+    def is_fresh(self, now: Instant, lasts: timedelta) -> bool:
+        """Whether it may still be relied on."""
+        return now - self.at < lasts
+
+
+def parse_sets(wire: Any) -> ProofSets:  # noqa: ANN401  # anything may come over the wire
+    """Read `["password+captcha", "password+email_link"]`.  Raises ValueError with a sentence for a person."""
+    if (
+        not isinstance(wire, list)
+        or not wire
+        or not all(isinstance(one, str) for one in wire)
+    ):
+        msg = 'a list of sets such as ["password+captcha", "password+email_link"]'
+        raise ValueError(msg)
+    sets = tuple(frozenset(one.split("+")) for one in wire)
+    for kind in frozenset[str]().union(*sets):
+        if kind not in PERSONAL:
+            msg = f"no such proof: {kind[:40]!r}; there are {', '.join(PERSONAL)}"
+            raise ValueError(msg)
+    return _least(sets)
+
+
+def sets_to_wire(sets: ProofSets) -> list[str]:
+    """The inverse of `parse_sets`, proofs in the order a person gives them."""
+    return ["+".join(sorted(one, key=_order)) for one in sets]
+
+
+def stricter_sets(one: ProofSets, other: ProofSets) -> ProofSets:
+    """Sets that satisfy both; `one` itself where it is as strict already."""
+    if all(any(theirs <= ours for theirs in other) for ours in one):
+        return one
+    return _least(tuple(ours | theirs for ours, theirs in product(one, other)))
+
+
+def with_second_factor(sets: ProofSets) -> ProofSets:
+    """The sets with TOTP or a passkey in addition (step-up)."""
+    return stricter_sets(sets, _SECOND_FACTORS)
+
+
+def with_waiver(sets: ProofSets) -> ProofSets:
+    """The sets with what waiving a cool-down takes: a second factor or two administrators (R24)."""
+    return stricter_sets(sets, _WAIVER)
+
+
+def missing(
+    sets: ProofSets, proofs: Iterable[Proof], *, now: Instant, lasts: timedelta
+) -> ProofSets:
+    """What is still to be proved, alternative by alternative; empty when one set is complete and fresh."""
+    shown = frozenset(one.kind for one in proofs if one.is_fresh(now, lasts))
+    if any(one <= shown for one in sets):
+        return ()
+    return _least(tuple(one - shown for one in sets))
+
+
+def missing_to_wire(sets: ProofSets) -> tuple[str, ...]:
+    """`("captcha", "email_link")`: each entry alone completes the proof; `+` joins what is needed together."""
+    return tuple(sets_to_wire(sets))
+
+
+def _least(sets: Sequence[frozenset[str]]) -> ProofSets:
+    """Each set once, without those that hold another one whole."""
+    once = tuple(dict.fromkeys(sets))
+    return tuple(one for one in once if not any(other < one for other in once))
+
+
+def _order(kind: str) -> tuple[int, str]:
+    return (PERSONAL.index(kind) if kind in PERSONAL else len(PERSONAL), kind)

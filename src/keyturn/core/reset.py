@@ -1,0 +1,620 @@
+"""The reset protocol (R5, R10 to R25): what each step makes of a reset and its key.
+
+Pure decisions over values; `stage.py` holds the order, `handover.py` the dates, `proof.py` what proves whom.
+Every function returns the changed values or a refusal and touches nothing else.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import Enum
+from typing import Final
+
+from keyturn.core import allowlist, duration, permission
+from keyturn.core.actor import Actor, Channel
+from keyturn.core.handover import (
+    Handover,
+    Terms,
+    hand_over,
+    old_stops_at,
+    plan,
+    stop_all,
+    stop_old_by,
+)
+from keyturn.core.instant import FOREVER, Instant, later
+from keyturn.core.key import Key, Secret, StopReason, Suspension
+from keyturn.core.permission import RIGHT_KEYS_RESET
+from keyturn.core.policy import Effective, Policy, stricter_policy
+from keyturn.core.proof import (
+    ADMINISTRATOR,
+    CREDENTIAL,
+    KEY_ITSELF,
+    SECOND_ADMINISTRATOR,
+    Proof,
+    ProofSets,
+    missing,
+    missing_to_wire,
+    stricter_sets,
+    with_second_factor,
+    with_waiver,
+)
+from keyturn.core.refusal import (
+    GraceTooLong,
+    KeyChanged,
+    KeyExpired,
+    KeyRevoked,
+    ManualResetForbidden,
+    NewNotStarted,
+    OriginRefused,
+    OutOfOrder,
+    PermissionMissing,
+    ProofNotWanted,
+    ProofRefused,
+    ProofRequired,
+    Refusal,
+    ResetAlreadyOpen,
+    ResetLapsed,
+    SelfResetForbidden,
+    TooManyAttempts,
+    WiderThanActor,
+    Widening,
+)
+from keyturn.core.secret import NewSecret
+from keyturn.core.stage import MOVES, OPEN, Event, Stage
+
+
+class Reason(Enum):
+    """Why a key is reset; it decides the order (K4)."""
+
+    LOST = "lost"
+    LEAKED = "leaked"
+    SUSPICIOUS = "suspicious"
+    ROUTINE = "routine"
+    PERSONNEL = "personnel"
+    POLICY = "policy"
+
+
+REVOKE_FIRST: Final = frozenset({Reason.LEAKED, Reason.SUSPICIOUS})
+"""A thief with the old key costs more than an owner without one: no grace, whatever was requested."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrowing:
+    """What the reset takes away from the key in the same step; None leaves a field alone (R23)."""
+
+    permissions: tuple[str, ...] | None = None
+    allowlist: tuple[str, ...] | None = None
+    expires_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What somebody asks for."""
+
+    reason: Reason
+    grace: timedelta | None = None
+    expected_version: int | None = None
+    narrow: Narrowing | None = None
+    waive_cool_down: bool = False
+    suspend_created_since: Instant | None = None
+    """R25: with `leaked`, suspend what this key has created since then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    """One run of the protocol on one key (R5)."""
+
+    id: str
+    key_id: str
+    account_id: str
+    owner_id: str
+    asking: Asking
+    channel: Channel
+    asked_by: str
+    session: str
+    address: str | None
+    policy: Policy
+    """The policy in force, copied; a later change reaches it only where stricter (R32)."""
+    sources: tuple[tuple[str, str], ...]
+    """Which named policy each field came from (R31)."""
+    wanted: ProofSets
+    terms: Terms
+    stage: Stage
+    asked_at: Instant
+    lapses_at: Instant
+    proofs: tuple[Proof, ...] = ()
+    refused_proofs: int = 0
+    new_version: int | None = None
+    minted_at: Instant | None = None
+    new_starts_at: Instant | None = None
+    old_stops_at: Instant | None = None
+    first_used_at: Instant | None = None
+    ended_at: Instant | None = None
+    end_reason: str = ""
+
+    def source(self, field: str) -> str:
+        """The policy that made this field what it is."""
+        return dict(self.sources).get(field, self.policy.name)
+
+    def missing(self, now: Instant) -> tuple[str, ...]:
+        """R11: what is still to be proved, each entry an alternative."""
+        if self.stage not in OPEN:
+            return ()
+        return missing_to_wire(
+            missing(self.wanted, self.proofs, now=now, lasts=self.policy.proof_lasts)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one step made of a reset and its key."""
+
+    event: Event | None
+    """The move, or None where the reset stays where it is."""
+    reset: Reset
+    key: Key
+
+
+def stage_at(reset: Reset, now: Instant) -> Stage:
+    """The stage by the dates: right also when no job ever ran (R2, R12)."""
+    if reset.stage in OPEN and now >= reset.lapses_at:
+        return Stage.ENDED
+    if (
+        reset.stage is Stage.MINTED
+        and reset.new_starts_at is not None
+        and now >= reset.new_starts_at
+    ):
+        return Stage.SETTLED
+    return reset.stage
+
+
+def is_open(reset: Reset, now: Instant) -> bool:
+    """Whether it still stands in the way of another reset (R5)."""
+    return stage_at(reset, now) in OPEN
+
+
+def move(reset: Reset, event: Event, *, now: Instant) -> Reset | Refusal:
+    """R10: the one way a reset changes its stage."""
+    if reset.stage in OPEN and now >= reset.lapses_at and event is not Event.LAPSED:
+        return ResetLapsed(lapsed_at=reset.lapses_at)
+    stage = (
+        stage_at(reset, now)
+        if event is not Event.LAPSED and event is not Event.STARTED
+        else reset.stage
+    )
+    following = MOVES.get((stage, event))
+    if following is None:
+        return OutOfOrder(stage=stage.value, event=event.value)
+    if following is Stage.ENDED:
+        return replace(reset, stage=following, ended_at=now, end_reason=event.value)
+    return replace(reset, stage=following)
+
+
+# Asking
+
+
+def ask(
+    key: Key,
+    asking: Asking,
+    *,
+    actor: Actor,
+    effective: Effective,
+    enrolled: frozenset[str],
+    reset_allowlist: tuple[str, ...],
+    latest: Reset | None,
+    reset_id: str,
+    arrived_rev: int,
+    now: Instant,
+) -> Step | Refusal:
+    """Open a reset, or say why not.  With a leaked or suspicious key, suspend it at once (R22).
+
+    `latest` is the key's newest reset.  `arrived_rev` is the feed revision this node had applied when the request
+    arrived: a secret minted at a later one was minted meanwhile, so this request has lost the race (R14).
+    """
+    refusal = (
+        _check_actor(key, actor, effective)
+        or _check_key(key, asking, latest=latest, arrived_rev=arrived_rev, now=now)
+        or _check_origin(actor, effective, reset_allowlist)
+        or _check_wishes(key, asking, effective)
+    )
+    if refusal is not None:
+        return refusal
+    policy = effective.policy
+    terms = _terms(asking, policy, actor)
+    reset = Reset(
+        id=reset_id,
+        key_id=key.id,
+        account_id=key.account_id,
+        owner_id=key.owner_id,
+        asking=asking,
+        channel=actor.channel,
+        asked_by=actor.id,
+        session=actor.session,
+        address=actor.address,
+        policy=policy,
+        sources=tuple(sorted(effective.sources.items())),
+        wanted=_wanted(
+            actor, asking, policy, enrolled=enrolled, reset_allowlist=reset_allowlist
+        ),
+        terms=terms,
+        stage=Stage.ASKED,
+        asked_at=now,
+        lapses_at=later(now, policy.reset_lapses),
+    )
+    if terms.revoke_first and key.suspension is None:
+        suspension = Suspension(
+            at=now, by=actor.id, reason=asking.reason.value, reset_id=reset_id
+        )
+        key = replace(key, suspension=suspension)
+    return Step(event=None, reset=reset, key=key)
+
+
+def _check_actor(key: Key, actor: Actor, effective: Effective) -> Refusal | None:
+    policy = effective.policy
+    if actor.channel is Channel.KEY:
+        if policy.self_reset == "forbidden":
+            return SelfResetForbidden(policy=effective.source("self_reset"))
+        return None
+    if not actor.may(RIGHT_KEYS_RESET, key.account_id):
+        return PermissionMissing(needed=RIGHT_KEYS_RESET)
+    if actor.channel is Channel.PERSON and policy.manual == "forbidden":
+        return ManualResetForbidden(policy=effective.source("manual"))
+    if actor.channel is not Channel.PERSON and (
+        beyond := actor.rights_beyond(key.permissions)
+    ):
+        return WiderThanActor(beyond=beyond)
+    return None
+
+
+def _check_key(
+    key: Key, asking: Asking, *, latest: Reset | None, arrived_rev: int, now: Instant
+) -> Refusal | None:
+    if key.revoked_at is not None:
+        return KeyRevoked(revoked_at=key.revoked_at)
+    if now >= key.expires_at:
+        return KeyExpired(expired_at=key.expires_at)
+    if latest is not None and is_open(latest, now):
+        return ResetAlreadyOpen(reset_id=latest.id)
+    moved_on = (
+        asking.expected_version is not None and asking.expected_version != key.version
+    )
+    if moved_on or key.secrets[-1].rev > arrived_rev:
+        return KeyChanged(version=key.version)
+    return None
+
+
+def _check_origin(
+    actor: Actor, effective: Effective, reset_allowlist: tuple[str, ...]
+) -> Refusal | None:
+    if effective.policy.reset_origin == "allowlist_only" and _is_new_origin(
+        actor, reset_allowlist
+    ):
+        return OriginRefused(policy=effective.source("reset_origin"))
+    return None
+
+
+def _is_new_origin(actor: Actor, reset_allowlist: tuple[str, ...]) -> bool:
+    if not reset_allowlist:
+        return False  # nothing set: every address may start a reset
+    return actor.address is None or not allowlist.Matcher(reset_allowlist).admits(
+        actor.address
+    )
+
+
+def _check_wishes(key: Key, asking: Asking, effective: Effective) -> Refusal | None:
+    policy = effective.policy
+    revoke_first = asking.reason in REVOKE_FIRST
+    if (
+        asking.grace is not None
+        and asking.grace > policy.grace_max
+        and not revoke_first
+    ):
+        return GraceTooLong(
+            grace_max=duration.to_text(policy.grace_max),
+            policy=effective.source("grace_max"),
+        )
+    narrow = asking.narrow or Narrowing()
+    if narrow.permissions is not None and not permission.covers(
+        key.permissions, narrow.permissions
+    ):
+        return Widening(field="permissions")
+    if narrow.allowlist is not None and not allowlist.covers(
+        key.allowlist, narrow.allowlist
+    ):
+        return Widening(field="allowlist")
+    if narrow.expires_at is not None and narrow.expires_at > key.expires_at:
+        return Widening(field="expires_at")
+    return None
+
+
+def _terms(asking: Asking, policy: Policy, actor: Actor) -> Terms:
+    grace = policy.grace_default if asking.grace is None else asking.grace
+    longest = policy.grace_max if policy.wait_for_first_use else grace
+    if asking.reason is Reason.LOST:
+        grace, longest = timedelta(0), policy.grace_max
+    if policy.manual == "two_step" and actor.channel is Channel.PERSON:
+        longest = (
+            policy.grace_max
+        )  # minting stops nothing: "stop the old" is a step of its own (R43)
+    return Terms(
+        revoke_first=asking.reason in REVOKE_FIRST,
+        cool_down=timedelta(0) if asking.waive_cool_down else policy.cool_down,
+        dangerous_only=policy.cool_down_scope == "dangerous_only",
+        grace=grace,
+        longest=longest,
+    )
+
+
+def _wanted(
+    actor: Actor,
+    asking: Asking,
+    policy: Policy,
+    *,
+    enrolled: frozenset[str],
+    reset_allowlist: tuple[str, ...],
+) -> ProofSets:
+    """R11, R24, R40: the sets of proofs that are enough for this actor."""
+    by_channel = {
+        Channel.PERSON: policy.proofs,
+        Channel.KEY: (frozenset({KEY_ITSELF}),),
+    }
+    sets = by_channel.get(actor.channel, (frozenset({CREDENTIAL}),))
+    if actor.channel is Channel.PERSON:
+        new_origin = policy.reset_origin == "step_up_if_new" and _is_new_origin(
+            actor, reset_allowlist
+        )
+        if (
+            policy.step_up == "required"
+            or (policy.step_up == "enrolled" and enrolled)
+            or new_origin
+        ):
+            sets = with_second_factor(sets)
+    if asking.waive_cool_down and policy.cool_down:
+        sets = with_waiver(sets)
+    return sets
+
+
+# Proving
+
+
+def prove(reset: Reset, key: Key, proof: Proof, *, now: Instant) -> Step | Refusal:
+    """R11: add one accepted proof; when it completes a set, the reset is proven.
+
+    With a leaked or suspicious key that stops the old secret for good (R20).
+    """
+    if not any(proof.kind in one for one in reset.wanted):
+        return ProofNotWanted(missing=reset.missing(now))
+    proven = move(reset, Event.PROOF_COMPLETED, now=now)
+    if isinstance(proven, Refusal):
+        return proven
+    if proof.session != reset.session:
+        return refuse_proof(reset)
+    proofs = (*(one for one in reset.proofs if one.kind != proof.kind), proof)
+    with_proof = replace(reset, proofs=proofs)
+    if with_proof.missing(now):
+        return Step(event=None, reset=with_proof, key=key)
+    if reset.terms.revoke_first:
+        key = stop_all(
+            key,
+            reason=StopReason.LEAKED,
+            before=key.version + 1,
+            reset_id=reset.id,
+            now=now,
+        )
+    return Step(
+        event=Event.PROOF_COMPLETED, reset=replace(proven, proofs=proofs), key=key
+    )
+
+
+def administrator_proof(reset: Reset, actor: Actor, *, now: Instant) -> Proof | Refusal:
+    """R24: an administrator's word for waiving the cool-down; the second one is another person's."""
+    if not actor.may(permission.RIGHT_ADMIN, reset.account_id):
+        return PermissionMissing(needed=permission.RIGHT_ADMIN)
+    first = next((one for one in reset.proofs if one.kind == ADMINISTRATOR), None)
+    second = (
+        first is not None
+        and first.is_fresh(now, reset.policy.proof_lasts)
+        and first.by != actor.user_id
+    )
+    kind = SECOND_ADMINISTRATOR if second else ADMINISTRATOR
+    return Proof(kind=kind, by=actor.user_id, at=now, session=reset.session)
+
+
+def refuse_proof(reset: Reset) -> ProofRefused:
+    """The answer to a wrong proof, with the number of tries that remain once this one is counted."""
+    return ProofRefused(
+        attempts_left=max(0, reset.policy.attempts - reset.refused_proofs - 1)
+    )
+
+
+def count_refused_proof(reset: Reset, *, now: Instant) -> Reset:
+    """One more wrong proof; the last one the policy allows ends the reset."""
+    counted = replace(reset, refused_proofs=reset.refused_proofs + 1)
+    if counted.refused_proofs < reset.policy.attempts:
+        return counted
+    return replace(
+        counted, stage=Stage.ENDED, ended_at=now, end_reason=TooManyAttempts.kind
+    )
+
+
+# Minting
+
+
+def mint(
+    reset: Reset, key: Key, new_secret: NewSecret, *, now: Instant
+) -> Step | Refusal:
+    """R13: the new secret, the old one's end, the narrowing: one step."""
+    minted = move(reset, Event.MINTED, now=now)
+    if isinstance(minted, Refusal):
+        return minted
+    if key.revoked_at is not None:
+        return KeyRevoked(revoked_at=key.revoked_at)
+    if now >= key.expires_at:
+        return KeyExpired(expired_at=key.expires_at)
+    if stale := reset.missing(now):
+        return ProofRequired(missing=stale)
+    handover = plan(key, reset.terms, now=now)
+    new = Secret(
+        version=key.version + 1,
+        digest=new_secret.digest,
+        pepper=new_secret.pepper,
+        hint=new_secret.hint,
+        created_at=now,
+        starts_at=handover.new_starts,
+        dangerous_starts_at=handover.dangerous_starts,
+        watched=True,
+    )
+    key = _narrow(
+        hand_over(key, handover, new=new, reset_id=reset.id, now=now),
+        reset.asking.narrow,
+    )
+    if reset.terms.revoke_first:
+        key = replace(key, suspension=None)
+    minted = replace(
+        minted,
+        new_version=new.version,
+        minted_at=now,
+        new_starts_at=handover.new_starts,
+        old_stops_at=old_stops_at(key, before=new.version),
+    )
+    return Step(event=Event.MINTED, reset=minted, key=key)
+
+
+def _narrow(key: Key, narrow: Narrowing | None) -> Key:
+    if narrow is None:
+        return key
+    return replace(
+        key,
+        permissions=key.permissions
+        if narrow.permissions is None
+        else narrow.permissions,
+        allowlist=key.allowlist if narrow.allowlist is None else narrow.allowlist,
+        expires_at=key.expires_at if narrow.expires_at is None else narrow.expires_at,
+    )
+
+
+def preview(reset: Reset, key: Key, *, now: Instant) -> Handover:
+    """The dates as they would be if it were minted now; the gap is told before it is minted (R21)."""
+    return plan(key, reset.terms, now=now)
+
+
+# After minting
+
+
+def first_use(
+    reset: Reset, key: Key, *, used_at: Instant, now: Instant
+) -> Step | Refusal:
+    """R20: the first use of the new secret brings the old one's end to first use + grace (`lost`: to first use)."""
+    settled = move(reset, Event.FIRST_USED, now=now)
+    if isinstance(settled, Refusal):
+        return settled
+    new = key.secret(reset.new_version or 0)
+    if new is None or reset.first_used_at is not None:
+        return OutOfOrder(stage=reset.stage.value, event=Event.FIRST_USED.value)
+    end = later(max(used_at, new.dangerous_starts_at), reset.terms.grace)
+    if reset.policy.manual == "two_step" and reset.channel is Channel.PERSON:
+        end = FOREVER
+    key = key.with_secret(replace(new, watched=False))
+    return _ended_by(
+        replace(settled, first_used_at=used_at),
+        key,
+        end,
+        event=Event.FIRST_USED,
+        now=now,
+    )
+
+
+def quiet(
+    reset: Reset, key: Key, *, old_last_used_at: Instant | None, now: Instant
+) -> Step | Refusal:
+    """R33: with the new secret in use and the old one unused for `quiet_after`, the grace ends now."""
+    stopped = move(reset, Event.QUIET, now=now)
+    if isinstance(stopped, Refusal):
+        return stopped
+    if not is_quiet(reset, old_last_used_at=old_last_used_at, now=now):
+        return OutOfOrder(stage=reset.stage.value, event=Event.QUIET.value)
+    return _ended_by(stopped, key, now, event=Event.QUIET, now=now)
+
+
+def is_quiet(reset: Reset, *, old_last_used_at: Instant | None, now: Instant) -> bool:
+    """R33, as a question."""
+    if (
+        reset.policy.quiet_after is None
+        or reset.first_used_at is None
+        or reset.minted_at is None
+    ):
+        return False
+    return (
+        now - max(old_last_used_at or reset.minted_at, reset.minted_at)
+        >= reset.policy.quiet_after
+    )
+
+
+def finish(reset: Reset, key: Key, *, now: Instant) -> Step | Refusal:
+    """ "Stop now": end the grace, or take the first of the two steps (R43)."""
+    stopped = move(reset, Event.OLD_STOPPED, now=now)
+    if isinstance(stopped, Refusal):
+        if reset.stage is Stage.MINTED and reset.new_starts_at is not None:
+            return NewNotStarted(new_starts_at=reset.new_starts_at)
+        return stopped
+    if reset.new_version is None:
+        if not (reset.policy.manual == "two_step" and reset.channel is Channel.PERSON):
+            return OutOfOrder(stage=reset.stage.value, event=Event.OLD_STOPPED.value)
+        key = stop_all(
+            key,
+            reason=StopReason.REPLACED,
+            before=key.version + 1,
+            reset_id=reset.id,
+            now=now,
+        )
+        return Step(event=Event.OLD_STOPPED, reset=stopped, key=key)
+    new = key.secret(reset.new_version)
+    if new is not None and not new.has_started(now):
+        return NewNotStarted(new_starts_at=new.dangerous_starts_at)
+    return _ended_by(stopped, key, now, event=Event.OLD_STOPPED, now=now)
+
+
+def _ended_by(
+    reset: Reset, key: Key, end: Instant, *, event: Event, now: Instant
+) -> Step:
+    before = reset.new_version or 0
+    key = stop_old_by(key, end, before=before, reset_id=reset.id, now=now)
+    return Step(
+        event=event,
+        reset=replace(reset, old_stops_at=old_stops_at(key, before=before)),
+        key=key,
+    )
+
+
+# Ending without a secret
+
+
+def end(reset: Reset, event: Event, *, now: Instant) -> Reset | Refusal:
+    """Cancel it, let it lapse, or end it with its key.  What R22 stopped stays stopped (R12)."""
+    if event is Event.LAPSED and now < reset.lapses_at:
+        return OutOfOrder(stage=reset.stage.value, event=event.value)
+    return move(reset, event, now=now)
+
+
+def tighten(reset: Reset, policy: Policy, *, now: Instant) -> Reset:
+    """R32: a changed policy reaches an open reset only where it is stricter."""
+    if not is_open(reset, now):
+        return reset
+    strict = stricter_policy(reset.policy, policy)
+    terms = replace(
+        reset.terms,
+        cool_down=reset.terms.cool_down
+        if reset.asking.waive_cool_down
+        else strict.cool_down,
+        dangerous_only=strict.cool_down_scope == "dangerous_only",
+        grace=min(reset.terms.grace, strict.grace_max),
+        longest=min(reset.terms.longest, strict.grace_max),
+    )
+    wanted = (
+        stricter_sets(reset.wanted, strict.proofs)
+        if reset.channel is Channel.PERSON
+        else reset.wanted
+    )
+    lapses_at = min(reset.lapses_at, later(reset.asked_at, strict.reset_lapses))
+    return replace(
+        reset, policy=strict, terms=terms, wanted=wanted, lapses_at=lapses_at
+    )

@@ -1,0 +1,1 @@
+"""Talks to others: clock, randomness, password hashing, files."""

@@ -1,0 +1,74 @@
+"""New secrets and ids from the operating system's CSPRNG (K7), and the peppers that protect digests (R3)."""
+
+import secrets
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from keyturn.core import secret as core_secret
+from keyturn.core.secret import ALPHABET, RANDOM_BYTES, NewSecret, Pepper
+
+ID_CHARS: Final = 20
+"""20 base62 characters: 119 bits, so ids can neither be guessed nor meet."""
+_PEPPER_BYTES: Final = 32
+_SESSION_PREFIX: Final = "kts_"
+
+
+class SystemForge:
+    """`ports.Forge` on `secrets`; new digests are made with the newest pepper."""
+
+    def __init__(self, pepper: Pepper) -> None:
+        self._pepper = pepper
+
+    def secret(self, *, brand: str, environment: str) -> NewSecret:
+        """A new secret, never seen before."""
+        entropy = secrets.token_bytes(RANDOM_BYTES)
+        return core_secret.make(brand=brand, environment=environment, entropy=entropy, pepper=self._pepper)
+
+    def id(self, prefix: str) -> str:
+        """A new id such as `key_…`."""
+        return f"{prefix}_" + "".join(secrets.choice(ALPHABET) for _ in range(ID_CHARS))
+
+    def token(self) -> tuple[str, bytes]:
+        """A session token and the digest it is known by."""
+        text = _SESSION_PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+        return text, token_digest(text)
+
+
+def token_digest(text: str) -> bytes:
+    """What is stored of a session token: it has 256 random bits, so a plain SHA-256 is enough."""
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def load_peppers(folder: Path) -> Sequence[Pepper]:
+    """The peppers of a data folder, newest first; the first one is made where there is none.
+
+    Each is a file `peppers/<name>` of 64 hexadecimal digits, mode 0600.  Raises OSError, or ValueError for a file
+    that is none.
+    """
+    folder = folder / "peppers"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    names = sorted((file.name for file in folder.iterdir() if not file.name.startswith(".")), reverse=True)
+    if not names:
+        names = [_make_pepper(folder)]
+    return [_read_pepper(folder / name) for name in names]
+
+
+def _make_pepper(folder: Path) -> str:
+    name = "p0001"
+    file = folder / name
+    file.touch(mode=0o600, exist_ok=False)
+    file.write_text(secrets.token_hex(_PEPPER_BYTES) + "\n", encoding="ascii")
+    return name
+
+
+def _read_pepper(file: Path) -> Pepper:
+    try:
+        value = bytes.fromhex(file.read_text(encoding="ascii").strip())
+    except (ValueError, UnicodeDecodeError):
+        value = b""
+    if len(value) != _PEPPER_BYTES:
+        msg = f"{file} does not hold a pepper: 64 hexadecimal digits"
+        raise ValueError(msg)
+    return Pepper(file.name, value)

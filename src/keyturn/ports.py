@@ -1,0 +1,173 @@
+"""What flows need from outside, as protocols; each says what its outage means."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from keyturn.core.account import Account, Member, Session, User
+from keyturn.core.audit import AuditRecord
+from keyturn.core.feed import FeedEntry
+from keyturn.core.instant import Instant
+from keyturn.core.key import Key
+from keyturn.core.notice import Notice
+from keyturn.core.policy import Policy
+from keyturn.core.reset import Reset
+from keyturn.core.secret import NewSecret
+
+T = TypeVar("T")
+
+
+class StoreUnavailable(Exception):  # noqa: N818  # the world broke; not an error of ours
+    """The database cannot be reached or written.  Closed for changes; answers from memory go on."""
+
+
+class StoreBusy(StoreUnavailable):
+    """The database answers, but the change could not get its turn.  Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Where a list goes on: rows before `before` (an internal number, newest first), at most `size`."""
+
+    size: int
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """An earlier answer under the same Idempotency-Key (R15)."""
+
+    request: bytes
+    """A digest of what was asked."""
+    subject_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """How often, and when last, a watched secret was used in one way (R33)."""
+
+    key_number: int
+    version: int
+    address: str
+    permission: str
+    user_agent: str
+    last_seen: Instant
+    count: int
+
+
+class Transaction(Protocol):
+    """One write transaction, or one read of a single snapshot.
+
+    `now` is authority time, read once.  Whatever is saved of a key is appended to the feed by the store itself (F1).
+    `lock=True` holds the row against other transactions until the end.
+    """
+
+    @property
+    def now(self) -> Instant: ...
+
+    @property
+    def deployment_account_id(self) -> str: ...
+
+    def key(self, key_id: str, *, lock: bool = False) -> Key | None: ...
+    def key_by_number(self, number: int, *, lock: bool = False) -> Key | None: ...
+    def keys(
+        self, *, account_ids: Sequence[str] | None, owner_id: str | None, page: Page
+    ) -> Sequence[Key]: ...
+    def keys_created_by(self, key_id: str, *, since: Instant) -> Sequence[Key]: ...
+    def lock_owner(self, owner_id: str) -> None: ...
+    def count_live_keys(self, owner_id: str) -> int: ...
+    def insert_key(self, key: Key) -> Key: ...
+    def save_key(self, key: Key) -> None: ...
+    def suspend_account(self, account_id: str, *, by: str, reason: str) -> int: ...
+
+    def reset(self, reset_id: str, *, lock: bool = False) -> Reset | None: ...
+    def latest_reset(self, key_id: str) -> Reset | None: ...
+    def resets(
+        self,
+        *,
+        account_ids: Sequence[str] | None,
+        owner_id: str | None,
+        key_id: str | None,
+        page: Page,
+    ) -> Sequence[tuple[int, Reset]]: ...
+    def resets_due(self, *, limit: int) -> Sequence[Reset]: ...
+    def resets_open(self) -> Sequence[Reset]: ...
+    def insert_reset(self, reset: Reset) -> None: ...
+    def save_reset(self, reset: Reset) -> None: ...
+
+    def account(self, account_id: str, *, lock: bool = False) -> Account | None: ...
+    def accounts(
+        self, *, account_ids: Sequence[str] | None, page: Page
+    ) -> Sequence[tuple[int, Account]]: ...
+    def insert_account(self, account: Account) -> None: ...
+    def save_account(self, account: Account) -> None: ...
+    def user(self, user_id: str) -> User | None: ...
+    def user_by_email(self, email: str) -> User | None: ...
+    def users(
+        self, *, account_ids: Sequence[str] | None, page: Page
+    ) -> Sequence[tuple[int, User]]: ...
+    def insert_user(self, user: User, *, password: str) -> None: ...
+    def set_password(self, user_id: str, password: str) -> None: ...
+    def password_of(self, user_id: str) -> str: ...
+    def members(
+        self, *, account_id: str | None = None, user_id: str | None = None
+    ) -> Sequence[Member]: ...
+    def insert_member(self, member: Member) -> None: ...
+    def insert_session(self, session: Session, *, digest: bytes) -> None: ...
+    def session(self, digest: bytes) -> Session | None: ...
+    def end_sessions(
+        self, *, session_id: str | None = None, user_id: str | None = None
+    ) -> int: ...
+
+    def policy(self, name: str) -> Policy | None: ...
+    def policies(self) -> Sequence[Policy]: ...
+    def insert_policy(self, policy: Policy, *, by: str) -> None: ...
+
+    def record(self, record: AuditRecord) -> None: ...
+    def audit(
+        self, *, account_ids: Sequence[str] | None, subject_id: str | None, page: Page
+    ) -> Sequence[tuple[int, AuditRecord]]: ...
+    def tell(self, notice: Notice) -> None: ...
+    def recall(self, caller: str, idempotency_key: str) -> Remembered | None: ...
+    def remember(
+        self, caller: str, idempotency_key: str, remembered: Remembered
+    ) -> None: ...
+
+    def add_uses(self, uses: Sequence[Use]) -> None: ...
+    def touch(self, last_uses: Sequence[tuple[int, int, Instant]]) -> None: ...
+    def uses(self, key_number: int, version: int) -> Sequence[Use]: ...
+
+
+class Store(Protocol):
+    """The authority.  Its outage: closed for changes (`StoreUnavailable`), open for answers from memory."""
+
+    def change(self, flow: Callable[[Transaction], T]) -> T:
+        """Run `flow` in one write transaction, commit, and let the node's cache follow before returning.
+
+        The flow is run again, whole, after a conflict.  Raises StoreUnavailable; then nothing was changed, or the
+        commit's fate is unknown and a retry under the same Idempotency-Key will tell.
+        """
+        ...
+
+    def read(self, query: Callable[[Transaction], T]) -> T:
+        """Run `query` on one snapshot.  Raises StoreUnavailable."""
+        ...
+
+    def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]:
+        """Feed entries after `rev`, in order.  Raises StoreUnavailable."""
+        ...
+
+
+class Forge(Protocol):
+    """Where new secrets and ids come from: the operating system's CSPRNG (K7).  It has no outage."""
+
+    def secret(self, *, brand: str, environment: str) -> NewSecret: ...
+    def id(self, prefix: str) -> str: ...
+    def token(self) -> tuple[str, bytes]: ...
+
+
+class Passwords(Protocol):
+    """Argon2id in a bounded pool.  Its outage: closed, nobody is proved."""
+
+    def hash(self, password: str) -> str: ...
+    def check(self, stored: str, password: str) -> bool: ...

@@ -1,0 +1,155 @@
+"""Connecting to SQLite and PostgreSQL so that a commit is durable and a failure is told from a bug (F13)."""
+
+import re
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
+from sqlalchemy.pool import QueuePool
+
+WAL_RESET_FIXED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+"""SQLite versions that have the fix of the WAL-reset fault; later ones of the same minor line, and any after 3.51.3."""
+
+BUSY_SECONDS: Final = 10
+_CONNECT_SECONDS: Final = 3
+_POOL: Final = 10
+_OVERFLOW: Final = 40
+_RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
+_READ_ONLY: Final = frozenset({"25006"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durability:
+    """Whether a commit survives a crash here, and if not, why."""
+
+    strict: bool
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def has_wal_fix(version: tuple[int, int, int]) -> bool:
+    """Whether this SQLite may use WAL safely."""
+    if version >= WAL_RESET_FIXED[0]:
+        return True
+    return any(
+        version[:2] == fixed[:2] and version >= fixed for fixed in WAL_RESET_FIXED
+    )
+
+
+def connect(url: str) -> Engine:
+    """An engine for `sqlite:///path` or `postgresql://…`.  Raises ValueError for any other address."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _connect_sqlite(parsed)
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        return _connect_postgresql(parsed)
+    msg = "the database address starts with sqlite:/// or postgresql://"
+    raise ValueError(msg)
+
+
+def _connect_sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=_POOL,
+        max_overflow=_OVERFLOW,
+        hide_parameters=True,
+        connect_args={
+            "check_same_thread": False,
+            "timeout": BUSY_SECONDS,
+            "isolation_level": None,
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:  # noqa: ANN401  # a DBAPI connection
+        journal = "WAL" if has_wal_fix(sqlite3.sqlite_version_info) else "DELETE"
+        connection.execute(f"PRAGMA journal_mode={journal}")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:  # noqa: ANN401  # as above
+        writes = connection.get_execution_options().get("keyturn_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _connect_postgresql(url: URL) -> Engine:
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=_POOL,
+        max_overflow=_OVERFLOW,
+        hide_parameters=True,
+        pool_timeout=BUSY_SECONDS,
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": "keyturn",
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:  # noqa: ANN401  # a DBAPI connection
+        with connection.cursor() as cursor:
+            # A commit that returns is on disk, whatever the server's default (F13).  Stronger settings stay.
+            cursor.execute(
+                "SELECT set_config('synchronous_commit', 'on', false)"
+                " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
+            )
+            cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+            cursor.execute("SET TIME ZONE 'UTC'")
+        connection.commit()
+
+    return engine
+
+
+def durability(engine: Engine) -> Durability:
+    """F13, asked of the database itself."""
+    if engine.dialect.name == "sqlite":
+        if has_wal_fix(sqlite3.sqlite_version_info):
+            return Durability(strict=True)
+        note = (
+            f"SQLite {sqlite3.sqlite_version} lacks the WAL-reset fix, so the rollback journal is used;"
+            " 3.51.3, 3.50.7 or 3.44.6 and later allow the faster WAL"
+        )
+        return Durability(strict=True, notes=(note,))
+    with engine.connect() as connection:
+        fsync = connection.exec_driver_sql("SHOW fsync").scalar_one()
+        commit = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+    if fsync != "on":
+        return Durability(strict=False, reason="PostgreSQL runs with fsync off")
+    return Durability(strict=True, notes=(f"synchronous_commit = {commit}",))
+
+
+def is_conflict(error: DBAPIError) -> bool:
+    """Whether running the whole flow again may help: two transactions met."""
+    if isinstance(error, IntegrityError):
+        return True
+    return getattr(error.orig, "sqlstate", None) in _RETRYABLE or _is_locked(error)
+
+
+def _is_locked(error: DBAPIError) -> bool:
+    return isinstance(error.orig, sqlite3.OperationalError) and bool(
+        re.search(r"\b(?:locked|busy)\b", str(error.orig))
+    )
+
+
+def is_outage(error: DBAPIError) -> bool:
+    """Whether the database is away, full or read-only, rather than the statement wrong."""
+    if error.connection_invalidated or isinstance(
+        error, OperationalError | InterfaceError
+    ):
+        return True
+    return (
+        isinstance(error, InternalError)
+        and getattr(error.orig, "sqlstate", None) in _READ_ONLY
+    )

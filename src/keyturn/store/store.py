@@ -1,0 +1,183 @@
+"""The authority: transactions with retries, authority time, and the feed told after each commit.
+
+`SqlStore.change` is the only way in which anything is written.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, Engine, literal_column, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from keyturn.core.feed import FeedEntry
+from keyturn.core.instant import Instant, from_micros
+from keyturn.core.policy import Policy
+from keyturn.core.secret import Pepper, at_rest
+from keyturn.ports import StoreBusy, StoreUnavailable
+from keyturn.store.database import (
+    BUSY_SECONDS,
+    Durability,
+    durability,
+    is_conflict,
+    is_outage,
+)
+from keyturn.store.tables import authority
+from keyturn.store.transaction import SqlTransaction
+from keyturn.verify import Fill
+
+T = TypeVar("T")
+_ATTEMPTS: Final = 8
+_DATABASE_MICROS: Final = literal_column(
+    "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
+).label("micros")
+
+
+class SqlStore:
+    """`ports.Store` on SQLAlchemy Core.
+
+    `system_now` is the clock of this machine; it is the authority's time on SQLite only.  On PostgreSQL the database
+    is asked (F8).  `follow` is called after each commit with its feed entries, before `change` returns.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        peppers: Sequence[Pepper],
+        presets: Mapping[str, Policy],
+        system_now: Callable[[], Instant],
+        follow: Callable[[Sequence[FeedEntry]], None] = lambda _entries: None,
+    ) -> None:
+        self._engine = engine
+        self._peppers = tuple(peppers)
+        self._presets = presets
+        self._system_now = system_now
+        self.follow = follow
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        # SQLite has one writer; waiting for it here is fairer and quicker than its busy handler.
+        self._turn = threading.Lock() if self._is_sqlite else None
+
+    def change(self, flow: Callable[[SqlTransaction], T]) -> T:
+        """Run `flow` in one write transaction, whole again after a conflict; then let the cache follow."""
+        last: DBAPIError | None = None
+        for _ in range(_ATTEMPTS):
+            try:
+                answer, entries = self._attempt(flow)
+            except DBAPIError as error:
+                if not is_conflict(error):
+                    raise _broken_world(error) from error
+                last = error
+            except PoolTimeout as error:
+                raise StoreBusy from error
+            else:
+                if entries:
+                    self.follow(entries)
+                return answer
+        raise StoreBusy from last
+
+    def read(self, query: Callable[[SqlTransaction], T]) -> T:
+        """Run `query` on one snapshot."""
+        try:
+            with self._snapshot() as connection, connection.begin():
+                return query(self._transaction(connection))
+        except DBAPIError as error:
+            raise _broken_world(error) from error
+        except PoolTimeout as error:
+            raise StoreBusy from error
+
+    def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]:
+        """Feed entries after `rev`, in order."""
+        return self.read(lambda tx: tx.feed_after(rev, limit=limit))
+
+    def rev(self) -> int:
+        """The newest committed revision."""
+        return self.read(lambda tx: tx.rev())
+
+    def lookup(self, fingerprint: bytes) -> Fill:
+        """What a verifier needs of the secret with this SHA-256, with the revision it was read at (F4)."""
+        digests = [at_rest(fingerprint, pepper) for pepper in self._peppers]
+
+        def query(tx: SqlTransaction) -> Fill:
+            # The revision first: where a snapshot is not one, it is then too low rather than too high.
+            rev = tx.rev()
+            found = tx.find_secret(digests)
+            return Fill(
+                rev=rev,
+                state=found[0] if found else None,
+                version=found[1] if found else 0,
+            )
+
+        return self.read(query)
+
+    def durability(self) -> Durability:
+        """Whether commits are durable here (F13)."""
+        try:
+            return durability(self._engine)
+        except DBAPIError as error:
+            raise _broken_world(error) from error
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._engine.dispose()
+
+    def _attempt(
+        self, flow: Callable[[SqlTransaction], T]
+    ) -> tuple[T, list[FeedEntry]]:
+        writing = self._engine.connect().execution_options(keyturn_writes=True)
+        with self._my_turn(), writing as connection, connection.begin():
+            tx = self._transaction(connection)
+            answer = flow(tx)
+            return answer, tx.append_feed()
+
+    def _my_turn(self) -> AbstractContextManager[object]:
+        if self._turn is None:
+            return nullcontext()
+        return _Turn(self._turn)
+
+    def _snapshot(self) -> Connection:
+        connection = self._engine.connect()
+        if self._is_sqlite:
+            return connection
+        return connection.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+
+    def _transaction(self, connection: Connection) -> SqlTransaction:
+        columns = select(authority.c.high_water, authority.c.deployment_account_id)
+        if self._is_sqlite:
+            row = connection.execute(columns).one()
+            clock = self._system_now()
+        else:
+            row = connection.execute(columns.add_columns(_DATABASE_MICROS)).one()
+            clock = from_micros(row.micros)
+        return SqlTransaction(
+            connection,
+            now=max(clock, row.high_water),
+            deployment_account_id=row.deployment_account_id or "",
+            presets=self._presets,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """The writer's turn, waited for at most `BUSY_SECONDS`."""
+
+    lock: threading.Lock
+
+    def __enter__(self) -> None:
+        if not self.lock.acquire(timeout=BUSY_SECONDS):
+            raise StoreBusy
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def _broken_world(error: DBAPIError) -> Exception:
+    """The outage behind a database error, or the error itself where it is a bug.  Never its parameters."""
+    if is_outage(error):
+        return StoreUnavailable(type(error.orig).__name__)
+    return error

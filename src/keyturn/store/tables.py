@@ -1,0 +1,311 @@
+"""The tables, once for SQLite and PostgreSQL.
+
+Instants are BIGINT microseconds since 1970: exact, ordered and alike on both.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+from keyturn.core.instant import Instant, from_micros, to_micros
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Moment(TypeDecorator[Instant]):
+    """An instant as BIGINT microseconds."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Instant | None, dialect: Dialect) -> int | None:  # noqa: ARG002, D102  # SQLAlchemy's interface
+        return None if value is None else to_micros(value)
+
+    def process_result_value(
+        self, value: int | None, dialect: Dialect
+    ) -> Instant | None:  # noqa: ARG002, D102  # as above
+        return None if value is None else from_micros(value)
+
+
+class Texts(TypeDecorator[tuple[str, ...]]):
+    """A tuple of strings as a JSON array."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(
+        self, value: tuple[str, ...] | None, dialect: Dialect
+    ) -> str | None:  # noqa: ARG002, D102  # as above
+        return None if value is None else json.dumps(list(value), separators=(",", ":"))
+
+    def process_result_value(
+        self, value: str | None, dialect: Dialect
+    ) -> tuple[str, ...] | None:  # noqa: ARG002, D102  # as above
+        return None if value is None else tuple(json.loads(value))
+
+
+class Document(TypeDecorator[Mapping[str, Any]]):
+    """A JSON object as text: written whole, read whole, never searched in."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(
+        self, value: Mapping[str, Any] | None, dialect: Dialect
+    ) -> str | None:  # noqa: ARG002, D102  # as above
+        return (
+            None
+            if value is None
+            else json.dumps(value, separators=(",", ":"), sort_keys=True)
+        )
+
+    def process_result_value(
+        self, value: str | None, dialect: Dialect
+    ) -> Mapping[str, Any] | None:  # noqa: ARG002, D102  # as above
+        return None if value is None else json.loads(value)
+
+
+_Serial = BigInteger().with_variant(
+    Integer, "sqlite"
+)  # SQLite numbers rows by itself only for INTEGER
+_Id = String(64)
+_Name = String(200)
+
+authority = Table(
+    "authority",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("rev", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("high_water", Moment, nullable=False),
+    Column("deployment_account_id", _Id),
+)
+
+feed = Table(
+    "feed",
+    metadata,
+    Column("rev", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("change", Text, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("number", _Serial, primary_key=True),
+    Column("id", _Id, nullable=False, unique=True),
+    Column("name", _Name, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("policy", _Name, nullable=False, server_default=""),
+    Column("floor", _Name, nullable=False, server_default=""),
+    Column("reset_allowlist", Texts, nullable=False),
+    Column("max_keys_per_user", Integer),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("number", _Serial, primary_key=True),
+    Column("id", _Id, nullable=False, unique=True),
+    Column("email", String(320), nullable=False, unique=True),
+    Column("name", _Name, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("password", Text, nullable=False),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("account_id", _Id, ForeignKey("accounts.id"), nullable=False),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("role", String(16), nullable=False),
+    PrimaryKeyConstraint("account_id", "user_id"),
+    Index(None, "user_id"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False, index=True),
+    Column("account_id", _Id, ForeignKey("accounts.id"), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("number", _Serial, primary_key=True),
+    Column("id", _Id, nullable=False, unique=True),
+    Column("account_id", _Id, ForeignKey("accounts.id"), nullable=False),
+    Column("owner_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("name", _Name, nullable=False),
+    Column("environment", String(8), nullable=False),
+    Column("brand", String(80), nullable=False),
+    Column("permissions", Texts, nullable=False),
+    Column("allowlist", Texts, nullable=False),
+    Column("limit", String(40)),
+    Column("policy", _Name, nullable=False, server_default=""),
+    Column("expires_at", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", _Id, nullable=False),
+    Column("suspended_at", Moment),
+    Column("suspended_by", _Id),
+    Column("suspended_reason", _Name),
+    Column("suspended_reset", _Id),
+    Column("revoked_at", Moment),
+    Index(None, "account_id"),
+    Index(None, "owner_id"),
+    Index(None, "created_by"),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("key_number", _Serial, ForeignKey("keys.number"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("pepper", String(40), nullable=False),
+    Column("hint", String(120), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("starts_at", Moment, nullable=False),
+    Column("dangerous_starts_at", Moment, nullable=False),
+    Column("stops_at", Moment, nullable=False),
+    Column("stopped_at", Moment),
+    Column("stop_reason", String(20)),
+    Column("replaced_by", _Id, nullable=False, server_default=""),
+    Column("watched", Boolean, nullable=False),
+    Column("rev", BigInteger, nullable=False),
+    Column("last_used_at", Moment),
+    PrimaryKeyConstraint("key_number", "version"),
+    UniqueConstraint("digest"),
+)
+
+resets = Table(
+    "resets",
+    metadata,
+    Column("number", _Serial, primary_key=True),
+    Column("id", _Id, nullable=False, unique=True),
+    Column("key_id", _Id, ForeignKey("keys.id"), nullable=False),
+    Column("account_id", _Id, nullable=False),
+    Column("owner_id", _Id, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("lapses_at", Moment, nullable=False),
+    Column("minted_at", Moment),
+    Column("new_starts_at", Moment),
+    Column("old_stops_at", Moment),
+    Column("body", Document, nullable=False),
+    Index(None, "key_id"),
+    Index(None, "account_id"),
+    # R5: at most one reset per key is open, also where two transactions race.
+    Index(
+        "ix_resets_open",
+        "key_id",
+        unique=True,
+        sqlite_where=text("stage IN ('asked', 'proven')"),
+        postgresql_where=text("stage IN ('asked', 'proven')"),
+    ),
+    Index(
+        "ix_resets_minted",
+        "new_starts_at",
+        sqlite_where=text("stage = 'minted'"),
+        postgresql_where=text("stage = 'minted'"),
+    ),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("name", _Name, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("base", _Name, nullable=False),
+    Column("fields", Document, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", _Id, nullable=False),
+    PrimaryKeyConstraint("name", "version"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", _Serial, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("actor_id", _Id, nullable=False),
+    Column("user_id", _Id, nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("address", String(64)),
+    Column("session", _Id, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("outcome", String(64), nullable=False),
+    Column("account_id", _Id, nullable=False, index=True),
+    Column("subject_id", _Id, nullable=False, index=True),
+    Column("detail", Document, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", _Serial, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("account_id", _Id, nullable=False),
+    Column("owner_id", _Id, nullable=False),
+    Column("key_id", _Id, nullable=False),
+    Column("detail", Document, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("caller", _Id, nullable=False),
+    Column("idempotency_key", String(255), nullable=False),
+    Column("request", LargeBinary(32), nullable=False),
+    Column("subject_id", _Id, nullable=False),
+    Column("at", Moment, nullable=False),
+    PrimaryKeyConstraint("caller", "idempotency_key"),
+)
+
+uses = Table(
+    "uses",
+    metadata,
+    Column("key_number", _Serial, ForeignKey("keys.number"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("permission", String(120), nullable=False),
+    Column("user_agent", String(200), nullable=False),
+    Column("last_seen", Moment, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    PrimaryKeyConstraint(
+        "key_number", "version", "address", "permission", "user_agent"
+    ),
+)

@@ -1,0 +1,718 @@
+"""One transaction: whole questions and whole answers, in SQLAlchemy Core, for SQLite and PostgreSQL alike.
+
+Whatever is saved of a key is appended to the feed here, so no flow can forget it (F1, pitfall 2).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from keyturn.core import feed as feeds
+from keyturn.core.account import Account, Member, Session, User
+from keyturn.core.audit import AuditRecord
+from keyturn.core.feed import FeedEntry, KeyState, Predicate
+from keyturn.core.instant import Instant
+from keyturn.core.key import Key, Secret, state_for_verifiers
+from keyturn.core.notice import Notice
+from keyturn.core.policy import Policy
+from keyturn.core.reset import Reset
+from keyturn.core.stage import OPEN, Stage
+from keyturn.ports import Page, Remembered, Use
+from keyturn.store import rows
+from keyturn.store.tables import (
+    accounts,
+    audit,
+    authority,
+    feed,
+    idempotency,
+    keys,
+    members,
+    outbox,
+    policies,
+    resets,
+    secrets,
+    sessions,
+    users,
+    uses,
+)
+
+MOST_SECRETS = 16
+"""How many of a key's secrets are loaded: the newest.  Older ones stopped long ago."""
+MOST_USES = 100
+"""How many ways of use are kept for one watched secret."""
+_OPEN_STAGES = tuple(stage.value for stage in OPEN)
+
+
+class SqlTransaction:
+    """`ports.Transaction` on one connection inside one database transaction."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        now: Instant,
+        deployment_account_id: str,
+        presets: Mapping[str, Policy],
+    ) -> None:
+        self._connection = connection
+        self._now = now
+        self._deployment_account_id = deployment_account_id
+        self._presets = presets
+        self._loaded: dict[str, Key] = {}
+        self._revs: dict[str, int] = {}
+        self._bulk: list[tuple[int, Predicate]] = []
+
+    @property
+    def now(self) -> Instant:
+        """Authority time, read once."""
+        return self._now
+
+    @property
+    def deployment_account_id(self) -> str:
+        """The first account: the operator's own."""
+        return self._deployment_account_id
+
+    # Keys
+
+    def key(self, key_id: str, *, lock: bool = False) -> Key | None:
+        """One key with its newest secrets."""
+        found = self._load_keys(select(keys).where(keys.c.id == key_id), lock=lock)
+        return found[0] if found else None
+
+    def key_by_number(self, number: int, *, lock: bool = False) -> Key | None:
+        """The same by its internal number."""
+        found = self._load_keys(select(keys).where(keys.c.number == number), lock=lock)
+        return found[0] if found else None
+
+    def keys(
+        self, *, account_ids: Sequence[str] | None, owner_id: str | None, page: Page
+    ) -> Sequence[Key]:
+        """Keys of these accounts (None: of all), newest first."""
+        query = _within(select(keys), keys, account_ids, page)
+        if owner_id is not None:
+            query = query.where(keys.c.owner_id == owner_id)
+        return self._load_keys(query)
+
+    def keys_created_by(self, key_id: str, *, since: Instant) -> Sequence[Key]:
+        """R25: what this key created, locked."""
+        query = (
+            select(keys)
+            .where(keys.c.created_by == key_id, keys.c.created_at >= since)
+            .order_by(keys.c.number)
+        )
+        return self._load_keys(query, lock=True)
+
+    def lock_owner(self, owner_id: str) -> None:
+        """One creation for this owner at a time (pitfall 15)."""
+        self._connection.execute(
+            select(users.c.id).where(users.c.id == owner_id).with_for_update()
+        ).all()
+
+    def count_live_keys(self, owner_id: str) -> int:
+        """Keys neither revoked nor expired."""
+        live = and_(
+            keys.c.owner_id == owner_id,
+            keys.c.revoked_at.is_(None),
+            keys.c.expires_at > self._now,
+        )
+        return self._connection.execute(
+            select(func.count()).select_from(keys).where(live)
+        ).scalar_one()
+
+    def insert_key(self, key: Key) -> Key:
+        """Add a key; the answer has its number."""
+        number = self._connection.execute(
+            insert(keys).values(rows.key_row(key)).returning(keys.c.number)
+        ).scalar_one()
+        rev = self._allot_rev()
+        key = replace(
+            key,
+            number=number,
+            secrets=tuple(replace(one, rev=rev) for one in key.secrets),
+        )
+        self._connection.execute(
+            insert(secrets),
+            [rows.secret_row(one) | {"key_number": number} for one in key.secrets],
+        )
+        self._revs[key.id] = rev
+        self._loaded[key.id] = key
+        return key
+
+    def save_key(self, key: Key) -> None:
+        """Write what differs from the key as it was loaded, and append to the feed what verifiers must know of it."""
+        before = self._loaded[key.id]
+        if (
+            state_for_verifiers(key) != state_for_verifiers(before)
+            and key.id not in self._revs
+        ):
+            self._revs[key.id] = self._allot_rev()
+        old_row, new_row = rows.key_row(before), rows.key_row(key)
+        changed = {
+            name: value for name, value in new_row.items() if old_row[name] != value
+        }
+        if changed:
+            self._connection.execute(
+                update(keys).where(keys.c.number == key.number).values(changed)
+            )
+        known = {one.version: one for one in before.secrets}
+        for secret in key.secrets:
+            if secret.version not in known:
+                key = key.with_secret(replace(secret, rev=self._revs[key.id]))
+                self._insert_secret(key, secret.version)
+            elif secret != known[secret.version]:
+                self._update_secret(key, known[secret.version], secret)
+        self._loaded[key.id] = key
+
+    def suspend_account(self, account_id: str, *, by: str, reason: str) -> int:
+        """Suspend every live key of an account in one statement and one feed entry (F11); the answer is how many."""
+        rev = self._allot_rev()
+        live = and_(
+            keys.c.account_id == account_id,
+            keys.c.revoked_at.is_(None),
+            keys.c.suspended_at.is_(None),
+            keys.c.expires_at > self._now,
+        )
+        held = {
+            "suspended_at": self._now,
+            "suspended_by": by,
+            "suspended_reason": reason,
+            "suspended_reset": "",
+        }
+        count = self._connection.execute(update(keys).where(live).values(held)).rowcount
+        self._bulk.append((rev, Predicate(account_id=account_id)))
+        return count
+
+    def _load_keys(self, query: Select[Any], *, lock: bool = False) -> list[Key]:
+        if lock:
+            query = query.with_for_update(of=keys)
+        found = self._connection.execute(query).mappings().all()
+        if not found:
+            return []
+        numbers = [row["number"] for row in found]
+        newest: dict[int, list[Secret]] = {number: [] for number in numbers}
+        if len(numbers) == 1:
+            chosen = select(secrets).where(secrets.c.key_number == numbers[0])
+            chosen = chosen.order_by(secrets.c.version.desc()).limit(MOST_SECRETS)
+        else:
+            rank = func.row_number().over(
+                partition_by=secrets.c.key_number, order_by=secrets.c.version.desc()
+            )
+            ranked = (
+                select(secrets, rank.label("rank"))
+                .where(secrets.c.key_number.in_(numbers))
+                .subquery()
+            )
+            chosen = (
+                select(ranked)
+                .where(ranked.c.rank <= MOST_SECRETS)
+                .order_by(ranked.c.version.desc())
+            )
+        for row in self._connection.execute(chosen).mappings():
+            newest[row["key_number"]].append(rows.read_secret(row))
+        loaded = [rows.read_key(row, newest[row["number"]][::-1]) for row in found]
+        self._loaded.update((key.id, key) for key in loaded)
+        return loaded
+
+    def _insert_secret(self, key: Key, version: int) -> None:
+        secret = key.secret(version)
+        assert secret is not None  # noqa: S101  # the caller has just put it there
+        self._connection.execute(
+            insert(secrets).values(rows.secret_row(secret) | {"key_number": key.number})
+        )
+
+    def _update_secret(self, key: Key, before: Secret, after: Secret) -> None:
+        old_row, new_row = rows.secret_row(before), rows.secret_row(after)
+        changed = {
+            name: value for name, value in new_row.items() if old_row[name] != value
+        }
+        this = and_(
+            secrets.c.key_number == key.number, secrets.c.version == after.version
+        )
+        self._connection.execute(update(secrets).where(this).values(changed))
+
+    # The feed
+
+    def _allot_rev(self) -> int:
+        """F1: the next revision, under the lock of one row, so that commit order is revision order."""
+        later = case(
+            (authority.c.high_water < self._now, self._now),
+            else_=authority.c.high_water,
+        )
+        statement = (
+            update(authority)
+            .values(rev=authority.c.rev + 1, high_water=later)
+            .returning(authority.c.rev)
+        )
+        return self._connection.execute(statement).scalar_one()
+
+    def append_feed(self) -> list[FeedEntry]:
+        """Write the entries of everything saved in this transaction; called once, before the commit."""
+        entries = [
+            FeedEntry(
+                rev=rev, at=self._now, change=state_for_verifiers(self._loaded[key_id])
+            )
+            for key_id, rev in self._revs.items()
+        ]
+        entries += [
+            FeedEntry(rev=rev, at=self._now, change=predicate)
+            for rev, predicate in self._bulk
+        ]
+        entries.sort(key=lambda entry: entry.rev)
+        if entries:
+            written = [
+                {
+                    "rev": entry.rev,
+                    "at": entry.at,
+                    "change": feeds.to_json(entry.change),
+                }
+                for entry in entries
+            ]
+            self._connection.execute(insert(feed), written)
+        return entries
+
+    def rev(self) -> int:
+        """The newest committed revision in this snapshot."""
+        return self._connection.execute(select(authority.c.rev)).scalar_one()
+
+    def feed_after(self, rev: int, *, limit: int) -> list[FeedEntry]:
+        """Entries after `rev`, in order."""
+        query = select(feed).where(feed.c.rev > rev).order_by(feed.c.rev).limit(limit)
+        return [
+            FeedEntry(rev=row.rev, at=row.at, change=feeds.from_json(row.change))
+            for row in self._connection.execute(query)
+        ]
+
+    def find_secret(self, digests: Sequence[bytes]) -> tuple[KeyState, int] | None:
+        """The key and version that one of these digests belongs to."""
+        query = select(secrets.c.key_number, secrets.c.version).where(
+            secrets.c.digest.in_(digests)
+        )
+        row = self._connection.execute(query).first()
+        if row is None:
+            return None
+        key = self.key_by_number(row.key_number)
+        if key is None or key.secret(row.version) is None:
+            return None
+        state = state_for_verifiers(key)
+        if all(one.version != row.version for one in state.secrets):
+            # Stopped so long ago that verifiers are no longer told of it; the answer is still its own.
+            whole = state_for_verifiers(
+                replace(
+                    key,
+                    secrets=tuple(
+                        one for one in key.secrets if one.version == row.version
+                    ),
+                )
+            )
+            state = replace(state, secrets=(*whole.secrets, *state.secrets))
+        return state, row.version
+
+    # Resets
+
+    def reset(self, reset_id: str, *, lock: bool = False) -> Reset | None:
+        """One reset."""
+        query = select(resets).where(resets.c.id == reset_id)
+        found = (
+            self._connection.execute(query.with_for_update() if lock else query)
+            .mappings()
+            .first()
+        )
+        return None if found is None else rows.read_reset(found)
+
+    def latest_reset(self, key_id: str) -> Reset | None:
+        """The key's newest reset."""
+        query = (
+            select(resets)
+            .where(resets.c.key_id == key_id)
+            .order_by(resets.c.number.desc())
+            .limit(1)
+        )
+        found = self._connection.execute(query).mappings().first()
+        return None if found is None else rows.read_reset(found)
+
+    def resets(
+        self,
+        *,
+        account_ids: Sequence[str] | None,
+        owner_id: str | None,
+        key_id: str | None,
+        page: Page,
+    ) -> Sequence[tuple[int, Reset]]:
+        """Resets of these accounts (None: of all), newest first, each with its number for the next page."""
+        query = _within(select(resets), resets, account_ids, page)
+        if owner_id is not None:
+            query = query.where(resets.c.owner_id == owner_id)
+        if key_id is not None:
+            query = query.where(resets.c.key_id == key_id)
+        return [
+            (row["number"], rows.read_reset(row))
+            for row in self._connection.execute(query).mappings()
+        ]
+
+    def resets_due(self, *, limit: int) -> Sequence[Reset]:
+        """Open ones that have lapsed, and minted ones that have started: by date done, not yet written down."""
+        lapsed = and_(resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at <= self._now)
+        started = and_(
+            resets.c.stage == Stage.MINTED.value, resets.c.new_starts_at <= self._now
+        )
+        query = (
+            select(resets)
+            .where(or_(lapsed, started))
+            .order_by(resets.c.number)
+            .limit(limit)
+        )
+        return [
+            rows.read_reset(row) for row in self._connection.execute(query).mappings()
+        ]
+
+    def resets_open(self) -> Sequence[Reset]:
+        """Every open reset, locked (R32)."""
+        query = select(resets).where(
+            resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at > self._now
+        )
+        return [
+            rows.read_reset(row)
+            for row in self._connection.execute(query.with_for_update()).mappings()
+        ]
+
+    def resets_in_handover(self, *, limit: int) -> Sequence[Reset]:
+        """Minted or settled ones whose old secret still goes on (R33)."""
+        handover = and_(
+            resets.c.stage.in_((Stage.MINTED.value, Stage.SETTLED.value)),
+            resets.c.old_stops_at > self._now,
+        )
+        query = (
+            select(resets).where(handover).order_by(resets.c.number.desc()).limit(limit)
+        )
+        return [
+            rows.read_reset(row) for row in self._connection.execute(query).mappings()
+        ]
+
+    def insert_reset(self, reset: Reset) -> None:
+        """Add a reset."""
+        self._connection.execute(insert(resets).values(rows.reset_row(reset)))
+
+    def save_reset(self, reset: Reset) -> None:
+        """Write a reset back whole."""
+        self._connection.execute(
+            update(resets).where(resets.c.id == reset.id).values(rows.reset_row(reset))
+        )
+
+    # Accounts and people
+
+    def found_deployment(self, account_id: str) -> None:
+        """Name the deployment's own account; once, at bootstrap."""
+        self._connection.execute(
+            update(authority).values(deployment_account_id=account_id)
+        )
+        self._deployment_account_id = account_id
+
+    def account(self, account_id: str, *, lock: bool = False) -> Account | None:
+        """One account."""
+        query = select(accounts).where(accounts.c.id == account_id)
+        found = self._connection.execute(
+            query.with_for_update() if lock else query
+        ).first()
+        return None if found is None else rows.read_account(found)
+
+    def accounts(
+        self, *, account_ids: Sequence[str] | None, page: Page
+    ) -> Sequence[tuple[int, Account]]:
+        """Accounts (None: all), newest first."""
+        query = _within(select(accounts), accounts, account_ids, page, column="id")
+        return [
+            (row.number, rows.read_account(row))
+            for row in self._connection.execute(query)
+        ]
+
+    def insert_account(self, account: Account) -> None:
+        """Add an account."""
+        self._connection.execute(insert(accounts).values(asdict(account)))
+
+    def save_account(self, account: Account) -> None:
+        """Write an account back whole."""
+        self._connection.execute(
+            update(accounts).where(accounts.c.id == account.id).values(asdict(account))
+        )
+
+    def user(self, user_id: str) -> User | None:
+        """One user."""
+        found = self._connection.execute(
+            select(users).where(users.c.id == user_id)
+        ).first()
+        return None if found is None else rows.read_user(found)
+
+    def user_by_email(self, email: str) -> User | None:
+        """One user by the canonical form of an address."""
+        found = self._connection.execute(
+            select(users).where(users.c.email == email)
+        ).first()
+        return None if found is None else rows.read_user(found)
+
+    def users(
+        self, *, account_ids: Sequence[str] | None, page: Page
+    ) -> Sequence[tuple[int, User]]:
+        """Members of these accounts (None: everybody), newest first."""
+        query = select(users).order_by(users.c.number.desc()).limit(page.size)
+        if page.before is not None:
+            query = query.where(users.c.number < page.before)
+        if account_ids is not None:
+            within = select(members.c.user_id).where(
+                members.c.account_id.in_(account_ids)
+            )
+            query = query.where(users.c.id.in_(within))
+        return [
+            (row.number, rows.read_user(row)) for row in self._connection.execute(query)
+        ]
+
+    def insert_user(self, user: User, *, password: str) -> None:
+        """Add a user with the stored form of a password, or empty for none."""
+        self._connection.execute(
+            insert(users).values(asdict(user) | {"password": password})
+        )
+
+    def set_password(self, user_id: str, password: str) -> None:
+        """Put another stored password in place."""
+        self._connection.execute(
+            update(users).where(users.c.id == user_id).values(password=password)
+        )
+
+    def password_of(self, user_id: str) -> str:
+        """The stored form of the user's password, or empty."""
+        found = self._connection.execute(
+            select(users.c.password).where(users.c.id == user_id)
+        ).scalar()
+        return found or ""
+
+    def members(
+        self, *, account_id: str | None = None, user_id: str | None = None
+    ) -> Sequence[Member]:
+        """Memberships of an account, of a user, or both."""
+        query = select(members)
+        if account_id is not None:
+            query = query.where(members.c.account_id == account_id)
+        if user_id is not None:
+            query = query.where(members.c.user_id == user_id)
+        return [rows.read_member(row) for row in self._connection.execute(query)]
+
+    def insert_member(self, member: Member) -> None:
+        """Add a member."""
+        self._connection.execute(
+            insert(members).values(asdict(member) | {"role": member.role.value})
+        )
+
+    def insert_session(self, session: Session, *, digest: bytes) -> None:
+        """Add a session, known by the digest of its token."""
+        row = asdict(session) | {"role": session.role.value, "digest": digest}
+        self._connection.execute(insert(sessions).values(row))
+
+    def session(self, digest: bytes) -> Session | None:
+        """The session of that token, also one past its end."""
+        found = self._connection.execute(
+            select(sessions).where(sessions.c.digest == digest)
+        ).first()
+        return None if found is None else rows.read_session(found)
+
+    def end_sessions(
+        self, *, session_id: str | None = None, user_id: str | None = None
+    ) -> int:
+        """End one session, or all of a user."""
+        this = (
+            sessions.c.id == session_id
+            if session_id is not None
+            else sessions.c.user_id == user_id
+        )
+        return self._connection.execute(delete(sessions).where(this)).rowcount
+
+    # Policies
+
+    def policy(self, name: str) -> Policy | None:
+        """A preset, or the newest version of an operator's own."""
+        if name in self._presets:
+            return self._presets[name]
+        query = (
+            select(policies)
+            .where(policies.c.name == name)
+            .order_by(policies.c.version.desc())
+            .limit(1)
+        )
+        found = self._connection.execute(query).mappings().first()
+        return None if found is None else rows.read_policy(found)
+
+    def policies(self) -> Sequence[Policy]:
+        """Every policy there is, presets first."""
+        newest = (
+            select(policies.c.name, func.max(policies.c.version).label("version"))
+            .group_by(policies.c.name)
+            .subquery()
+        )
+        query = select(policies).join(
+            newest,
+            and_(
+                policies.c.name == newest.c.name, policies.c.version == newest.c.version
+            ),
+        )
+        own = self._connection.execute(query.order_by(policies.c.name)).mappings()
+        return [*self._presets.values(), *(rows.read_policy(row) for row in own)]
+
+    def insert_policy(self, policy: Policy, *, by: str) -> None:
+        """Add a policy, or its next version."""
+        row = rows.policy_to_plain(policy) | {"created_at": self._now, "created_by": by}
+        self._connection.execute(insert(policies).values(row))
+
+    # Evidence and telling
+
+    def record(self, record: AuditRecord) -> None:
+        """Append an audit record."""
+        self._connection.execute(insert(audit).values(asdict(record)))
+
+    def audit(
+        self, *, account_ids: Sequence[str] | None, subject_id: str | None, page: Page
+    ) -> Sequence[tuple[int, AuditRecord]]:
+        """Audit records of these accounts (None: of all), newest first."""
+        query = _within(select(audit), audit, account_ids, page)
+        if subject_id is not None:
+            query = query.where(audit.c.subject_id == subject_id)
+        return [
+            (row.number, rows.read_audit(row))
+            for row in self._connection.execute(query)
+        ]
+
+    def tell(self, notice: Notice) -> None:
+        """Put a notice into the outbox."""
+        self._connection.execute(
+            insert(outbox).values(asdict(notice) | {"at": self._now})
+        )
+
+    def take_notices(self, *, limit: int) -> Sequence[Notice]:
+        """The oldest notices, taken out: they are told once this transaction commits."""
+        query = (
+            select(outbox)
+            .order_by(outbox.c.number)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        found = self._connection.execute(query).all()
+        taken = [row.number for row in found]
+        self._connection.execute(delete(outbox).where(outbox.c.number.in_(taken)))
+        fields = ("kind", "account_id", "owner_id", "key_id", "detail")
+        return [
+            Notice(**{name: row._mapping[name] for name in fields}) for row in found
+        ]
+
+    def recall(self, caller: str, idempotency_key: str) -> Remembered | None:
+        """What this caller asked under that key before."""
+        this = and_(
+            idempotency.c.caller == caller,
+            idempotency.c.idempotency_key == idempotency_key,
+        )
+        found = self._connection.execute(select(idempotency).where(this)).first()
+        return (
+            None
+            if found is None
+            else Remembered(request=bytes(found.request), subject_id=found.subject_id)
+        )
+
+    def remember(
+        self, caller: str, idempotency_key: str, remembered: Remembered
+    ) -> None:
+        """Keep an answer for a replay."""
+        row = {"caller": caller, "idempotency_key": idempotency_key, "at": self._now}
+        row |= {"request": remembered.request, "subject_id": remembered.subject_id}
+        self._connection.execute(insert(idempotency).values(row))
+
+    def forget_replays(self, *, before: Instant) -> int:
+        """Drop what was remembered before that instant."""
+        return self._connection.execute(
+            delete(idempotency).where(idempotency.c.at < before)
+        ).rowcount
+
+    # Use
+
+    def add_uses(self, batch: Sequence[Use]) -> None:
+        """Add to the tally of watched secrets, at most `MOST_USES` ways each."""
+        for use in batch:
+            this = and_(
+                uses.c.key_number == use.key_number, uses.c.version == use.version
+            )
+            kinds = self._connection.execute(
+                select(func.count()).select_from(uses).where(this)
+            ).scalar_one()
+            row = asdict(use)
+            if kinds >= MOST_USES:
+                row |= {
+                    "address": "",
+                    "permission": "",
+                    "user_agent": "",
+                }  # the rest of them together
+            self._connection.execute(self._upsert_use(row))
+
+    def _upsert_use(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401  # two dialects' statements
+        dialect = (
+            postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        )
+        statement = dialect.insert(uses).values(row)
+        seen = case(
+            (
+                uses.c.last_seen < statement.excluded.last_seen,
+                statement.excluded.last_seen,
+            ),
+            else_=uses.c.last_seen,
+        )
+        return statement.on_conflict_do_update(
+            index_elements=list(uses.primary_key.columns),
+            set_={"count": uses.c.count + statement.excluded.count, "last_seen": seen},
+        )
+
+    def touch(self, last_uses: Sequence[tuple[int, int, Instant]]) -> None:
+        """Note last uses; never earlier than known."""
+        if not last_uses:
+            return
+        c = secrets.c
+        for number, version, at in last_uses:
+            fresher = or_(
+                c.last_used_at.is_(None),
+                c.last_used_at < literal(at, c.last_used_at.type),
+            )
+            statement = update(secrets).where(
+                c.key_number == number, c.version == version, fresher
+            )
+            self._connection.execute(statement.values(last_used_at=at))
+
+    def uses(self, key_number: int, version: int) -> Sequence[Use]:
+        """How this secret was used while it was watched, latest first."""
+        this = and_(uses.c.key_number == key_number, uses.c.version == version)
+        query = select(uses).where(this).order_by(uses.c.last_seen.desc())
+        return [Use(**row._mapping) for row in self._connection.execute(query)]
+
+
+def _within(
+    query: Select[Any],
+    table: Table,
+    account_ids: Sequence[str] | None,
+    page: Page,
+    *,
+    column: str = "account_id",
+) -> Select[Any]:
+    """Restrict to accounts (pitfall 18) and to one page, newest first."""
+    if account_ids is not None:
+        query = query.where(table.c[column].in_(account_ids))
+    if page.before is not None:
+        query = query.where(table.c.number < page.before)
+    return query.order_by(table.c.number.desc()).limit(page.size)
