@@ -1,0 +1,192 @@
+"""Fixtures and manners of the whole test-suite.
+
+Databases, each fresh, migrated and of the test's own:
+    database_url            the test runs twice: on SQLite and on PostgreSQL
+    conformance_url         three times: also on the distribution's PostgreSQL
+    sqlite_url, postgres_url
+    empty_database_url      both, without any table
+    own_postgres            a server of the test's own, to stop, kill, freeze and start again
+
+Marks:
+    @pytest.mark.needs("strace")   skipped, loudly, where the program is missing
+    @pytest.mark.full              runs in `make test-full` only
+
+`KEYTURN_TEST_ALL=1` makes every skip a failure.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hypothesis
+import pytest
+
+from tests import databases, postgres, provision
+
+hypothesis.settings.register_profile("keyturn", deadline=None, print_blob=True)  # a shared machine: no time limits
+hypothesis.settings.load_profile("keyturn")
+
+BOTH = ("sqlite", "postgresql")
+ALL_THREE = (*BOTH, "postgresql-distribution")
+PURE = ("tests/core/", "tests/verify/")
+
+
+# -- databases
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> databases.SqliteTemplate:
+    """The migrated file that every SQLite test gets a copy of."""
+    return databases.SqliteTemplate(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Postgres]:
+    """The PostgreSQL that all tests share.  Do not stop it; take `own_postgres` for that."""
+    server = postgres.started(postgres.packaged_binaries())
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def distribution_postgres_server() -> Iterator[postgres.Postgres]:
+    """The distribution's PostgreSQL, where it is installed."""
+    binaries = postgres.distribution_binaries()
+    if binaries is None:
+        pytest.skip(provision.PROGRAMS["postgresql"].missing())
+    server = postgres.started(binaries)
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[postgres.Postgres]:
+    """A PostgreSQL of the test's own, started: stop, kill, freeze and start it at will."""
+    server = postgres.started(postgres.packaged_binaries())
+    yield server
+    server.thaw()
+    server.remove()
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: databases.SqliteTemplate, tmp_path: Path) -> str:
+    """A fresh migrated SQLite database."""
+    return sqlite_template.copy(tmp_path)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: postgres.Postgres) -> Iterator[str]:
+    """A fresh migrated PostgreSQL database."""
+    with databases.postgres_copy(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def distribution_postgres_url(distribution_postgres_server: postgres.Postgres) -> Iterator[str]:
+    """A fresh migrated database on the distribution's PostgreSQL."""
+    with databases.postgres_copy(distribution_postgres_server) as url:
+        yield url
+
+
+_FIXTURE = {
+    "sqlite": "sqlite_url",
+    "postgresql": "postgres_url",
+    "postgresql-distribution": "distribution_postgres_url",
+}
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh migrated database; the test runs on both kinds."""
+    url: str = request.getfixturevalue(_FIXTURE[request.param])
+    return url
+
+
+@pytest.fixture(params=ALL_THREE)
+def conformance_url(request: pytest.FixtureRequest) -> str:
+    """As `database_url`, and on the distribution's PostgreSQL too."""
+    url: str = request.getfixturevalue(_FIXTURE[request.param])
+    return url
+
+
+@pytest.fixture(params=BOTH)
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table, of both kinds."""
+    if request.param == "sqlite":
+        yield databases.sqlite_url(tmp_path / "empty.db")
+        return
+    with databases.postgres_empty(request.getfixturevalue("postgres_server")) as url:
+        yield url
+
+
+# -- manners
+
+
+@pytest.fixture(autouse=True)
+def _pure_tests_open_no_socket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of the core and of the verifier do no I/O."""
+    if request.node.nodeid.startswith(PURE):
+
+        def refuse(*_: Any, **__: Any) -> NoReturn:
+            msg = "a unit test opened a socket"
+            raise AssertionError(msg)
+
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        monkeypatch.setattr(socket.socket, "bind", refuse)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only `make test-full` runs; it is not a skip, it is another suite."""
+    if os.environ.get("KEYTURN_TEST_FULL") == "1":
+        return
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    if left_out:
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose program is missing, naming the command that installs it."""
+    for mark in item.iter_markers("needs"):
+        for name in mark.args:
+            program = provision.PROGRAMS[name]
+            if program.absent():
+                pytest.skip(program.missing())
+
+
+def _skipped(config: pytest.Config) -> list[pytest.TestReport | pytest.CollectReport]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    reports: list[pytest.TestReport | pytest.CollectReport] = (
+        [] if reporter is None else reporter.stats.get("skipped", [])
+    )
+    return reports
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Under KEYTURN_TEST_ALL=1 a run with a skip has failed."""
+    if exitstatus == pytest.ExitCode.OK and os.environ.get("KEYTURN_TEST_ALL") == "1" and _skipped(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say loudly what did not run, and what would make it run."""
+    reports = _skipped(config)
+    if not reports:
+        return
+    must_run = os.environ.get("KEYTURN_TEST_ALL") == "1"
+    title = "SKIPPED, AND EVERY SKIP IS A FAILURE HERE" if must_run else "NOT RUN"
+    terminalreporter.section(title, sep="!", red=must_run, yellow=not must_run, bold=True)
+    for report in reports:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.line(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")
+
+
+def pytest_report_header() -> str:
+    """Name what this run stands on."""
+    found = ", ".join(
+        f"{name} {'missing' if program.absent() else 'found'}" for name, program in provision.PROGRAMS.items()
+    )
+    return f"programs: {found}"
