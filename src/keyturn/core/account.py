@@ -104,9 +104,5 @@ OWN_KEYS_ONLY: Final = frozenset({Role.MEMBER})
 
 def key_limit(account: Account, policy: Policy, floors: tuple[Policy, ...]) -> int:
     """K10: the administrator's number where one is set, else the policy's; never above a floor's."""
-    limit = (
-        policy.max_keys_per_user
-        if account.max_keys_per_user is None
-        else account.max_keys_per_user
-    )
+    limit = policy.max_keys_per_user if account.max_keys_per_user is None else account.max_keys_per_user
     return min([limit, *(floor.max_keys_per_user for floor in floors)])

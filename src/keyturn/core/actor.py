@@ -27,9 +27,7 @@ class Channel(Enum):
 
 
 # A credential of the deployment's own account serves all of its customers with these; the rest name their accounts.
-_DEPLOYMENT_WIDE = frozenset(
-    {RIGHT_VERIFY, RIGHT_ATTACH, RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE}
-)
+_DEPLOYMENT_WIDE = frozenset({RIGHT_VERIFY, RIGHT_ATTACH, RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +43,8 @@ class Actor:
     permissions: tuple[str, ...]
     in_deployment_account: bool
     address: str | None = None
+    own_keys_only: bool = False
+    """A member sees and touches no keys but their own."""
     session: str = ""
     """The browser or API session a person speaks through; proofs are bound to it (R11)."""
 
@@ -57,9 +57,7 @@ class Actor:
             return True
         if not self.in_deployment_account:
             return False
-        return RIGHT_ADMIN in self.permissions or (
-            right in _DEPLOYMENT_WIDE and grants(self.permissions, right)
-        )
+        return RIGHT_ADMIN in self.permissions or (right in _DEPLOYMENT_WIDE and grants(self.permissions, right))
 
     def beyond(self, permissions: tuple[str, ...]) -> tuple[str, ...]:
         """Those of `permissions` that the actor may not hand out, for it does not hold them itself."""
@@ -67,11 +65,7 @@ class Actor:
             if self.in_deployment_account:
                 return ()
             # The administrator of one account: all of its keys, nothing that names another account.
-            return tuple(
-                one
-                for one in permissions
-                if "@" in one and not one.endswith(f"@{self.account_id}")
-            )
+            return tuple(one for one in permissions if "@" in one and not one.endswith(f"@{self.account_id}"))
         return tuple(one for one in permissions if not covers(self.permissions, (one,)))
 
     def rights_beyond(self, permissions: tuple[str, ...]) -> tuple[str, ...]:

@@ -68,6 +68,4 @@ def _parse_iso(text: str) -> timedelta | None:
     found = _ISO.fullmatch(text)
     if found is None or not any(found.groups()):
         return None
-    return timedelta(
-        **{unit: int(count) for unit, count in found.groupdict().items() if count}
-    )
+    return timedelta(**{unit: int(count) for unit, count in found.groupdict().items() if count})

@@ -47,27 +47,17 @@ def plan(key: Key, terms: Terms, *, now: Instant) -> Handover:
     unstarted = unstarted_secret(key, now)
     full_start = later(now, terms.cool_down)
     if unstarted is not None and not terms.revoke_first:
-        full_start = max(
-            now, unstarted.dangerous_starts_at
-        )  # R15: it inherits the dates
+        full_start = max(now, unstarted.dangerous_starts_at)  # R15: it inherits the dates
     new_starts = now if terms.dangerous_only else full_start
     if unstarted is not None and not terms.revoke_first:
         new_starts = max(now, unstarted.starts_at)
     if terms.revoke_first:
-        return Handover(
-            new_starts=new_starts, dangerous_starts=full_start, old_stops=now, gap=None
-        )
+        return Handover(new_starts=new_starts, dangerous_starts=full_start, old_stops=now, gap=None)
     latest_end = min(later(full_start, terms.longest), key.expires_at)
     old = [one for one in key.secrets if not one.is_over(now) and one is not unstarted]
     old_stops = min(latest_end, max((one.stops_at for one in old), default=now))
-    gap = (
-        Gap(since=max(old_stops, now), until=full_start)
-        if old_stops < full_start
-        else None
-    )
-    return Handover(
-        new_starts=new_starts, dangerous_starts=full_start, old_stops=old_stops, gap=gap
-    )
+    gap = Gap(since=max(old_stops, now), until=full_start) if old_stops < full_start else None
+    return Handover(new_starts=new_starts, dangerous_starts=full_start, old_stops=old_stops, gap=gap)
 
 
 def unstarted_secret(key: Key, now: Instant) -> Secret | None:
@@ -76,30 +66,22 @@ def unstarted_secret(key: Key, now: Instant) -> Secret | None:
     return None if newest.is_over(now) or newest.has_started(now) else newest
 
 
-def hand_over(
-    key: Key, handover: Handover, *, new: Secret, reset_id: str, now: Instant
-) -> Key:
+def hand_over(key: Key, handover: Handover, *, new: Secret, reset_id: str, now: Instant) -> Key:
     """The key with the new secret, and its older ones ending as planned: never more than two are accepted."""
     unstarted = unstarted_secret(key, now)
     live = [one for one in key.secrets if not one.is_over(now) and one is not unstarted]
     for one in live[:-1]:
         # One older than the one handed over: it goes as soon as the new secret comes.
-        key = key.with_secret(
-            stop_by(one, handover.new_starts, reset_id=reset_id, now=now)
-        )
+        key = key.with_secret(stop_by(one, handover.new_starts, reset_id=reset_id, now=now))
     for one in live[-1:]:
         ending = stop_by(one, handover.old_stops, reset_id=reset_id, now=now)
         key = key.with_secret(replace(ending, watched=not ending.is_over(now)))
     if unstarted is not None:
-        key = key.with_secret(
-            stop(unstarted, reason=StopReason.NEVER_STARTED, reset_id=reset_id, now=now)
-        )
+        key = key.with_secret(stop(unstarted, reason=StopReason.NEVER_STARTED, reset_id=reset_id, now=now))
     return replace(key, secrets=(*key.secrets, new))
 
 
-def stop_all(
-    key: Key, *, reason: StopReason, before: int, reset_id: str, now: Instant
-) -> Key:
+def stop_all(key: Key, *, reason: StopReason, before: int, reset_id: str, now: Instant) -> Key:
     """Every version before `before` stopped for good, now."""
     for one in key.secrets:
         if one.version < before:
@@ -107,9 +89,7 @@ def stop_all(
     return key
 
 
-def stop_old_by(
-    key: Key, end: Instant, *, before: int, reset_id: str, now: Instant
-) -> Key:
+def stop_old_by(key: Key, end: Instant, *, before: int, reset_id: str, now: Instant) -> Key:
     """Every version before `before` brought to an end no later than `end`."""
     for one in key.secrets:
         if one.version < before:
@@ -119,6 +99,4 @@ def stop_old_by(
 
 def old_stops_at(key: Key, *, before: int) -> Instant | None:
     """When the last of the versions before `before` stops or stopped."""
-    return max(
-        (one.stops_at for one in key.secrets if one.version < before), default=None
-    )
+    return max((one.stops_at for one in key.secrets if one.version < before), default=None)

@@ -106,10 +106,7 @@ class Key:
         """The key with that version put in place of its older self."""
         return replace(
             self,
-            secrets=tuple(
-                changed if one.version == changed.version else one
-                for one in self.secrets
-            ),
+            secrets=tuple(changed if one.version == changed.version else one for one in self.secrets),
         )
 
     def has_ended(self, now: Instant) -> bool:
@@ -121,11 +118,7 @@ def accepted_versions(key: Key, now: Instant) -> tuple[int, ...]:
     """R2, read off the rows: which versions are accepted at `now`."""
     if key.has_ended(now) or key.suspension is not None:
         return ()
-    return tuple(
-        one.version
-        for one in key.secrets
-        if one.starts_at <= now and not one.is_over(now)
-    )
+    return tuple(one.version for one in key.secrets if one.starts_at <= now and not one.is_over(now))
 
 
 def status(key: Key, now: Instant) -> str:
@@ -163,9 +156,7 @@ def stop_by(secret: Secret, end: Instant, *, reset_id: str, now: Instant) -> Sec
         return secret
     if end <= now:
         return stop(secret, reason=StopReason.REPLACED, reset_id=reset_id, now=now)
-    return replace(
-        secret, stops_at=end, replaced_by=reset_id, stop_reason=StopReason.REPLACED
-    )
+    return replace(secret, stops_at=end, replaced_by=reset_id, stop_reason=StopReason.REPLACED)
 
 
 def state_for_verifiers(key: Key) -> KeyState:

@@ -60,9 +60,7 @@ def parse(text: str) -> str:
     text = SHORT_FORMS.get(text, text)
     if text.startswith(RIGHT_PREFIX):
         right, at, reach = text.partition("@")
-        if right in RIGHTS and (
-            not at or (right != RIGHT_ADMIN and _REACH.fullmatch(reach))
-        ):
+        if right in RIGHTS and (not at or (right != RIGHT_ADMIN and _REACH.fullmatch(reach))):
             return text
     elif _PERMISSION.fullmatch(text) and not text.startswith("keyturn:"):
         return text
@@ -107,9 +105,7 @@ def _includes(held: str, wanted: str) -> bool:
         return is_right(held) and is_right(wanted) and _right_includes(held, wanted)
     held_resource, _, held_action = held.rpartition(":")
     wanted_resource, _, wanted_action = wanted.rpartition(":")
-    return held_resource in ("*", wanted_resource) and ACTIONS.index(
-        held_action
-    ) >= ACTIONS.index(wanted_action)
+    return held_resource in ("*", wanted_resource) and ACTIONS.index(held_action) >= ACTIONS.index(wanted_action)
 
 
 def _right_includes(held: str, wanted: str) -> bool:

@@ -120,25 +120,16 @@ def stricter_policy(one: Policy, other: Policy) -> Policy:
     """`one` with each field made as strict as in `other` (R32: a change reaches open resets only where stricter)."""
     return replace(
         one,
-        **{
-            name: spec.stricter(getattr(one, name), getattr(other, name))
-            for name, spec in FIELDS.items()
-        },
+        **{name: spec.stricter(getattr(one, name), getattr(other, name)) for name, spec in FIELDS.items()},
     )
 
 
-def from_wire(
-    wire: Mapping[str, Any], *, name: str, base: Policy | None, version: int = 1
-) -> Policy:
+def from_wire(wire: Mapping[str, Any], *, name: str, base: Policy | None, version: int = 1) -> Policy:
     """A policy of that name: the fields in `wire`, the rest from `base` (or the defaults).
 
     Raises PolicyFieldError naming the field for an unknown one or a value that cannot be read.
     """
-    policy = (
-        replace(base, name=name, base=base.name, version=version)
-        if base
-        else Policy(name=name, version=version)
-    )
+    policy = replace(base, name=name, base=base.name, version=version) if base else Policy(name=name, version=version)
     values: dict[str, Any] = {}
     for key, value in wire.items():
         spec = FIELDS.get(key)
@@ -204,9 +195,7 @@ def _span_or_none(doc: str) -> Field:
 
     return Field(
         doc=doc,
-        parse=lambda value: (
-            None if value is None or value == "none" else _parse_finite(value)
-        ),
+        parse=lambda value: None if value is None or value == "none" else _parse_finite(value),
         to_wire=lambda span: None if span is None else duration.to_text(span),
         stricter=stricter,
         strictness="shorter is stricter, none is laxest",
@@ -231,18 +220,12 @@ def _choice(doc: str, *lax_to_strict: str) -> Field:
 
 def _count(doc: str) -> Field:
     def parse(value: Any) -> int:  # noqa: ANN401  # as above
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int)
-            or not 1 <= value <= MOST_COUNT
-        ):
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_COUNT:
             msg = f"a whole number from 1 to {MOST_COUNT}"
             raise ValueError(msg)
         return value
 
-    return Field(
-        doc=doc, parse=parse, to_wire=int, stricter=min, strictness="fewer is stricter"
-    )
+    return Field(doc=doc, parse=parse, to_wire=int, stricter=min, strictness="fewer is stricter")
 
 
 def _flag(doc: str) -> Field:
@@ -277,14 +260,8 @@ def _rule(doc: str, *lax_to_strict: str) -> Field:
     return Field(
         doc=doc,
         parse=parse,
-        to_wire=lambda rule: (
-            f"{rule.effect}:{duration.to_text(rule.after)}"
-            if rule.effect != "none"
-            else "none"
-        ),
-        stricter=lambda one, other: max(
-            one, other, key=lambda rule: (effects.index(rule.effect), -rule.after)
-        ),
+        to_wire=lambda rule: f"{rule.effect}:{duration.to_text(rule.after)}" if rule.effect != "none" else "none",
+        stricter=lambda one, other: max(one, other, key=lambda rule: (effects.index(rule.effect), -rule.after)),
         strictness=" < ".join(effects) + "; sooner is stricter",
     )
 
@@ -309,9 +286,7 @@ def _hold() -> Field:
 FIELDS: Final[Mapping[str, Field]] = {
     "max_age": _span_or_none("How old a secret may grow before a reset is due."),
     "on_max_age": _choice("What happens then.", "remind", "require_reset", "suspend"),
-    "cool_down": _span(
-        "How long after minting the new secret is not yet accepted.", shorter=False
-    ),
+    "cool_down": _span("How long after minting the new secret is not yet accepted.", shorter=False),
     "cool_down_scope": _choice(
         "Whether the cool-down holds back the whole key or only write and admin.",
         "dangerous_only",
@@ -322,15 +297,9 @@ FIELDS: Final[Mapping[str, Field]] = {
         shorter=True,
         endless=True,
     ),
-    "grace_max": _span(
-        "The longest grace that may be asked for.", shorter=True, endless=True
-    ),
-    "wait_for_first_use": _flag(
-        "Whether the old secret waits, up to grace_max, for the first use of the new one."
-    ),
-    "quiet_after": _span_or_none(
-        "Unused for so long, the old secret stops before its grace ends."
-    ),
+    "grace_max": _span("The longest grace that may be asked for.", shorter=True, endless=True),
+    "wait_for_first_use": _flag("Whether the old secret waits, up to grace_max, for the first use of the new one."),
+    "quiet_after": _span_or_none("Unused for so long, the old secret stops before its grace ends."),
     "proofs": Field(
         doc="The sets of proofs that are enough for a person; any one set will do.",
         parse=parse_proof_sets,
@@ -351,23 +320,15 @@ FIELDS: Final[Mapping[str, Field]] = {
         "allowlist_only",
     ),
     "manual": _choice("How people may reset.", "protocol", "two_step", "forbidden"),
-    "own_secret": _choice(
-        "Whether customers may bring an own secret.", "allowed", "forbidden"
-    ),
+    "own_secret": _choice("Whether customers may bring an own secret.", "allowed", "forbidden"),
     "self_reset": _choice("Whether a key may reset itself.", "allowed", "forbidden"),
     "max_keys_per_user": _count("How many live keys one user may have."),
     "allowlist_max": _count("How many networks one allowlist may have."),
-    "allowlist_required_for": _permission_set(
-        "Permissions that a key may hold only with an allowlist."
-    ),
+    "allowlist_required_for": _permission_set("Permissions that a key may hold only with an allowlist."),
     "hold_after_account_change": _hold(),
     "idle_expiry": _span_or_none("Unused for so long, a key expires."),
-    "no_allowlist_rule": _rule(
-        "What befalls a key without an allowlist.", "drop_write", "stop_if_idle", "stop"
-    ),
-    "on_password_change": _rule(
-        "What befalls keys when the owner's password changes.", "hold", "reset", "stop"
-    ),
+    "no_allowlist_rule": _rule("What befalls a key without an allowlist.", "drop_write", "stop_if_idle", "stop"),
+    "on_password_change": _rule("What befalls keys when the owner's password changes.", "hold", "reset", "stop"),
     "on_member_added": _rule(
         "What befalls shared keys when the account gains a member.",
         "hold",
@@ -375,9 +336,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         "stop",
     ),
     "on_leak": _choice("What a leak report does.", "suspend", "reset", "revoke"),
-    "expiry": _choice(
-        "Whether a new key needs an expiry.", "optional", "asked", "required"
-    ),
+    "expiry": _choice("Whether a new key needs an expiry.", "optional", "asked", "required"),
     "attempts": _count("How many refused proofs end a reset."),
     "proof_lasts": _span("How long a proof stays fresh.", shorter=True),
     "reset_lapses": _span("How long a reset may stay open.", shorter=True),

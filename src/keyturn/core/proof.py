@@ -54,11 +54,7 @@ class Proof:
 
 def parse_sets(wire: Any) -> ProofSets:  # noqa: ANN401  # anything may come over the wire
     """Read `["password+captcha", "password+email_link"]`.  Raises ValueError with a sentence for a person."""
-    if (
-        not isinstance(wire, list)
-        or not wire
-        or not all(isinstance(one, str) for one in wire)
-    ):
+    if not isinstance(wire, list) or not wire or not all(isinstance(one, str) for one in wire):
         msg = 'a list of sets such as ["password+captcha", "password+email_link"]'
         raise ValueError(msg)
     sets = tuple(frozenset(one.split("+")) for one in wire)
@@ -91,9 +87,7 @@ def with_waiver(sets: ProofSets) -> ProofSets:
     return stricter_sets(sets, _WAIVER)
 
 
-def missing(
-    sets: ProofSets, proofs: Iterable[Proof], *, now: Instant, lasts: timedelta
-) -> ProofSets:
+def missing(sets: ProofSets, proofs: Iterable[Proof], *, now: Instant, lasts: timedelta) -> ProofSets:
     """What is still to be proved, alternative by alternative; empty when one set is complete and fresh."""
     shown = frozenset(one.kind for one in proofs if one.is_fresh(now, lasts))
     if any(one <= shown for one in sets):

@@ -58,9 +58,7 @@ class WiderThanActor(Refusal):
 
     kind: ClassVar[str] = "wider_than_actor"
     status: ClassVar[int] = 403
-    title: ClassVar[str] = (
-        "A credential cannot hand out, or reset a key that holds, more than it holds itself."
-    )
+    title: ClassVar[str] = "A credential cannot hand out, or reset a key that holds, more than it holds itself."
     beyond: tuple[str, ...]
 
 
@@ -70,9 +68,7 @@ class HttpsRequired(Refusal):
 
     kind: ClassVar[str] = "https_required"
     status: ClassVar[int] = 403
-    title: ClassVar[str] = (
-        "This answer would hold a secret, so it is given over HTTPS only."
-    )
+    title: ClassVar[str] = "This answer would hold a secret, so it is given over HTTPS only."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +77,7 @@ class OriginRefused(Refusal):
 
     kind: ClassVar[str] = "reset_origin_refused"
     status: ClassVar[int] = 403
-    title: ClassVar[str] = (
-        "Resets may not start from this address; suspending is possible from anywhere."
-    )
+    title: ClassVar[str] = "Resets may not start from this address; suspending is possible from anywhere."
     policy: str
     field: str = "reset_origin"
 
@@ -105,9 +99,7 @@ class SelfResetForbidden(Refusal):
 
     kind: ClassVar[str] = "self_reset_forbidden"
     status: ClassVar[int] = 403
-    title: ClassVar[str] = (
-        "The policy does not let a key reset itself; it may always revoke itself."
-    )
+    title: ClassVar[str] = "The policy does not let a key reset itself; it may always revoke itself."
     policy: str
     field: str = "self_reset"
 
@@ -222,9 +214,7 @@ class NewNotStarted(Refusal):
 
     kind: ClassVar[str] = "new_not_started"
     status: ClassVar[int] = 409
-    title: ClassVar[str] = (
-        "The new secret is not accepted yet, so the old one cannot be stopped without a gap."
-    )
+    title: ClassVar[str] = "The new secret is not accepted yet, so the old one cannot be stopped without a gap."
     new_starts_at: Instant
 
 
@@ -354,9 +344,7 @@ class DuplicateField(Refusal):
 class DuplicateHeader(Refusal):
     kind: ClassVar[str] = "duplicate_header"
     status: ClassVar[int] = 400
-    title: ClassVar[str] = (
-        "A header that must be single was sent twice, or two headers name different keys."
-    )
+    title: ClassVar[str] = "A header that must be single was sent twice, or two headers name different keys."
     header: str
 
 
@@ -374,9 +362,7 @@ class KeyInQuery(Refusal):
 
     kind: ClassVar[str] = "key_in_query"
     status: ClassVar[int] = 400
-    title: ClassVar[str] = (
-        "A key does not belong into a URL; consider it leaked and reset it."
-    )
+    title: ClassVar[str] = "A key does not belong into a URL; consider it leaked and reset it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -424,9 +410,7 @@ class Busy(Refusal):
 class StoreAway(Refusal):
     kind: ClassVar[str] = "store_unavailable"
     status: ClassVar[int] = 503
-    title: ClassVar[str] = (
-        "The database cannot be reached or written; nothing was changed."
-    )
+    title: ClassVar[str] = "The database cannot be reached or written; nothing was changed."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

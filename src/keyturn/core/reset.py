@@ -139,9 +139,7 @@ class Reset:
         """R11: what is still to be proved, each entry an alternative."""
         if self.stage not in OPEN:
             return ()
-        return missing_to_wire(
-            missing(self.wanted, self.proofs, now=now, lasts=self.policy.proof_lasts)
-        )
+        return missing_to_wire(missing(self.wanted, self.proofs, now=now, lasts=self.policy.proof_lasts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,11 +156,7 @@ def stage_at(reset: Reset, now: Instant) -> Stage:
     """The stage by the dates: right also when no job ever ran (R2, R12)."""
     if reset.stage in OPEN and now >= reset.lapses_at:
         return Stage.ENDED
-    if (
-        reset.stage is Stage.MINTED
-        and reset.new_starts_at is not None
-        and now >= reset.new_starts_at
-    ):
+    if reset.stage is Stage.MINTED and reset.new_starts_at is not None and now >= reset.new_starts_at:
         return Stage.SETTLED
     return reset.stage
 
@@ -176,11 +170,7 @@ def move(reset: Reset, event: Event, *, now: Instant) -> Reset | Refusal:
     """R10: the one way a reset changes its stage."""
     if reset.stage in OPEN and now >= reset.lapses_at and event is not Event.LAPSED:
         return ResetLapsed(lapsed_at=reset.lapses_at)
-    stage = (
-        stage_at(reset, now)
-        if event is not Event.LAPSED and event is not Event.STARTED
-        else reset.stage
-    )
+    stage = stage_at(reset, now) if event is not Event.LAPSED and event is not Event.STARTED else reset.stage
     following = MOVES.get((stage, event))
     if following is None:
         return OutOfOrder(stage=stage.value, event=event.value)
@@ -232,18 +222,14 @@ def ask(
         address=actor.address,
         policy=policy,
         sources=tuple(sorted(effective.sources.items())),
-        wanted=_wanted(
-            actor, asking, policy, enrolled=enrolled, reset_allowlist=reset_allowlist
-        ),
+        wanted=_wanted(actor, asking, policy, enrolled=enrolled, reset_allowlist=reset_allowlist),
         terms=terms,
         stage=Stage.ASKED,
         asked_at=now,
         lapses_at=later(now, policy.reset_lapses),
     )
     if terms.revoke_first and key.suspension is None:
-        suspension = Suspension(
-            at=now, by=actor.id, reason=asking.reason.value, reset_id=reset_id
-        )
+        suspension = Suspension(at=now, by=actor.id, reason=asking.reason.value, reset_id=reset_id)
         key = replace(key, suspension=suspension)
     return Step(event=None, reset=reset, key=key)
 
@@ -258,36 +244,26 @@ def _check_actor(key: Key, actor: Actor, effective: Effective) -> Refusal | None
         return PermissionMissing(needed=RIGHT_KEYS_RESET)
     if actor.channel is Channel.PERSON and policy.manual == "forbidden":
         return ManualResetForbidden(policy=effective.source("manual"))
-    if actor.channel is not Channel.PERSON and (
-        beyond := actor.rights_beyond(key.permissions)
-    ):
+    if actor.channel is not Channel.PERSON and (beyond := actor.rights_beyond(key.permissions)):
         return WiderThanActor(beyond=beyond)
     return None
 
 
-def _check_key(
-    key: Key, asking: Asking, *, latest: Reset | None, arrived_rev: int, now: Instant
-) -> Refusal | None:
+def _check_key(key: Key, asking: Asking, *, latest: Reset | None, arrived_rev: int, now: Instant) -> Refusal | None:
     if key.revoked_at is not None:
         return KeyRevoked(revoked_at=key.revoked_at)
     if now >= key.expires_at:
         return KeyExpired(expired_at=key.expires_at)
     if latest is not None and is_open(latest, now):
         return ResetAlreadyOpen(reset_id=latest.id)
-    moved_on = (
-        asking.expected_version is not None and asking.expected_version != key.version
-    )
+    moved_on = asking.expected_version is not None and asking.expected_version != key.version
     if moved_on or key.secrets[-1].rev > arrived_rev:
         return KeyChanged(version=key.version)
     return None
 
 
-def _check_origin(
-    actor: Actor, effective: Effective, reset_allowlist: tuple[str, ...]
-) -> Refusal | None:
-    if effective.policy.reset_origin == "allowlist_only" and _is_new_origin(
-        actor, reset_allowlist
-    ):
+def _check_origin(actor: Actor, effective: Effective, reset_allowlist: tuple[str, ...]) -> Refusal | None:
+    if effective.policy.reset_origin == "allowlist_only" and _is_new_origin(actor, reset_allowlist):
         return OriginRefused(policy=effective.source("reset_origin"))
     return None
 
@@ -295,31 +271,21 @@ def _check_origin(
 def _is_new_origin(actor: Actor, reset_allowlist: tuple[str, ...]) -> bool:
     if not reset_allowlist:
         return False  # nothing set: every address may start a reset
-    return actor.address is None or not allowlist.Matcher(reset_allowlist).admits(
-        actor.address
-    )
+    return actor.address is None or not allowlist.Matcher(reset_allowlist).admits(actor.address)
 
 
 def _check_wishes(key: Key, asking: Asking, effective: Effective) -> Refusal | None:
     policy = effective.policy
     revoke_first = asking.reason in REVOKE_FIRST
-    if (
-        asking.grace is not None
-        and asking.grace > policy.grace_max
-        and not revoke_first
-    ):
+    if asking.grace is not None and asking.grace > policy.grace_max and not revoke_first:
         return GraceTooLong(
             grace_max=duration.to_text(policy.grace_max),
             policy=effective.source("grace_max"),
         )
     narrow = asking.narrow or Narrowing()
-    if narrow.permissions is not None and not permission.covers(
-        key.permissions, narrow.permissions
-    ):
+    if narrow.permissions is not None and not permission.covers(key.permissions, narrow.permissions):
         return Widening(field="permissions")
-    if narrow.allowlist is not None and not allowlist.covers(
-        key.allowlist, narrow.allowlist
-    ):
+    if narrow.allowlist is not None and not allowlist.covers(key.allowlist, narrow.allowlist):
         return Widening(field="allowlist")
     if narrow.expires_at is not None and narrow.expires_at > key.expires_at:
         return Widening(field="expires_at")
@@ -332,9 +298,7 @@ def _terms(asking: Asking, policy: Policy, actor: Actor) -> Terms:
     if asking.reason is Reason.LOST:
         grace, longest = timedelta(0), policy.grace_max
     if policy.manual == "two_step" and actor.channel is Channel.PERSON:
-        longest = (
-            policy.grace_max
-        )  # minting stops nothing: "stop the old" is a step of its own (R43)
+        longest = policy.grace_max  # minting stops nothing: "stop the old" is a step of its own (R43)
     return Terms(
         revoke_first=asking.reason in REVOKE_FIRST,
         cool_down=timedelta(0) if asking.waive_cool_down else policy.cool_down,
@@ -359,14 +323,8 @@ def _wanted(
     }
     sets = by_channel.get(actor.channel, (frozenset({CREDENTIAL}),))
     if actor.channel is Channel.PERSON:
-        new_origin = policy.reset_origin == "step_up_if_new" and _is_new_origin(
-            actor, reset_allowlist
-        )
-        if (
-            policy.step_up == "required"
-            or (policy.step_up == "enrolled" and enrolled)
-            or new_origin
-        ):
+        new_origin = policy.reset_origin == "step_up_if_new" and _is_new_origin(actor, reset_allowlist)
+        if policy.step_up == "required" or (policy.step_up == "enrolled" and enrolled) or new_origin:
             sets = with_second_factor(sets)
     if asking.waive_cool_down and policy.cool_down:
         sets = with_waiver(sets)
@@ -400,9 +358,7 @@ def prove(reset: Reset, key: Key, proof: Proof, *, now: Instant) -> Step | Refus
             reset_id=reset.id,
             now=now,
         )
-    return Step(
-        event=Event.PROOF_COMPLETED, reset=replace(proven, proofs=proofs), key=key
-    )
+    return Step(event=Event.PROOF_COMPLETED, reset=replace(proven, proofs=proofs), key=key)
 
 
 def administrator_proof(reset: Reset, actor: Actor, *, now: Instant) -> Proof | Refusal:
@@ -410,20 +366,14 @@ def administrator_proof(reset: Reset, actor: Actor, *, now: Instant) -> Proof | 
     if not actor.may(permission.RIGHT_ADMIN, reset.account_id):
         return PermissionMissing(needed=permission.RIGHT_ADMIN)
     first = next((one for one in reset.proofs if one.kind == ADMINISTRATOR), None)
-    second = (
-        first is not None
-        and first.is_fresh(now, reset.policy.proof_lasts)
-        and first.by != actor.user_id
-    )
+    second = first is not None and first.is_fresh(now, reset.policy.proof_lasts) and first.by != actor.user_id
     kind = SECOND_ADMINISTRATOR if second else ADMINISTRATOR
     return Proof(kind=kind, by=actor.user_id, at=now, session=reset.session)
 
 
 def refuse_proof(reset: Reset) -> ProofRefused:
     """The answer to a wrong proof, with the number of tries that remain once this one is counted."""
-    return ProofRefused(
-        attempts_left=max(0, reset.policy.attempts - reset.refused_proofs - 1)
-    )
+    return ProofRefused(attempts_left=max(0, reset.policy.attempts - reset.refused_proofs - 1))
 
 
 def count_refused_proof(reset: Reset, *, now: Instant) -> Reset:
@@ -431,17 +381,13 @@ def count_refused_proof(reset: Reset, *, now: Instant) -> Reset:
     counted = replace(reset, refused_proofs=reset.refused_proofs + 1)
     if counted.refused_proofs < reset.policy.attempts:
         return counted
-    return replace(
-        counted, stage=Stage.ENDED, ended_at=now, end_reason=TooManyAttempts.kind
-    )
+    return replace(counted, stage=Stage.ENDED, ended_at=now, end_reason=TooManyAttempts.kind)
 
 
 # Minting
 
 
-def mint(
-    reset: Reset, key: Key, new_secret: NewSecret, *, now: Instant
-) -> Step | Refusal:
+def mint(reset: Reset, key: Key, new_secret: NewSecret, *, now: Instant) -> Step | Refusal:
     """R13: the new secret, the old one's end, the narrowing: one step."""
     minted = move(reset, Event.MINTED, now=now)
     if isinstance(minted, Refusal):
@@ -484,9 +430,7 @@ def _narrow(key: Key, narrow: Narrowing | None) -> Key:
         return key
     return replace(
         key,
-        permissions=key.permissions
-        if narrow.permissions is None
-        else narrow.permissions,
+        permissions=key.permissions if narrow.permissions is None else narrow.permissions,
         allowlist=key.allowlist if narrow.allowlist is None else narrow.allowlist,
         expires_at=key.expires_at if narrow.expires_at is None else narrow.expires_at,
     )
@@ -500,9 +444,7 @@ def preview(reset: Reset, key: Key, *, now: Instant) -> Handover:
 # After minting
 
 
-def first_use(
-    reset: Reset, key: Key, *, used_at: Instant, now: Instant
-) -> Step | Refusal:
+def first_use(reset: Reset, key: Key, *, used_at: Instant, now: Instant) -> Step | Refusal:
     """R20: the first use of the new secret brings the old one's end to first use + grace (`lost`: to first use)."""
     settled = move(reset, Event.FIRST_USED, now=now)
     if isinstance(settled, Refusal):
@@ -523,9 +465,7 @@ def first_use(
     )
 
 
-def quiet(
-    reset: Reset, key: Key, *, old_last_used_at: Instant | None, now: Instant
-) -> Step | Refusal:
+def quiet(reset: Reset, key: Key, *, old_last_used_at: Instant | None, now: Instant) -> Step | Refusal:
     """R33: with the new secret in use and the old one unused for `quiet_after`, the grace ends now."""
     stopped = move(reset, Event.QUIET, now=now)
     if isinstance(stopped, Refusal):
@@ -537,16 +477,9 @@ def quiet(
 
 def is_quiet(reset: Reset, *, old_last_used_at: Instant | None, now: Instant) -> bool:
     """R33, as a question."""
-    if (
-        reset.policy.quiet_after is None
-        or reset.first_used_at is None
-        or reset.minted_at is None
-    ):
+    if reset.policy.quiet_after is None or reset.first_used_at is None or reset.minted_at is None:
         return False
-    return (
-        now - max(old_last_used_at or reset.minted_at, reset.minted_at)
-        >= reset.policy.quiet_after
-    )
+    return now - max(old_last_used_at or reset.minted_at, reset.minted_at) >= reset.policy.quiet_after
 
 
 def finish(reset: Reset, key: Key, *, now: Instant) -> Step | Refusal:
@@ -573,9 +506,7 @@ def finish(reset: Reset, key: Key, *, now: Instant) -> Step | Refusal:
     return _ended_by(stopped, key, now, event=Event.OLD_STOPPED, now=now)
 
 
-def _ended_by(
-    reset: Reset, key: Key, end: Instant, *, event: Event, now: Instant
-) -> Step:
+def _ended_by(reset: Reset, key: Key, end: Instant, *, event: Event, now: Instant) -> Step:
     before = reset.new_version or 0
     key = stop_old_by(key, end, before=before, reset_id=reset.id, now=now)
     return Step(
@@ -602,19 +533,11 @@ def tighten(reset: Reset, policy: Policy, *, now: Instant) -> Reset:
     strict = stricter_policy(reset.policy, policy)
     terms = replace(
         reset.terms,
-        cool_down=reset.terms.cool_down
-        if reset.asking.waive_cool_down
-        else strict.cool_down,
+        cool_down=reset.terms.cool_down if reset.asking.waive_cool_down else strict.cool_down,
         dangerous_only=strict.cool_down_scope == "dangerous_only",
         grace=min(reset.terms.grace, strict.grace_max),
         longest=min(reset.terms.longest, strict.grace_max),
     )
-    wanted = (
-        stricter_sets(reset.wanted, strict.proofs)
-        if reset.channel is Channel.PERSON
-        else reset.wanted
-    )
+    wanted = stricter_sets(reset.wanted, strict.proofs) if reset.channel is Channel.PERSON else reset.wanted
     lapses_at = min(reset.lapses_at, later(reset.asked_at, strict.reset_lapses))
-    return replace(
-        reset, policy=strict, terms=terms, wanted=wanted, lapses_at=lapses_at
-    )
+    return replace(reset, policy=strict, terms=terms, wanted=wanted, lapses_at=lapses_at)

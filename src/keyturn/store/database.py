@@ -39,9 +39,7 @@ def has_wal_fix(version: tuple[int, int, int]) -> bool:
     """Whether this SQLite may use WAL safely."""
     if version >= WAL_RESET_FIXED[0]:
         return True
-    return any(
-        version[:2] == fixed[:2] and version >= fixed for fixed in WAL_RESET_FIXED
-    )
+    return any(version[:2] == fixed[:2] and version >= fixed for fixed in WAL_RESET_FIXED)
 
 
 def connect(url: str) -> Engine:
@@ -138,18 +136,11 @@ def is_conflict(error: DBAPIError) -> bool:
 
 
 def _is_locked(error: DBAPIError) -> bool:
-    return isinstance(error.orig, sqlite3.OperationalError) and bool(
-        re.search(r"\b(?:locked|busy)\b", str(error.orig))
-    )
+    return isinstance(error.orig, sqlite3.OperationalError) and bool(re.search(r"\b(?:locked|busy)\b", str(error.orig)))
 
 
 def is_outage(error: DBAPIError) -> bool:
     """Whether the database is away, full or read-only, rather than the statement wrong."""
-    if error.connection_invalidated or isinstance(
-        error, OperationalError | InterfaceError
-    ):
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
         return True
-    return (
-        isinstance(error, InternalError)
-        and getattr(error.orig, "sqlstate", None) in _READ_ONLY
-    )
+    return isinstance(error, InternalError) and getattr(error.orig, "sqlstate", None) in _READ_ONLY

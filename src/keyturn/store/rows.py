@@ -50,9 +50,7 @@ def read_secret(row: Mapping[str, Any]) -> Secret:
     """The inverse of `secret_row`."""
     values = {name: row[name] for name in SECRET_COLUMNS}
     values["digest"] = bytes(row["digest"])
-    values["stop_reason"] = (
-        StopReason(row["stop_reason"]) if row["stop_reason"] else None
-    )
+    values["stop_reason"] = StopReason(row["stop_reason"]) if row["stop_reason"] else None
     return Secret(**values)
 
 
@@ -164,9 +162,7 @@ def read_reset(row: Mapping[str, Any]) -> Reset:
         sources=tuple(sorted(body["sources"].items())),
         wanted=tuple(frozenset(one) for one in body["wanted"]),
         terms=_read_terms(body["terms"]),
-        proofs=tuple(
-            Proof(**one | {"at": from_micros(one["at"])}) for one in body["proofs"]
-        ),
+        proofs=tuple(Proof(**one | {"at": from_micros(one["at"])}) for one in body["proofs"]),
         refused_proofs=body["refused_proofs"],
         new_version=body["new_version"],
         first_used_at=_instant(body["first_used_at"]),
@@ -185,9 +181,7 @@ def policy_to_plain(policy: Policy) -> dict[str, Any]:
 def read_policy(plain: Mapping[str, Any]) -> Policy:
     """The inverse of `policy_to_plain`; also reads a row of `policies`."""
     base = Policy(name=plain["base"]) if plain["base"] else None
-    return policies.from_wire(
-        plain["fields"], name=plain["name"], base=base, version=plain["version"]
-    )
+    return policies.from_wire(plain["fields"], name=plain["name"], base=base, version=plain["version"])
 
 
 def read_account(row: Row[Any]) -> Account:
@@ -206,9 +200,7 @@ def read_account(row: Row[Any]) -> Account:
 
 def read_user(row: Row[Any]) -> User:
     """One user, without the stored password."""
-    return User(
-        **{name: row._mapping[name] for name in ("id", "email", "name", "created_at")}
-    )
+    return User(**{name: row._mapping[name] for name in ("id", "email", "name", "created_at")})
 
 
 def read_member(row: Row[Any]) -> Member:
@@ -224,9 +216,7 @@ def read_session(row: Row[Any]) -> Session:
 
 def read_audit(row: Row[Any]) -> AuditRecord:
     """One audit record."""
-    return AuditRecord(
-        **{name: value for name, value in row._mapping.items() if name != "number"}
-    )
+    return AuditRecord(**{name: value for name, value in row._mapping.items() if name != "number"})
 
 
 def _asking_to_plain(asking: Asking) -> dict[str, Any]:

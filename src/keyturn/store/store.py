@@ -27,13 +27,11 @@ from keyturn.store.database import (
 )
 from keyturn.store.tables import authority
 from keyturn.store.transaction import SqlTransaction
-from keyturn.verify import Fill
+from keyturn.verify.verifier import Fill
 
 T = TypeVar("T")
 _ATTEMPTS: Final = 8
-_DATABASE_MICROS: Final = literal_column(
-    "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
-).label("micros")
+_DATABASE_MICROS: Final = literal_column("(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint").label("micros")
 
 
 class SqlStore:
@@ -124,9 +122,7 @@ class SqlStore:
         """Give back every connection."""
         self._engine.dispose()
 
-    def _attempt(
-        self, flow: Callable[[SqlTransaction], T]
-    ) -> tuple[T, list[FeedEntry]]:
+    def _attempt(self, flow: Callable[[SqlTransaction], T]) -> tuple[T, list[FeedEntry]]:
         writing = self._engine.connect().execution_options(keyturn_writes=True)
         with self._my_turn(), writing as connection, connection.begin():
             tx = self._transaction(connection)
@@ -142,9 +138,7 @@ class SqlStore:
         connection = self._engine.connect()
         if self._is_sqlite:
             return connection
-        return connection.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
+        return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def _transaction(self, connection: Connection) -> SqlTransaction:
         columns = select(authority.c.high_water, authority.c.deployment_account_id)

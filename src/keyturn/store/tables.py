@@ -47,9 +47,7 @@ class Moment(TypeDecorator[Instant]):
     def process_bind_param(self, value: Instant | None, dialect: Dialect) -> int | None:  # noqa: ARG002, D102  # SQLAlchemy's interface
         return None if value is None else to_micros(value)
 
-    def process_result_value(
-        self, value: int | None, dialect: Dialect
-    ) -> Instant | None:  # noqa: ARG002, D102  # as above
+    def process_result_value(self, value: int | None, dialect: Dialect) -> Instant | None:  # noqa: ARG002, D102  # as above
         return None if value is None else from_micros(value)
 
 
@@ -59,14 +57,10 @@ class Texts(TypeDecorator[tuple[str, ...]]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(
-        self, value: tuple[str, ...] | None, dialect: Dialect
-    ) -> str | None:  # noqa: ARG002, D102  # as above
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102  # as above
         return None if value is None else json.dumps(list(value), separators=(",", ":"))
 
-    def process_result_value(
-        self, value: str | None, dialect: Dialect
-    ) -> tuple[str, ...] | None:  # noqa: ARG002, D102  # as above
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002, D102  # as above
         return None if value is None else tuple(json.loads(value))
 
 
@@ -76,24 +70,14 @@ class Document(TypeDecorator[Mapping[str, Any]]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(
-        self, value: Mapping[str, Any] | None, dialect: Dialect
-    ) -> str | None:  # noqa: ARG002, D102  # as above
-        return (
-            None
-            if value is None
-            else json.dumps(value, separators=(",", ":"), sort_keys=True)
-        )
+    def process_bind_param(self, value: Mapping[str, Any] | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102  # as above
+        return None if value is None else json.dumps(value, separators=(",", ":"), sort_keys=True)
 
-    def process_result_value(
-        self, value: str | None, dialect: Dialect
-    ) -> Mapping[str, Any] | None:  # noqa: ARG002, D102  # as above
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, Any] | None:  # noqa: ARG002, D102  # as above
         return None if value is None else json.loads(value)
 
 
-_Serial = BigInteger().with_variant(
-    Integer, "sqlite"
-)  # SQLite numbers rows by itself only for INTEGER
+_Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 _Id = String(64)
 _Name = String(200)
 
@@ -305,7 +289,5 @@ uses = Table(
     Column("user_agent", String(200), nullable=False),
     Column("last_seen", Moment, nullable=False),
     Column("count", BigInteger, nullable=False),
-    PrimaryKeyConstraint(
-        "key_number", "version", "address", "permission", "user_agent"
-    ),
+    PrimaryKeyConstraint("key_number", "version", "address", "permission", "user_agent"),
 )

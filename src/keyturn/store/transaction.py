@@ -88,6 +88,10 @@ class SqlTransaction:
         """The first account: the operator's own."""
         return self._deployment_account_id
 
+    def rev_of(self, key_id: str) -> int:
+        """The revision at which this transaction tells verifiers of the key; 0 where it does not."""
+        return self._revs.get(key_id, 0)
+
     # Keys
 
     def key(self, key_id: str, *, lock: bool = False) -> Key | None:
@@ -100,9 +104,7 @@ class SqlTransaction:
         found = self._load_keys(select(keys).where(keys.c.number == number), lock=lock)
         return found[0] if found else None
 
-    def keys(
-        self, *, account_ids: Sequence[str] | None, owner_id: str | None, page: Page
-    ) -> Sequence[Key]:
+    def keys(self, *, account_ids: Sequence[str] | None, owner_id: str | None, page: Page) -> Sequence[Key]:
         """Keys of these accounts (None: of all), newest first."""
         query = _within(select(keys), keys, account_ids, page)
         if owner_id is not None:
@@ -111,18 +113,12 @@ class SqlTransaction:
 
     def keys_created_by(self, key_id: str, *, since: Instant) -> Sequence[Key]:
         """R25: what this key created, locked."""
-        query = (
-            select(keys)
-            .where(keys.c.created_by == key_id, keys.c.created_at >= since)
-            .order_by(keys.c.number)
-        )
+        query = select(keys).where(keys.c.created_by == key_id, keys.c.created_at >= since).order_by(keys.c.number)
         return self._load_keys(query, lock=True)
 
     def lock_owner(self, owner_id: str) -> None:
         """One creation for this owner at a time (pitfall 15)."""
-        self._connection.execute(
-            select(users.c.id).where(users.c.id == owner_id).with_for_update()
-        ).all()
+        self._connection.execute(select(users.c.id).where(users.c.id == owner_id).with_for_update()).all()
 
     def count_live_keys(self, owner_id: str) -> int:
         """Keys neither revoked nor expired."""
@@ -131,15 +127,11 @@ class SqlTransaction:
             keys.c.revoked_at.is_(None),
             keys.c.expires_at > self._now,
         )
-        return self._connection.execute(
-            select(func.count()).select_from(keys).where(live)
-        ).scalar_one()
+        return self._connection.execute(select(func.count()).select_from(keys).where(live)).scalar_one()
 
     def insert_key(self, key: Key) -> Key:
         """Add a key; the answer has its number."""
-        number = self._connection.execute(
-            insert(keys).values(rows.key_row(key)).returning(keys.c.number)
-        ).scalar_one()
+        number = self._connection.execute(insert(keys).values(rows.key_row(key)).returning(keys.c.number)).scalar_one()
         rev = self._allot_rev()
         key = replace(
             key,
@@ -157,19 +149,12 @@ class SqlTransaction:
     def save_key(self, key: Key) -> None:
         """Write what differs from the key as it was loaded, and append to the feed what verifiers must know of it."""
         before = self._loaded[key.id]
-        if (
-            state_for_verifiers(key) != state_for_verifiers(before)
-            and key.id not in self._revs
-        ):
+        if state_for_verifiers(key) != state_for_verifiers(before) and key.id not in self._revs:
             self._revs[key.id] = self._allot_rev()
         old_row, new_row = rows.key_row(before), rows.key_row(key)
-        changed = {
-            name: value for name, value in new_row.items() if old_row[name] != value
-        }
+        changed = {name: value for name, value in new_row.items() if old_row[name] != value}
         if changed:
-            self._connection.execute(
-                update(keys).where(keys.c.number == key.number).values(changed)
-            )
+            self._connection.execute(update(keys).where(keys.c.number == key.number).values(changed))
         known = {one.version: one for one in before.secrets}
         for secret in key.secrets:
             if secret.version not in known:
@@ -210,19 +195,9 @@ class SqlTransaction:
             chosen = select(secrets).where(secrets.c.key_number == numbers[0])
             chosen = chosen.order_by(secrets.c.version.desc()).limit(MOST_SECRETS)
         else:
-            rank = func.row_number().over(
-                partition_by=secrets.c.key_number, order_by=secrets.c.version.desc()
-            )
-            ranked = (
-                select(secrets, rank.label("rank"))
-                .where(secrets.c.key_number.in_(numbers))
-                .subquery()
-            )
-            chosen = (
-                select(ranked)
-                .where(ranked.c.rank <= MOST_SECRETS)
-                .order_by(ranked.c.version.desc())
-            )
+            rank = func.row_number().over(partition_by=secrets.c.key_number, order_by=secrets.c.version.desc())
+            ranked = select(secrets, rank.label("rank")).where(secrets.c.key_number.in_(numbers)).subquery()
+            chosen = select(ranked).where(ranked.c.rank <= MOST_SECRETS).order_by(ranked.c.version.desc())
         for row in self._connection.execute(chosen).mappings():
             newest[row["key_number"]].append(rows.read_secret(row))
         loaded = [rows.read_key(row, newest[row["number"]][::-1]) for row in found]
@@ -232,18 +207,12 @@ class SqlTransaction:
     def _insert_secret(self, key: Key, version: int) -> None:
         secret = key.secret(version)
         assert secret is not None  # noqa: S101  # the caller has just put it there
-        self._connection.execute(
-            insert(secrets).values(rows.secret_row(secret) | {"key_number": key.number})
-        )
+        self._connection.execute(insert(secrets).values(rows.secret_row(secret) | {"key_number": key.number}))
 
     def _update_secret(self, key: Key, before: Secret, after: Secret) -> None:
         old_row, new_row = rows.secret_row(before), rows.secret_row(after)
-        changed = {
-            name: value for name, value in new_row.items() if old_row[name] != value
-        }
-        this = and_(
-            secrets.c.key_number == key.number, secrets.c.version == after.version
-        )
+        changed = {name: value for name, value in new_row.items() if old_row[name] != value}
+        this = and_(secrets.c.key_number == key.number, secrets.c.version == after.version)
         self._connection.execute(update(secrets).where(this).values(changed))
 
     # The feed
@@ -254,25 +223,16 @@ class SqlTransaction:
             (authority.c.high_water < self._now, self._now),
             else_=authority.c.high_water,
         )
-        statement = (
-            update(authority)
-            .values(rev=authority.c.rev + 1, high_water=later)
-            .returning(authority.c.rev)
-        )
+        statement = update(authority).values(rev=authority.c.rev + 1, high_water=later).returning(authority.c.rev)
         return self._connection.execute(statement).scalar_one()
 
     def append_feed(self) -> list[FeedEntry]:
         """Write the entries of everything saved in this transaction; called once, before the commit."""
         entries = [
-            FeedEntry(
-                rev=rev, at=self._now, change=state_for_verifiers(self._loaded[key_id])
-            )
+            FeedEntry(rev=rev, at=self._now, change=state_for_verifiers(self._loaded[key_id]))
             for key_id, rev in self._revs.items()
         ]
-        entries += [
-            FeedEntry(rev=rev, at=self._now, change=predicate)
-            for rev, predicate in self._bulk
-        ]
+        entries += [FeedEntry(rev=rev, at=self._now, change=predicate) for rev, predicate in self._bulk]
         entries.sort(key=lambda entry: entry.rev)
         if entries:
             written = [
@@ -300,9 +260,7 @@ class SqlTransaction:
 
     def find_secret(self, digests: Sequence[bytes]) -> tuple[KeyState, int] | None:
         """The key and version that one of these digests belongs to."""
-        query = select(secrets.c.key_number, secrets.c.version).where(
-            secrets.c.digest.in_(digests)
-        )
+        query = select(secrets.c.key_number, secrets.c.version).where(secrets.c.digest.in_(digests))
         row = self._connection.execute(query).first()
         if row is None:
             return None
@@ -315,9 +273,7 @@ class SqlTransaction:
             whole = state_for_verifiers(
                 replace(
                     key,
-                    secrets=tuple(
-                        one for one in key.secrets if one.version == row.version
-                    ),
+                    secrets=tuple(one for one in key.secrets if one.version == row.version),
                 )
             )
             state = replace(state, secrets=(*whole.secrets, *state.secrets))
@@ -328,21 +284,12 @@ class SqlTransaction:
     def reset(self, reset_id: str, *, lock: bool = False) -> Reset | None:
         """One reset."""
         query = select(resets).where(resets.c.id == reset_id)
-        found = (
-            self._connection.execute(query.with_for_update() if lock else query)
-            .mappings()
-            .first()
-        )
+        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
         return None if found is None else rows.read_reset(found)
 
     def latest_reset(self, key_id: str) -> Reset | None:
         """The key's newest reset."""
-        query = (
-            select(resets)
-            .where(resets.c.key_id == key_id)
-            .order_by(resets.c.number.desc())
-            .limit(1)
-        )
+        query = select(resets).where(resets.c.key_id == key_id).order_by(resets.c.number.desc()).limit(1)
         found = self._connection.execute(query).mappings().first()
         return None if found is None else rows.read_reset(found)
 
@@ -360,36 +307,19 @@ class SqlTransaction:
             query = query.where(resets.c.owner_id == owner_id)
         if key_id is not None:
             query = query.where(resets.c.key_id == key_id)
-        return [
-            (row["number"], rows.read_reset(row))
-            for row in self._connection.execute(query).mappings()
-        ]
+        return [(row["number"], rows.read_reset(row)) for row in self._connection.execute(query).mappings()]
 
     def resets_due(self, *, limit: int) -> Sequence[Reset]:
         """Open ones that have lapsed, and minted ones that have started: by date done, not yet written down."""
         lapsed = and_(resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at <= self._now)
-        started = and_(
-            resets.c.stage == Stage.MINTED.value, resets.c.new_starts_at <= self._now
-        )
-        query = (
-            select(resets)
-            .where(or_(lapsed, started))
-            .order_by(resets.c.number)
-            .limit(limit)
-        )
-        return [
-            rows.read_reset(row) for row in self._connection.execute(query).mappings()
-        ]
+        started = and_(resets.c.stage == Stage.MINTED.value, resets.c.new_starts_at <= self._now)
+        query = select(resets).where(or_(lapsed, started)).order_by(resets.c.number).limit(limit)
+        return [rows.read_reset(row) for row in self._connection.execute(query).mappings()]
 
     def resets_open(self) -> Sequence[Reset]:
         """Every open reset, locked (R32)."""
-        query = select(resets).where(
-            resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at > self._now
-        )
-        return [
-            rows.read_reset(row)
-            for row in self._connection.execute(query.with_for_update()).mappings()
-        ]
+        query = select(resets).where(resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at > self._now)
+        return [rows.read_reset(row) for row in self._connection.execute(query.with_for_update()).mappings()]
 
     def resets_in_handover(self, *, limit: int) -> Sequence[Reset]:
         """Minted or settled ones whose old secret still goes on (R33)."""
@@ -397,12 +327,8 @@ class SqlTransaction:
             resets.c.stage.in_((Stage.MINTED.value, Stage.SETTLED.value)),
             resets.c.old_stops_at > self._now,
         )
-        query = (
-            select(resets).where(handover).order_by(resets.c.number.desc()).limit(limit)
-        )
-        return [
-            rows.read_reset(row) for row in self._connection.execute(query).mappings()
-        ]
+        query = select(resets).where(handover).order_by(resets.c.number.desc()).limit(limit)
+        return [rows.read_reset(row) for row in self._connection.execute(query).mappings()]
 
     def insert_reset(self, reset: Reset) -> None:
         """Add a reset."""
@@ -410,36 +336,25 @@ class SqlTransaction:
 
     def save_reset(self, reset: Reset) -> None:
         """Write a reset back whole."""
-        self._connection.execute(
-            update(resets).where(resets.c.id == reset.id).values(rows.reset_row(reset))
-        )
+        self._connection.execute(update(resets).where(resets.c.id == reset.id).values(rows.reset_row(reset)))
 
     # Accounts and people
 
     def found_deployment(self, account_id: str) -> None:
         """Name the deployment's own account; once, at bootstrap."""
-        self._connection.execute(
-            update(authority).values(deployment_account_id=account_id)
-        )
+        self._connection.execute(update(authority).values(deployment_account_id=account_id))
         self._deployment_account_id = account_id
 
     def account(self, account_id: str, *, lock: bool = False) -> Account | None:
         """One account."""
         query = select(accounts).where(accounts.c.id == account_id)
-        found = self._connection.execute(
-            query.with_for_update() if lock else query
-        ).first()
+        found = self._connection.execute(query.with_for_update() if lock else query).first()
         return None if found is None else rows.read_account(found)
 
-    def accounts(
-        self, *, account_ids: Sequence[str] | None, page: Page
-    ) -> Sequence[tuple[int, Account]]:
+    def accounts(self, *, account_ids: Sequence[str] | None, page: Page) -> Sequence[tuple[int, Account]]:
         """Accounts (None: all), newest first."""
         query = _within(select(accounts), accounts, account_ids, page, column="id")
-        return [
-            (row.number, rows.read_account(row))
-            for row in self._connection.execute(query)
-        ]
+        return [(row.number, rows.read_account(row)) for row in self._connection.execute(query)]
 
     def insert_account(self, account: Account) -> None:
         """Add an account."""
@@ -447,62 +362,42 @@ class SqlTransaction:
 
     def save_account(self, account: Account) -> None:
         """Write an account back whole."""
-        self._connection.execute(
-            update(accounts).where(accounts.c.id == account.id).values(asdict(account))
-        )
+        self._connection.execute(update(accounts).where(accounts.c.id == account.id).values(asdict(account)))
 
     def user(self, user_id: str) -> User | None:
         """One user."""
-        found = self._connection.execute(
-            select(users).where(users.c.id == user_id)
-        ).first()
+        found = self._connection.execute(select(users).where(users.c.id == user_id)).first()
         return None if found is None else rows.read_user(found)
 
     def user_by_email(self, email: str) -> User | None:
         """One user by the canonical form of an address."""
-        found = self._connection.execute(
-            select(users).where(users.c.email == email)
-        ).first()
+        found = self._connection.execute(select(users).where(users.c.email == email)).first()
         return None if found is None else rows.read_user(found)
 
-    def users(
-        self, *, account_ids: Sequence[str] | None, page: Page
-    ) -> Sequence[tuple[int, User]]:
+    def users(self, *, account_ids: Sequence[str] | None, page: Page) -> Sequence[tuple[int, User]]:
         """Members of these accounts (None: everybody), newest first."""
         query = select(users).order_by(users.c.number.desc()).limit(page.size)
         if page.before is not None:
             query = query.where(users.c.number < page.before)
         if account_ids is not None:
-            within = select(members.c.user_id).where(
-                members.c.account_id.in_(account_ids)
-            )
+            within = select(members.c.user_id).where(members.c.account_id.in_(account_ids))
             query = query.where(users.c.id.in_(within))
-        return [
-            (row.number, rows.read_user(row)) for row in self._connection.execute(query)
-        ]
+        return [(row.number, rows.read_user(row)) for row in self._connection.execute(query)]
 
     def insert_user(self, user: User, *, password: str) -> None:
         """Add a user with the stored form of a password, or empty for none."""
-        self._connection.execute(
-            insert(users).values(asdict(user) | {"password": password})
-        )
+        self._connection.execute(insert(users).values(asdict(user) | {"password": password}))
 
     def set_password(self, user_id: str, password: str) -> None:
         """Put another stored password in place."""
-        self._connection.execute(
-            update(users).where(users.c.id == user_id).values(password=password)
-        )
+        self._connection.execute(update(users).where(users.c.id == user_id).values(password=password))
 
     def password_of(self, user_id: str) -> str:
         """The stored form of the user's password, or empty."""
-        found = self._connection.execute(
-            select(users.c.password).where(users.c.id == user_id)
-        ).scalar()
+        found = self._connection.execute(select(users.c.password).where(users.c.id == user_id)).scalar()
         return found or ""
 
-    def members(
-        self, *, account_id: str | None = None, user_id: str | None = None
-    ) -> Sequence[Member]:
+    def members(self, *, account_id: str | None = None, user_id: str | None = None) -> Sequence[Member]:
         """Memberships of an account, of a user, or both."""
         query = select(members)
         if account_id is not None:
@@ -513,9 +408,7 @@ class SqlTransaction:
 
     def insert_member(self, member: Member) -> None:
         """Add a member."""
-        self._connection.execute(
-            insert(members).values(asdict(member) | {"role": member.role.value})
-        )
+        self._connection.execute(insert(members).values(asdict(member) | {"role": member.role.value}))
 
     def insert_session(self, session: Session, *, digest: bytes) -> None:
         """Add a session, known by the digest of its token."""
@@ -524,20 +417,12 @@ class SqlTransaction:
 
     def session(self, digest: bytes) -> Session | None:
         """The session of that token, also one past its end."""
-        found = self._connection.execute(
-            select(sessions).where(sessions.c.digest == digest)
-        ).first()
+        found = self._connection.execute(select(sessions).where(sessions.c.digest == digest)).first()
         return None if found is None else rows.read_session(found)
 
-    def end_sessions(
-        self, *, session_id: str | None = None, user_id: str | None = None
-    ) -> int:
+    def end_sessions(self, *, session_id: str | None = None, user_id: str | None = None) -> int:
         """End one session, or all of a user."""
-        this = (
-            sessions.c.id == session_id
-            if session_id is not None
-            else sessions.c.user_id == user_id
-        )
+        this = sessions.c.id == session_id if session_id is not None else sessions.c.user_id == user_id
         return self._connection.execute(delete(sessions).where(this)).rowcount
 
     # Policies
@@ -546,27 +431,22 @@ class SqlTransaction:
         """A preset, or the newest version of an operator's own."""
         if name in self._presets:
             return self._presets[name]
-        query = (
-            select(policies)
-            .where(policies.c.name == name)
-            .order_by(policies.c.version.desc())
-            .limit(1)
-        )
+        query = select(policies).where(policies.c.name == name).order_by(policies.c.version.desc()).limit(1)
         found = self._connection.execute(query).mappings().first()
         return None if found is None else rows.read_policy(found)
+
+    def is_preset(self, name: str) -> bool:
+        """Whether the name is taken by a preset that ships."""
+        return name in self._presets
 
     def policies(self) -> Sequence[Policy]:
         """Every policy there is, presets first."""
         newest = (
-            select(policies.c.name, func.max(policies.c.version).label("version"))
-            .group_by(policies.c.name)
-            .subquery()
+            select(policies.c.name, func.max(policies.c.version).label("version")).group_by(policies.c.name).subquery()
         )
         query = select(policies).join(
             newest,
-            and_(
-                policies.c.name == newest.c.name, policies.c.version == newest.c.version
-            ),
+            and_(policies.c.name == newest.c.name, policies.c.version == newest.c.version),
         )
         own = self._connection.execute(query.order_by(policies.c.name)).mappings()
         return [*self._presets.values(), *(rows.read_policy(row) for row in own)]
@@ -589,32 +469,20 @@ class SqlTransaction:
         query = _within(select(audit), audit, account_ids, page)
         if subject_id is not None:
             query = query.where(audit.c.subject_id == subject_id)
-        return [
-            (row.number, rows.read_audit(row))
-            for row in self._connection.execute(query)
-        ]
+        return [(row.number, rows.read_audit(row)) for row in self._connection.execute(query)]
 
     def tell(self, notice: Notice) -> None:
         """Put a notice into the outbox."""
-        self._connection.execute(
-            insert(outbox).values(asdict(notice) | {"at": self._now})
-        )
+        self._connection.execute(insert(outbox).values(asdict(notice) | {"at": self._now}))
 
     def take_notices(self, *, limit: int) -> Sequence[Notice]:
         """The oldest notices, taken out: they are told once this transaction commits."""
-        query = (
-            select(outbox)
-            .order_by(outbox.c.number)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
+        query = select(outbox).order_by(outbox.c.number).limit(limit).with_for_update(skip_locked=True)
         found = self._connection.execute(query).all()
         taken = [row.number for row in found]
         self._connection.execute(delete(outbox).where(outbox.c.number.in_(taken)))
         fields = ("kind", "account_id", "owner_id", "key_id", "detail")
-        return [
-            Notice(**{name: row._mapping[name] for name in fields}) for row in found
-        ]
+        return [Notice(**{name: row._mapping[name] for name in fields}) for row in found]
 
     def recall(self, caller: str, idempotency_key: str) -> Remembered | None:
         """What this caller asked under that key before."""
@@ -623,15 +491,9 @@ class SqlTransaction:
             idempotency.c.idempotency_key == idempotency_key,
         )
         found = self._connection.execute(select(idempotency).where(this)).first()
-        return (
-            None
-            if found is None
-            else Remembered(request=bytes(found.request), subject_id=found.subject_id)
-        )
+        return None if found is None else Remembered(request=bytes(found.request), subject_id=found.subject_id)
 
-    def remember(
-        self, caller: str, idempotency_key: str, remembered: Remembered
-    ) -> None:
+    def remember(self, caller: str, idempotency_key: str, remembered: Remembered) -> None:
         """Keep an answer for a replay."""
         row = {"caller": caller, "idempotency_key": idempotency_key, "at": self._now}
         row |= {"request": remembered.request, "subject_id": remembered.subject_id}
@@ -639,21 +501,15 @@ class SqlTransaction:
 
     def forget_replays(self, *, before: Instant) -> int:
         """Drop what was remembered before that instant."""
-        return self._connection.execute(
-            delete(idempotency).where(idempotency.c.at < before)
-        ).rowcount
+        return self._connection.execute(delete(idempotency).where(idempotency.c.at < before)).rowcount
 
     # Use
 
     def add_uses(self, batch: Sequence[Use]) -> None:
         """Add to the tally of watched secrets, at most `MOST_USES` ways each."""
         for use in batch:
-            this = and_(
-                uses.c.key_number == use.key_number, uses.c.version == use.version
-            )
-            kinds = self._connection.execute(
-                select(func.count()).select_from(uses).where(this)
-            ).scalar_one()
+            this = and_(uses.c.key_number == use.key_number, uses.c.version == use.version)
+            kinds = self._connection.execute(select(func.count()).select_from(uses).where(this)).scalar_one()
             row = asdict(use)
             if kinds >= MOST_USES:
                 row |= {
@@ -664,9 +520,7 @@ class SqlTransaction:
             self._connection.execute(self._upsert_use(row))
 
     def _upsert_use(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401  # two dialects' statements
-        dialect = (
-            postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        )
+        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
         statement = dialect.insert(uses).values(row)
         seen = case(
             (
@@ -690,9 +544,7 @@ class SqlTransaction:
                 c.last_used_at.is_(None),
                 c.last_used_at < literal(at, c.last_used_at.type),
             )
-            statement = update(secrets).where(
-                c.key_number == number, c.version == version, fresher
-            )
+            statement = update(secrets).where(c.key_number == number, c.version == version, fresher)
             self._connection.execute(statement.values(last_used_at=at))
 
     def uses(self, key_number: int, version: int) -> Sequence[Use]:

@@ -71,9 +71,7 @@ def upgrade() -> None:
         sa.Column("request", sa.LargeBinary(length=32), nullable=False),
         sa.Column("subject_id", sa.String(length=64), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "caller", "idempotency_key", name=op.f("pk_idempotency")
-        ),
+        sa.PrimaryKeyConstraint("caller", "idempotency_key", name=op.f("pk_idempotency")),
     )
     op.create_table(
         "outbox",
@@ -141,12 +139,8 @@ def upgrade() -> None:
         sa.Column("suspended_reason", sa.String(length=200), nullable=True),
         sa.Column("suspended_reset", sa.String(length=64), nullable=True),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_keys_account_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["users.id"], name=op.f("fk_keys_owner_id")
-        ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_keys_account_id")),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_keys_owner_id")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_keys")),
         sa.UniqueConstraint("id", name=op.f("uq_keys_id")),
     )
@@ -158,12 +152,8 @@ def upgrade() -> None:
         sa.Column("account_id", sa.String(length=64), nullable=False),
         sa.Column("user_id", sa.String(length=64), nullable=False),
         sa.Column("role", sa.String(length=16), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_members_account_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_members_user_id")
-        ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_members_account_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_members_user_id")),
         sa.PrimaryKeyConstraint("account_id", "user_id", name=op.f("pk_members")),
     )
     op.create_index(op.f("ix_members_user_id"), "members", ["user_id"], unique=False)
@@ -176,12 +166,8 @@ def upgrade() -> None:
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_sessions_account_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_sessions_user_id")
-        ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_sessions_account_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_sessions_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
         sa.UniqueConstraint("digest", name=op.f("uq_sessions_digest")),
     )
@@ -208,9 +194,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_resets")),
         sa.UniqueConstraint("id", name=op.f("uq_resets_id")),
     )
-    op.create_index(
-        op.f("ix_resets_account_id"), "resets", ["account_id"], unique=False
-    )
+    op.create_index(op.f("ix_resets_account_id"), "resets", ["account_id"], unique=False)
     op.create_index(op.f("ix_resets_key_id"), "resets", ["key_id"], unique=False)
     op.create_index(
         "ix_resets_minted",
@@ -245,15 +229,11 @@ def upgrade() -> None:
         sa.Column("stops_at", sa.BigInteger(), nullable=False),
         sa.Column("stopped_at", sa.BigInteger(), nullable=True),
         sa.Column("stop_reason", sa.String(length=20), nullable=True),
-        sa.Column(
-            "replaced_by", sa.String(length=64), server_default="", nullable=False
-        ),
+        sa.Column("replaced_by", sa.String(length=64), server_default="", nullable=False),
         sa.Column("watched", sa.Boolean(), nullable=False),
         sa.Column("rev", sa.BigInteger(), nullable=False),
         sa.Column("last_used_at", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["key_number"], ["keys.number"], name=op.f("fk_secrets_key_number")
-        ),
+        sa.ForeignKeyConstraint(["key_number"], ["keys.number"], name=op.f("fk_secrets_key_number")),
         sa.PrimaryKeyConstraint("key_number", "version", name=op.f("pk_secrets")),
         sa.UniqueConstraint("digest", name=op.f("uq_secrets_digest")),
     )
@@ -270,9 +250,7 @@ def upgrade() -> None:
         sa.Column("user_agent", sa.String(length=200), nullable=False),
         sa.Column("last_seen", sa.BigInteger(), nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["key_number"], ["keys.number"], name=op.f("fk_uses_key_number")
-        ),
+        sa.ForeignKeyConstraint(["key_number"], ["keys.number"], name=op.f("fk_uses_key_number")),
         sa.PrimaryKeyConstraint(
             "key_number",
             "version",

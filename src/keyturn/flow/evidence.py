@@ -1,0 +1,59 @@
+"""Writing down what was done or refused, and telling the owner of it: the last step of every flow."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from keyturn.core import audit
+from keyturn.core.actor import Actor
+from keyturn.core.key import Key
+from keyturn.core.notice import Notice
+from keyturn.core.refusal import Refusal
+from keyturn.ports import Transaction
+
+R = TypeVar("R", bound=Refusal)
+LONGEST_SUBJECT = 64
+
+
+def refused(
+    tx: Transaction, actor: Actor, action: str, refusal: R, *, subject_id: str, account_id: str | None = None
+) -> R:
+    """Record a refused attempt and hand the refusal on."""
+    tx.record(
+        audit.record(
+            actor,
+            action,
+            at=tx.now,
+            account_id=actor.account_id if account_id is None else account_id,
+            subject_id=subject_id[:LONGEST_SUBJECT],
+            refusal=refusal,
+        )
+    )
+    return refusal
+
+
+def done(
+    tx: Transaction,
+    actor: Actor,
+    action: str,
+    *,
+    account_id: str,
+    subject_id: str,
+    detail: Mapping[str, str] | None = None,
+) -> None:
+    """Record a change."""
+    tx.record(audit.record(actor, action, at=tx.now, account_id=account_id, subject_id=subject_id, detail=detail))
+
+
+def done_to_key(
+    tx: Transaction,
+    actor: Actor,
+    action: str,
+    key: Key,
+    *,
+    subject_id: str | None = None,
+    detail: Mapping[str, str] | None = None,
+) -> None:
+    """Record a change that the key's owner is to be told of (R50)."""
+    detail = detail or {}
+    done(tx, actor, action, account_id=key.account_id, subject_id=subject_id or key.id, detail=detail)
+    tx.tell(Notice(kind=action, account_id=key.account_id, owner_id=key.owner_id, key_id=key.id, detail=detail))

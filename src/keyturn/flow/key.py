@@ -1,0 +1,373 @@
+"""Keys: make, edit, suspend, resume, revoke; whose they are decides who finds them (pitfall 18)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from keyturn.core import permission
+from keyturn.core.account import Account, Role, key_limit
+from keyturn.core.actor import Actor, Channel
+from keyturn.core.instant import FOREVER, Instant
+from keyturn.core.key import Key, Secret, Suspension
+from keyturn.core.limit import Limit
+from keyturn.core.permission import (
+    RIGHT_ACCOUNTS_WRITE,
+    RIGHT_KEYS_READ,
+    RIGHT_KEYS_RESET,
+    RIGHT_KEYS_WRITE,
+)
+from keyturn.core.policy import Effective
+from keyturn.core.refusal import (
+    AllowlistRequired,
+    AllowlistTooLong,
+    ExpiryRequired,
+    InvalidField,
+    KeyExpired,
+    KeyLimitReached,
+    KeyRevoked,
+    NotFound,
+    PermissionMissing,
+    PolicyUnknown,
+    ProofRequired,
+    Refusal,
+    WiderThanActor,
+)
+from keyturn.core.reset import end, is_open
+from keyturn.core.secret import SecretText
+from keyturn.core.stage import Event
+from keyturn.flow.evidence import done, done_to_key, refused
+from keyturn.flow.policy import effective, floors
+from keyturn.flow.replay import Once, remember, replayed
+from keyturn.ports import Forge, Page, Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyWish:
+    """What a new key is to be.  None takes the default."""
+
+    name: str
+    environment: str
+    permissions: tuple[str, ...]
+    allowlist: tuple[str, ...]
+    limit: Limit | None
+    expires_at: Instant | None
+    policy: str
+    account_id: str | None
+    owner_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyEdit:
+    """What an edit names; an absent field stays."""
+
+    name: str | None = None
+    permissions: tuple[str, ...] | None = None
+    allowlist: tuple[str, ...] | None = None
+    limit: Limit | None = None
+    drop_limit: bool = False
+    expires_at: Instant | None = None
+    policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAnswer:
+    """A key as it now is, its secret where this call made one, and the revision verifiers learn of it at."""
+
+    key: Key
+    secret: SecretText | None = None
+    secret_shown: bool = False
+    rev: int = 0
+
+
+def create(
+    tx: Transaction, *, actor: Actor, wish: KeyWish, brand: str, forge: Forge, once: Once | None
+) -> KeyAnswer | Refusal:
+    """Issue a key with its first secret."""
+    earlier = replayed(tx, once)
+    if isinstance(earlier, str) and (key := tx.key(earlier)) is not None:
+        return KeyAnswer(key=key, secret_shown=True)
+    placed = earlier if isinstance(earlier, Refusal) else _place(tx, actor, wish)
+    if isinstance(placed, Refusal):
+        return refused(tx, actor, "key.created", placed, subject_id=wish.account_id or "")
+    account, owner_id = placed
+    tx.lock_owner(owner_id)
+    refusal = _check_new(tx, actor, wish, account=account, owner_id=owner_id)
+    if refusal is not None:
+        return refused(tx, actor, "key.created", refusal, subject_id=account.id, account_id=account.id)
+    made = forge.secret(brand=brand, environment=wish.environment)
+    first = Secret(
+        version=1,
+        digest=made.digest,
+        pepper=made.pepper,
+        hint=made.hint,
+        created_at=tx.now,
+        starts_at=tx.now,
+        dangerous_starts_at=tx.now,
+    )
+    key = tx.insert_key(
+        Key(
+            number=0,
+            id=forge.id("key"),
+            account_id=account.id,
+            owner_id=owner_id,
+            name=wish.name,
+            environment=wish.environment,
+            brand=brand,
+            permissions=wish.permissions,
+            allowlist=wish.allowlist,
+            limit=wish.limit,
+            policy=wish.policy,
+            expires_at=wish.expires_at or FOREVER,
+            created_at=tx.now,
+            created_by=actor.id,
+            secrets=(first,),
+        )
+    )
+    remember(tx, once, key.id)
+    done_to_key(tx, actor, "key.created", key)
+    return KeyAnswer(key=key, secret=made.text, rev=tx.rev_of(key.id))
+
+
+def find(tx: Transaction, actor: Actor, key_id: str, *, lock: bool = False) -> Key | NotFound:
+    """A key the actor may know of.  Absent and foreign look alike."""
+    key = tx.key(key_id, lock=lock)
+    if key is None or not _knows(actor, key):
+        return NotFound()
+    return key
+
+
+def show(tx: Transaction, *, actor: Actor, key_id: str) -> Key | Refusal:
+    """One key, to whoever may read keys of its account, and to itself."""
+    key = find(tx, actor, key_id)
+    if isinstance(key, Refusal):
+        return key
+    if actor.id != key.id and not actor.may(RIGHT_KEYS_READ, key.account_id):
+        return PermissionMissing(needed=RIGHT_KEYS_READ)
+    return key
+
+
+def listing(
+    tx: Transaction, *, actor: Actor, account_id: str | None, owner_id: str | None, page: Page
+) -> Sequence[Key] | Refusal:
+    """Keys of an account; without one, of every account the actor reaches."""
+    account_ids = reach(tx, actor, RIGHT_KEYS_READ, account_id)
+    if isinstance(account_ids, Refusal):
+        return account_ids
+    if actor.own_keys_only:
+        owner_id = actor.user_id
+    return tx.keys(account_ids=account_ids, owner_id=owner_id, page=page)
+
+
+def reach(tx: Transaction, actor: Actor, right: str, account_id: str | None) -> Sequence[str] | None | Refusal:
+    """The accounts a listing is confined to; None for all of them."""
+    if account_id is not None:
+        if not actor.may(right, account_id):
+            return NotFound() if account_id != actor.account_id else PermissionMissing(needed=right)
+        return (account_id,)
+    if actor.in_deployment_account and permission.RIGHT_ADMIN in actor.permissions:
+        return None
+    named = {one.rpartition("@")[2] for one in actor.permissions if "@" in one} | {actor.account_id}
+    reached = tuple(sorted(one for one in named if actor.may(right, one)))
+    return reached or PermissionMissing(needed=right)
+
+
+def edit(tx: Transaction, *, actor: Actor, key_id: str, edit: KeyEdit) -> KeyAnswer | Refusal:
+    """Change what a key may do; verifiers follow by the feed (pitfall 26)."""
+    key = find(tx, actor, key_id, lock=True)
+    if isinstance(key, Refusal):
+        return refused(tx, actor, "key.edited", key, subject_id=key_id)
+    edited = _edited(key, edit)
+    refusal = _check_edit(tx, actor, key, edited)
+    if refusal is not None:
+        return refused(tx, actor, "key.edited", refusal, subject_id=key_id, account_id=key.account_id)
+    if edited != key:
+        tx.save_key(edited)
+        changed = [name for name in KeyEdit.__slots__ if getattr(edited, name, None) != getattr(key, name, None)]
+        done_to_key(tx, actor, "key.edited", edited, detail={"fields": " ".join(changed)})
+    return KeyAnswer(key=edited, rev=tx.rev_of(key.id))
+
+
+def suspend(tx: Transaction, *, actor: Actor, key_id: str, reason: str) -> KeyAnswer | Refusal:
+    """Stop a key for now: the safe direction, never gated and never limited (R22)."""
+    key = find(tx, actor, key_id, lock=True)
+    if isinstance(key, Refusal):
+        return refused(tx, actor, "key.suspended", key, subject_id=key_id)
+    if key.revoked_at is not None:
+        refusal = KeyRevoked(revoked_at=key.revoked_at)
+        return refused(tx, actor, "key.suspended", refusal, subject_id=key_id, account_id=key.account_id)
+    if key.suspension is None:
+        key = replace(key, suspension=Suspension(at=tx.now, by=actor.id, reason=reason))
+        tx.save_key(key)
+        done_to_key(tx, actor, "key.suspended", key, detail={"reason": reason})
+    return KeyAnswer(key=key, rev=tx.rev_of(key.id))
+
+
+def resume(tx: Transaction, *, actor: Actor, key_id: str) -> KeyAnswer | Refusal:
+    """Lift a suspension as a false alarm, with full proof (R22); an open reset of the key ends."""
+    key = find(tx, actor, key_id, lock=True)
+    if isinstance(key, Refusal):
+        return refused(tx, actor, "key.resumed", key, subject_id=key_id)
+    refusal = _check_resume(tx, actor, key)
+    if refusal is not None:
+        return refused(tx, actor, "key.resumed", refusal, subject_id=key_id, account_id=key.account_id)
+    if key.suspension is not None:
+        _end_open_reset(tx, actor, key)
+        key = replace(key, suspension=None)
+        tx.save_key(key)
+        done_to_key(tx, actor, "key.resumed", key)
+    return KeyAnswer(key=key, rev=tx.rev_of(key.id))
+
+
+def revoke(tx: Transaction, *, actor: Actor, key_id: str) -> KeyAnswer | Refusal:
+    """Stop a key for good.  Its own holder may always do that (R40)."""
+    key = find(tx, actor, key_id, lock=True)
+    if isinstance(key, Refusal):
+        return refused(tx, actor, "key.revoked", key, subject_id=key_id)
+    rights = (RIGHT_KEYS_WRITE, RIGHT_KEYS_RESET)
+    if actor.id != key.id and not any(actor.may(right, key.account_id) for right in rights):
+        refusal = PermissionMissing(needed=RIGHT_KEYS_WRITE)
+        return refused(tx, actor, "key.revoked", refusal, subject_id=key_id, account_id=key.account_id)
+    if key.revoked_at is None:
+        _end_open_reset(tx, actor, key)
+        key = replace(key, revoked_at=tx.now)
+        tx.save_key(key)
+        done_to_key(tx, actor, "key.revoked", key)
+    return KeyAnswer(key=key, rev=tx.rev_of(key.id))
+
+
+def suspend_account(tx: Transaction, *, actor: Actor, account_id: str, reason: str) -> int | Refusal:
+    """Suspend every live key of an account in one step (F11); the answer is how many."""
+    account = tx.account(account_id)
+    if account is None or not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
+        missing: Refusal = (
+            NotFound() if account_id != actor.account_id else PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
+        )
+        return refused(tx, actor, "account.suspended", missing, subject_id=account_id)
+    count = tx.suspend_account(account_id, by=actor.id, reason=reason)
+    detail = {"keys": str(count), "reason": reason}
+    done(tx, actor, "account.suspended", account_id=account_id, subject_id=account_id, detail=detail)
+    return count
+
+
+def _knows(actor: Actor, key: Key) -> bool:
+    if actor.id == key.id:
+        return True
+    if actor.own_keys_only and key.owner_id != actor.user_id:
+        return False
+    rights = (RIGHT_KEYS_READ, RIGHT_KEYS_WRITE, RIGHT_KEYS_RESET, RIGHT_ACCOUNTS_WRITE)
+    return any(actor.may(right, key.account_id) for right in rights)
+
+
+def _place(tx: Transaction, actor: Actor, wish: KeyWish) -> tuple[Account, str] | Refusal:
+    """The account and owner of a new key; another's needs the right over it (pitfall 7)."""
+    account_id = wish.account_id or actor.account_id
+    if account_id != actor.account_id and not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
+        return NotFound()
+    account = tx.account(account_id)
+    if account is None:
+        return NotFound()
+    if account_id == actor.account_id and not actor.may(RIGHT_KEYS_WRITE, account_id):
+        return PermissionMissing(needed=RIGHT_KEYS_WRITE)
+    members = tx.members(account_id=account_id)
+    if wish.owner_id is None:
+        if account_id == actor.account_id:
+            return account, actor.user_id
+        owners = [one.user_id for one in members if one.role is Role.OWNER]
+        return account, (owners or [actor.user_id])[0]
+    if wish.owner_id != actor.user_id and not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
+        return PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
+    if wish.owner_id not in {one.user_id for one in members}:
+        return InvalidField(field="owner_id", reason="no member of the account")
+    return account, wish.owner_id
+
+
+def _check_new(tx: Transaction, actor: Actor, wish: KeyWish, *, account: Account, owner_id: str) -> Refusal | None:
+    if beyond := actor.beyond(wish.permissions):
+        return WiderThanActor(beyond=beyond)
+    if refusal := _check_policy_choice(tx, actor, wish.policy, account.id):
+        return refusal
+    in_force = effective(tx, account, wish.policy)
+    limit = key_limit(account, in_force.policy, floors(tx, account))
+    if tx.count_live_keys(owner_id) >= limit:
+        return KeyLimitReached(limit=limit, policy=in_force.source("max_keys_per_user"))
+    if in_force.policy.expiry == "required" and wish.expires_at is None:
+        return ExpiryRequired(policy=in_force.source("expiry"))
+    if wish.expires_at is not None and wish.expires_at <= tx.now:
+        return InvalidField(field="expires_at", reason="lies in the past")
+    return _check_allowlist(in_force, wish.permissions, wish.allowlist)
+
+
+def _check_policy_choice(tx: Transaction, actor: Actor, policy: str, account_id: str) -> Refusal | None:
+    """A key's own policy may be laxer than the account's, so it takes a right over the account."""
+    if not policy:
+        return None
+    if not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
+        return PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
+    return None if tx.policy(policy) is not None else PolicyUnknown(policy=policy)
+
+
+def _check_allowlist(in_force: Effective, permissions: tuple[str, ...], allowlist: tuple[str, ...]) -> Refusal | None:
+    policy = in_force.policy
+    if len(allowlist) > policy.allowlist_max:
+        return AllowlistTooLong(limit=policy.allowlist_max, policy=in_force.source("allowlist_max"))
+    needing = tuple(one for one in policy.allowlist_required_for if permission.grants(permissions, one))
+    if needing and not allowlist:
+        return AllowlistRequired(permissions=needing, policy=in_force.source("allowlist_required_for"))
+    return None
+
+
+def _edited(key: Key, edit: KeyEdit) -> Key:
+    names = ("name", "permissions", "allowlist", "limit", "expires_at", "policy")
+    values = {name: getattr(edit, name) for name in names if getattr(edit, name) is not None}
+    if edit.drop_limit:
+        values["limit"] = None
+    return replace(key, **values)
+
+
+def _check_edit(tx: Transaction, actor: Actor, key: Key, edited: Key) -> Refusal | None:
+    if not actor.may(RIGHT_KEYS_WRITE, key.account_id):
+        return PermissionMissing(needed=RIGHT_KEYS_WRITE)
+    if key.revoked_at is not None:
+        return KeyRevoked(revoked_at=key.revoked_at)
+    if tx.now >= key.expires_at:
+        return KeyExpired(expired_at=key.expires_at)
+    if beyond := actor.rights_beyond(key.permissions):
+        return WiderThanActor(beyond=beyond)
+    added = tuple(one for one in edited.permissions if not permission.grants(key.permissions, one))
+    if beyond := actor.beyond(added):
+        return WiderThanActor(beyond=beyond)
+    if edited.policy != key.policy:
+        if not actor.may(RIGHT_ACCOUNTS_WRITE, key.account_id):
+            return PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
+        if edited.policy and tx.policy(edited.policy) is None:
+            return PolicyUnknown(policy=edited.policy)
+    if edited.expires_at != key.expires_at and edited.expires_at <= tx.now:
+        return InvalidField(field="expires_at", reason="lies in the past; revoke the key instead")
+    account = tx.account(key.account_id)
+    assert account is not None  # noqa: S101  # a foreign key holds it
+    return _check_allowlist(effective(tx, account, edited.policy), edited.permissions, edited.allowlist)
+
+
+def _check_resume(tx: Transaction, actor: Actor, key: Key) -> Refusal | None:
+    if not actor.may(RIGHT_KEYS_RESET, key.account_id):
+        return PermissionMissing(needed=RIGHT_KEYS_RESET)
+    if key.revoked_at is not None:
+        return KeyRevoked(revoked_at=key.revoked_at)
+    if beyond := actor.rights_beyond(key.permissions):
+        return WiderThanActor(beyond=beyond)
+    if actor.channel is Channel.PERSON:
+        # A person's full proof is given to a reset; a completed one lifts the suspension.
+        latest = tx.latest_reset(key.id)
+        missing = latest.missing(tx.now) if latest is not None and is_open(latest, tx.now) else ("reset",)
+        if missing:
+            return ProofRequired(missing=missing)
+    return None
+
+
+def _end_open_reset(tx: Transaction, actor: Actor, key: Key) -> None:
+    latest = tx.latest_reset(key.id)
+    if latest is None or not is_open(latest, tx.now):
+        return
+    ended = end(latest, Event.KEY_ENDED, now=tx.now)
+    if not isinstance(ended, Refusal):
+        tx.save_reset(ended)
+        done_to_key(tx, actor, "reset.ended", key, subject_id=ended.id, detail={"reason": ended.end_reason})

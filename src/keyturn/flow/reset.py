@@ -1,0 +1,385 @@
+"""Resets, step by step (R10 to R25, R40): each function is one step of the protocol in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from keyturn.core import reset as protocol
+from keyturn.core.actor import SYSTEM, Actor, Channel
+from keyturn.core.handover import Handover
+from keyturn.core.instant import Instant, to_text
+from keyturn.core.key import Key, Suspension
+from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET
+from keyturn.core.proof import ADMINISTRATOR, CREDENTIAL, KEY_ITSELF, PASSWORD, Proof
+from keyturn.core.refusal import (
+    NotFound,
+    OutOfOrder,
+    PermissionMissing,
+    ProofNotWanted,
+    ProofRefused,
+    Refusal,
+    ResetLapsed,
+    TooManyAttempts,
+    WiderThanActor,
+)
+from keyturn.core.reset import Asking, Reason, Reset, Step
+from keyturn.core.secret import SecretText
+from keyturn.core.stage import Event, Stage
+from keyturn.flow.evidence import done_to_key, refused
+from keyturn.flow.key import find, reach
+from keyturn.flow.policy import effective_for_key
+from keyturn.flow.replay import Once, remember, replayed
+from keyturn.ports import Forge, Page, Transaction, Use
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetAnswer:
+    """A reset as it now stands, with the secret where this very call minted it."""
+
+    reset: Reset
+    key: Key
+    plan: Handover | None
+    """The dates it would get if it were minted now; None once it has them or has ended."""
+    secret: SecretText | None = None
+    secret_shown: bool = False
+    rev: int = 0
+    used_by: Sequence[Use] = ()
+    """Who still uses the old secret (R33)."""
+
+
+def ask(
+    tx: Transaction,
+    *,
+    actor: Actor,
+    key_id: str,
+    asking: Asking,
+    forge: Forge,
+    once: Once | None,
+    arrived_rev: int,
+) -> ResetAnswer | Refusal:
+    """Open a reset; an actor whose credential proves enough gets it minted in the same step (R40)."""
+    earlier = replayed(tx, once)
+    if isinstance(earlier, str) and (reset := tx.reset(earlier)) is not None:
+        return _answer(tx, reset, secret_shown=reset.new_version is not None)
+    key = earlier if isinstance(earlier, Refusal) else find(tx, actor, key_id, lock=True)
+    if isinstance(key, Refusal):
+        return refused(tx, actor, "reset.asked", key, subject_id=key_id)
+    actor = _speaking_for_itself(actor, key)
+    latest = _lapse(tx, tx.latest_reset(key.id), key)
+    account = tx.account(key.account_id)
+    asked = protocol.ask(
+        key,
+        asking,
+        actor=actor,
+        effective=effective_for_key(tx, key),
+        enrolled=frozenset(),
+        reset_allowlist=account.reset_allowlist if account else (),
+        latest=latest,
+        reset_id=forge.id("rst"),
+        arrived_rev=arrived_rev,
+        now=tx.now,
+    )
+    if isinstance(asked, Refusal):
+        return refused(tx, actor, "reset.asked", asked, subject_id=key_id, account_id=key.account_id)
+    tx.insert_reset(asked.reset)
+    if asked.key != key:
+        tx.save_key(asked.key)
+    detail = {"reason": asking.reason.value, "key": key.id, "policy": asked.reset.policy.name}
+    done_to_key(tx, actor, "reset.asked", key, subject_id=asked.reset.id, detail=detail)
+    remember(tx, once, asked.reset.id)
+    kind = {Channel.PERSON: None, Channel.KEY: KEY_ITSELF}.get(actor.channel, CREDENTIAL)
+    if kind is None:
+        return _answer(tx, asked.reset, key=asked.key)
+    return _prove_by_credential(tx, actor, asked, kind=kind, forge=forge)
+
+
+def _prove_by_credential(
+    tx: Transaction, actor: Actor, asked: Step, *, kind: str, forge: Forge
+) -> ResetAnswer | Refusal:
+    proof = Proof(kind=kind, by=actor.id, at=tx.now, session=actor.session)
+    proven = protocol.prove(asked.reset, asked.key, proof, now=tx.now)
+    assert isinstance(proven, Step)  # noqa: S101  # asked in this very transaction
+    if proven.event is None:
+        tx.save_reset(proven.reset)
+        return _answer(tx, proven.reset, key=proven.key)
+    _written(tx, actor, asked, proven)
+    return _mint(tx, actor, proven, forge=forge)
+
+
+def prove(tx: Transaction, *, actor: Actor, reset_id: str, kind: str, matched_password: str) -> ResetAnswer | Refusal:
+    """Add one proof.  A wrong one is counted; too many end the reset (R11).
+
+    `matched_password` is the stored form that the shown password was found to match, or empty; it was checked outside,
+    for Argon2 is too slow to hold a transaction for.
+    """
+    found = _find(tx, actor, reset_id, action="reset.proven")
+    if isinstance(found, Refusal):
+        return found
+    reset, key = found
+    proof = _check_proof(tx, actor, reset, kind=kind, matched_password=matched_password)
+    before = Step(event=None, reset=reset, key=key)
+    proven = proof if isinstance(proof, Refusal) else protocol.prove(reset, key, proof, now=tx.now)
+    if isinstance(proven, ProofRefused):
+        return _count_refused(tx, actor, reset, key, proven)
+    if isinstance(proven, Refusal):
+        return refused(tx, actor, "reset.proven", proven, subject_id=reset.id, account_id=key.account_id)
+    _written(tx, actor, before, proven, detail={"proof": kind})
+    return _answer(tx, proven.reset, key=proven.key)
+
+
+def mint(tx: Transaction, *, actor: Actor, reset_id: str, forge: Forge, once: Once | None) -> ResetAnswer | Refusal:
+    """R13: make the new secret; all of it or nothing."""
+    found = _find(tx, actor, reset_id, action="reset.minted")
+    if isinstance(found, Refusal):
+        return found
+    reset, key = found
+    earlier = replayed(tx, once)
+    if isinstance(earlier, Refusal):
+        return refused(tx, actor, "reset.minted", earlier, subject_id=reset_id, account_id=key.account_id)
+    if earlier == reset.id:
+        return _answer(tx, reset, key=key, secret_shown=True)
+    answer = _mint(tx, actor, Step(event=None, reset=reset, key=key), forge=forge)
+    if not isinstance(answer, Refusal):
+        remember(tx, once, reset.id)
+    return answer
+
+
+def cancel(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Refusal:
+    """Call an open reset off; what R22 suspended stays suspended (R12)."""
+    found = _find(tx, actor, reset_id, action="reset.cancelled")
+    if isinstance(found, Refusal):
+        return found
+    reset, key = found
+    ended = protocol.end(reset, Event.CANCELLED, now=tx.now)
+    if isinstance(ended, Refusal):
+        return refused(tx, actor, "reset.cancelled", ended, subject_id=reset.id, account_id=key.account_id)
+    tx.save_reset(ended)
+    done_to_key(tx, actor, "reset.cancelled", key, subject_id=reset.id)
+    return _answer(tx, ended, key=key)
+
+
+def finish(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Refusal:
+    """ "Stop now": the old secret stops at once (R20)."""
+    found = _find(tx, actor, reset_id, action="reset.finished")
+    if isinstance(found, Refusal):
+        return found
+    reset, key = found
+    finished = protocol.finish(reset, key, now=tx.now)
+    if isinstance(finished, Refusal):
+        return refused(tx, actor, "reset.finished", finished, subject_id=reset.id, account_id=key.account_id)
+    before = Step(event=None, reset=reset, key=key)
+    if finished.key != key:
+        _written(tx, actor, before, finished, action="reset.finished")
+    return _answer(tx, finished.reset, key=finished.key)
+
+
+def show(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Refusal:
+    """A reset, to whoever may know of its key."""
+    reset = tx.reset(reset_id)
+    if reset is None or isinstance(find(tx, actor, reset.key_id), Refusal):
+        return NotFound()
+    return _answer(tx, reset)
+
+
+def listing(
+    tx: Transaction, *, actor: Actor, account_id: str | None, key_id: str | None, page: Page
+) -> Sequence[tuple[int, Reset]] | Refusal:
+    """Resets of an account or a key, newest first."""
+    account_ids = reach(tx, actor, RIGHT_KEYS_READ, account_id)
+    if isinstance(account_ids, Refusal):
+        return account_ids
+    owner_id = actor.user_id if actor.own_keys_only else None
+    return tx.resets(account_ids=account_ids, owner_id=owner_id, key_id=key_id, page=page)
+
+
+# What the dates and the verifiers bring about
+
+
+def close_due(tx: Transaction, *, limit: int) -> int:
+    """Write down what the dates have settled already: lapsed and started resets (R2: nobody waits for it)."""
+    due = tx.resets_due(limit=limit)
+    for reset in due:
+        key = tx.key(reset.key_id)
+        assert key is not None  # noqa: S101  # a foreign key holds it
+        if reset.stage is Stage.MINTED:
+            settled = protocol.move(reset, Event.STARTED, now=tx.now)
+            assert isinstance(settled, Reset)  # noqa: S101  # the query asked for those that are due
+            tx.save_reset(settled)
+            done_to_key(tx, SYSTEM, "reset.settled", key, subject_id=reset.id, detail={"by": "date"})
+        else:
+            _lapse(tx, reset, key)
+    return len(due)
+
+
+def report_use(tx: Transaction, *, key_number: int, version: int, used_at: Instant) -> ResetAnswer | Refusal:
+    """R20: a verifier saw the first use of a new secret."""
+    key = tx.key_by_number(key_number, lock=True)
+    latest = tx.latest_reset(key.id) if key else None
+    if key is None or latest is None or latest.new_version != version or latest.first_used_at is not None:
+        return NotFound()  # an old secret's use, or known already
+    used = protocol.first_use(latest, key, used_at=used_at, now=tx.now)
+    if isinstance(used, Refusal):
+        return used
+    _written(tx, SYSTEM, Step(event=None, reset=latest, key=key), used, action="reset.settled")
+    return _answer(tx, used.reset, key=used.key)
+
+
+def end_quiet(tx: Transaction, *, limit: int) -> int:
+    """R33: end the graces in which the old secret has fallen quiet; the answer is how many."""
+    ended = 0
+    for seen in tx.resets_in_handover(limit=limit):
+        if not protocol.is_quiet(seen, old_last_used_at=None, now=tx.now):
+            continue  # cannot be quiet yet, however little the old secret was used
+        key = tx.key(seen.key_id, lock=True)
+        reset = tx.reset(seen.id, lock=True)
+        assert key is not None  # noqa: S101  # a foreign key holds it
+        assert reset is not None  # noqa: S101  # resets are never removed
+        old = [one for one in key.secrets if one.version < (reset.new_version or 0)]
+        last_used = max((one.last_used_at for one in old if one.last_used_at is not None), default=None)
+        quiet = protocol.quiet(reset, key, old_last_used_at=last_used, now=tx.now)
+        if isinstance(quiet, Step) and quiet.key != key:
+            before = Step(event=None, reset=reset, key=key)
+            _written(tx, SYSTEM, before, quiet, action="reset.finished", detail={"by": "quiet"})
+            ended += 1
+    return ended
+
+
+# Shared steps
+
+
+def _speaking_for_itself(actor: Actor, key: Key) -> Actor:
+    """A key that asks for its own reset speaks as the key, whatever rights it holds (R40)."""
+    return replace(actor, channel=Channel.KEY) if actor.id == key.id else actor
+
+
+def _find(tx: Transaction, actor: Actor, reset_id: str, *, action: str) -> tuple[Reset, Key] | Refusal:
+    """The reset and its key, locked, for a step; the right to reset is asked again at every step (pitfall 19)."""
+    seen = tx.reset(reset_id)
+    key = find(tx, actor, seen.key_id, lock=True) if seen else NotFound()
+    reset = tx.reset(reset_id, lock=True)
+    if isinstance(key, Refusal) or reset is None:
+        return refused(tx, actor, action, NotFound(), subject_id=reset_id)
+    if actor.id != key.id and not actor.may(RIGHT_KEYS_RESET, key.account_id):
+        refusal: Refusal = PermissionMissing(needed=RIGHT_KEYS_RESET)
+        return refused(tx, actor, action, refusal, subject_id=reset_id, account_id=key.account_id)
+    if actor.channel is not Channel.PERSON and (beyond := actor.rights_beyond(key.permissions)) and actor.id != key.id:
+        refusal = WiderThanActor(beyond=beyond)
+        return refused(tx, actor, action, refusal, subject_id=reset_id, account_id=key.account_id)
+    return reset, key
+
+
+def _check_proof(tx: Transaction, actor: Actor, reset: Reset, *, kind: str, matched_password: str) -> Proof | Refusal:
+    if not protocol.is_open(reset, tx.now):
+        if reset.stage is Stage.ENDED or protocol.stage_at(reset, tx.now) is not Stage.ENDED:
+            return OutOfOrder(stage=reset.stage.value, event=Event.PROOF_COMPLETED.value)
+        return ResetLapsed(lapsed_at=reset.lapses_at)
+    if kind == ADMINISTRATOR:
+        return protocol.administrator_proof(reset, actor, now=tx.now)
+    if kind == PASSWORD and actor.channel is Channel.PERSON:
+        still_stored = bool(matched_password) and tx.password_of(actor.user_id) == matched_password
+        if actor.user_id == reset.asked_by and still_stored:
+            return Proof(kind=PASSWORD, by=actor.user_id, at=tx.now, session=actor.session)
+        return protocol.refuse_proof(reset)
+    return ProofNotWanted(missing=reset.missing(tx.now))
+
+
+def _count_refused(tx: Transaction, actor: Actor, reset: Reset, key: Key, refusal: ProofRefused) -> Refusal:
+    counted = protocol.count_refused_proof(reset, now=tx.now)
+    tx.save_reset(counted)
+    answer: Refusal = refusal
+    if counted.stage is Stage.ENDED:
+        answer = TooManyAttempts(policy=reset.source("attempts"))
+    return refused(tx, actor, "reset.proven", answer, subject_id=reset.id, account_id=key.account_id)
+
+
+def _mint(tx: Transaction, actor: Actor, before: Step, *, forge: Forge) -> ResetAnswer | Refusal:
+    reset, key = before.reset, before.key
+    earlier = tx.waiting_reset(key.id)
+    made = forge.secret(brand=key.brand, environment=key.environment)
+    minted = protocol.mint(reset, key, made, now=tx.now)
+    if isinstance(minted, Refusal):
+        return refused(tx, actor, "reset.minted", minted, subject_id=reset.id, account_id=key.account_id)
+    _written(tx, actor, before, minted, detail={"version": str(minted.reset.new_version)})
+    _replace_unstarted(tx, actor, earlier, minted)
+    _suspend_created(tx, actor, minted)
+    return _answer(tx, minted.reset, key=minted.key, secret=made.text)
+
+
+def _replace_unstarted(tx: Transaction, actor: Actor, earlier: Reset | None, minted: Step) -> None:
+    """R15: "reset again" ends the earlier reset, whose secret was never accepted."""
+    if earlier is None or earlier.new_version is None:
+        return
+    replaced = minted.key.secret(earlier.new_version)
+    if replaced is None or replaced.replaced_by != minted.reset.id:
+        return
+    ended = protocol.end(earlier, Event.RESET_AGAIN, now=tx.now)
+    if isinstance(ended, Reset):
+        tx.save_reset(ended)
+        detail = {"reason": ended.end_reason, "by": minted.reset.id}
+        done_to_key(tx, actor, "reset.ended", minted.key, subject_id=ended.id, detail=detail)
+
+
+def _suspend_created(tx: Transaction, actor: Actor, minted: Step) -> None:
+    """R25: what the leaked key created since a chosen time is suspended in the same step."""
+    asking = minted.reset.asking
+    if asking.reason is not Reason.LEAKED or asking.suspend_created_since is None:
+        return
+    for created in tx.keys_created_by(minted.key.id, since=asking.suspend_created_since):
+        if created.suspension is None and not created.has_ended(tx.now):
+            suspension = Suspension(at=tx.now, by=actor.id, reason="created_by_leaked", reset_id=minted.reset.id)
+            held = replace(created, suspension=suspension)
+            tx.save_key(held)
+            done_to_key(tx, actor, "key.suspended", held, detail={"reason": suspension.reason})
+
+
+def _lapse(tx: Transaction, reset: Reset | None, key: Key) -> Reset | None:
+    """Write down that a reset has lapsed, where its date says so."""
+    if reset is None or reset.stage not in (Stage.ASKED, Stage.PROVEN) or tx.now < reset.lapses_at:
+        return reset
+    lapsed = protocol.end(reset, Event.LAPSED, now=tx.now)
+    assert isinstance(lapsed, Reset)  # noqa: S101  # the line above asked for one that is due
+    tx.save_reset(lapsed)
+    done_to_key(tx, SYSTEM, "reset.lapsed", key, subject_id=reset.id)
+    return lapsed
+
+
+def _written(
+    tx: Transaction,
+    actor: Actor,
+    before: Step,
+    after: Step,
+    *,
+    action: str = "",
+    detail: Mapping[str, str] | None = None,
+) -> None:
+    """Write one step: the reset, the key where it changed, the record and the notice."""
+    tx.save_reset(after.reset)
+    if after.key != before.key:
+        tx.save_key(after.key)
+    action = action or {Event.MINTED: "reset.minted"}.get(after.event or Event.PROOF_COMPLETED, "reset.proven")
+    told = {"key": after.key.id, "reason": after.reset.asking.reason.value}
+    for name, date in (("new_starts_at", after.reset.new_starts_at), ("old_stops_at", after.reset.old_stops_at)):
+        if date is not None:
+            told[name] = to_text(date)
+    done_to_key(tx, actor, action, after.key, subject_id=after.reset.id, detail=told | dict(detail or {}))
+
+
+def _answer(
+    tx: Transaction,
+    reset: Reset,
+    *,
+    key: Key | None = None,
+    secret: SecretText | None = None,
+    secret_shown: bool = False,
+) -> ResetAnswer:
+    key = key or tx.key(reset.key_id)
+    assert key is not None  # noqa: S101  # a foreign key holds it
+    handing_over = reset.new_version is not None and reset.old_stops_at is not None and tx.now < reset.old_stops_at
+    return ResetAnswer(
+        reset=reset,
+        key=key,
+        plan=protocol.preview(reset, key, now=tx.now) if protocol.is_open(reset, tx.now) else None,
+        secret=secret,
+        secret_shown=secret_shown,
+        rev=tx.rev_of(key.id),
+        used_by=tx.uses(key.number, (reset.new_version or 1) - 1) if handing_over else (),
+    )

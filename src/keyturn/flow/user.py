@@ -1,0 +1,136 @@
+"""Users and their sessions, as far as resets need them: who a person is, and a password to prove it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from keyturn.core.account import OWN_KEYS_ONLY, RIGHTS, Member, Role, Session, User
+from keyturn.core.actor import Actor, Channel
+from keyturn.core.instant import later
+from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE
+from keyturn.core.refusal import NameTaken, NotFound, PermissionMissing, Refusal, Unauthenticated
+from keyturn.flow.evidence import done, refused
+from keyturn.flow.key import reach
+from keyturn.ports import Forge, Page, Transaction
+
+SESSION_LASTS: Final = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserWish:
+    """A person to add to an account."""
+
+    email: str
+    name: str
+    role: Role
+    account_id: str | None
+    password: str
+    """Its stored form, or empty for none."""
+
+
+def create(tx: Transaction, *, actor: Actor, wish: UserWish, forge: Forge) -> tuple[User, Member] | Refusal:
+    """Add a user as a member of an account."""
+    account_id = wish.account_id or actor.account_id
+    if tx.account(account_id) is None or not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
+        foreign = account_id != actor.account_id
+        refusal: Refusal = NotFound() if foreign else PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
+        return refused(tx, actor, "user.created", refusal, subject_id=account_id)
+    if tx.user_by_email(wish.email) is not None:
+        taken = NameTaken(field="email")
+        return refused(tx, actor, "user.created", taken, subject_id=account_id, account_id=account_id)
+    user = User(id=forge.id("usr"), email=wish.email, name=wish.name, created_at=tx.now)
+    member = Member(account_id=account_id, user_id=user.id, role=wish.role)
+    tx.insert_user(user, password=wish.password)
+    tx.insert_member(member)
+    detail = {"role": wish.role.value}
+    done(tx, actor, "user.created", account_id=account_id, subject_id=user.id, detail=detail)
+    return user, member
+
+
+def show(tx: Transaction, *, actor: Actor, user_id: str) -> tuple[User, Sequence[Member]] | Refusal:
+    """One user with the memberships the actor may see; oneself always."""
+    user = tx.user(user_id)
+    members = tx.members(user_id=user_id)
+    visible = [one for one in members if user_id == actor.user_id or actor.may(RIGHT_ACCOUNTS_READ, one.account_id)]
+    return (user, visible) if user is not None and visible else NotFound()
+
+
+def listing(
+    tx: Transaction, *, actor: Actor, account_id: str | None, page: Page
+) -> Sequence[tuple[int, User]] | Refusal:
+    """Users of an account, or of every account the actor may read."""
+    account_ids = reach(tx, actor, RIGHT_ACCOUNTS_READ, account_id)
+    return account_ids if isinstance(account_ids, Refusal) else tx.users(account_ids=account_ids, page=page)
+
+
+def set_password(tx: Transaction, *, actor: Actor, user_id: str, password: str) -> User | Refusal:
+    """Put another password in place; every session of the user ends.
+
+    Only for those who administer an account the user belongs to: a person's own change comes with its proofs.
+    """
+    user = tx.user(user_id)
+    accounts = [one.account_id for one in tx.members(user_id=user_id)]
+    if user is None or not any(actor.may(RIGHT_ACCOUNTS_READ, one) for one in accounts):
+        return refused(tx, actor, "user.password_set", NotFound(), subject_id=user_id)
+    if not all(actor.may(RIGHT_ACCOUNTS_WRITE, one) for one in accounts) or actor.channel is Channel.PERSON:
+        refusal = PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
+        return refused(tx, actor, "user.password_set", refusal, subject_id=user_id, account_id=accounts[0])
+    tx.set_password(user_id, password)
+    tx.end_sessions(user_id=user_id)
+    done(tx, actor, "user.password_set", account_id=accounts[0], subject_id=user_id)
+    return user
+
+
+def sign_in(
+    tx: Transaction, *, email: str, matched_password: str, account_id: str | None, forge: Forge
+) -> tuple[Session, str] | Refusal:
+    """Open a session for a user whose password matched; the answer has its token, shown once."""
+    user = tx.user_by_email(email)
+    if user is None or not matched_password or tx.password_of(user.id) != matched_password:
+        return Unauthenticated()
+    members = [one for one in tx.members(user_id=user.id) if account_id in (None, one.account_id)]
+    if not members:
+        return Unauthenticated()
+    token, digest = forge.token()
+    session = Session(
+        id=forge.id("ses"),
+        user_id=user.id,
+        account_id=members[0].account_id,
+        role=members[0].role,
+        started_at=tx.now,
+        ends_at=later(tx.now, SESSION_LASTS),
+    )
+    tx.insert_session(session, digest=digest)
+    actor = person(tx, session, address=None)
+    done(tx, actor, "session.started", account_id=session.account_id, subject_id=session.id)
+    return session, token
+
+
+def sign_out(tx: Transaction, *, actor: Actor) -> None:
+    """End the session the request came with."""
+    if tx.end_sessions(session_id=actor.session):
+        done(tx, actor, "session.ended", account_id=actor.account_id, subject_id=actor.session)
+
+
+def whose(tx: Transaction, digest: bytes, *, address: str | None) -> Actor | None:
+    """The person behind a session token, or None."""
+    session = tx.session(digest)
+    if session is None or tx.now >= session.ends_at:
+        return None
+    return person(tx, session, address=address)
+
+
+def person(tx: Transaction, session: Session, *, address: str | None) -> Actor:
+    """A signed-in user as an actor."""
+    return Actor(
+        id=session.user_id,
+        channel=Channel.PERSON,
+        account_id=session.account_id,
+        user_id=session.user_id,
+        permissions=RIGHTS[session.role],
+        in_deployment_account=session.account_id == tx.deployment_account_id,
+        own_keys_only=session.role in OWN_KEYS_ONLY,
+        address=address,
+        session=session.id,
+    )

@@ -1,0 +1,141 @@
+"""Every setting, typed, with its default: flags over environment over `keyturn.toml`."""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, Final, Self
+
+from keyturn.core import allowlist
+from keyturn.core.secret import check_brand
+
+FILE_NAME: Final = "keyturn.toml"
+PREFIX: Final = "KEYTURN_"
+MOST_CACHED: Final = 50_000_000
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used; the text says which and why."""
+
+
+def _setting(default: Any, doc: str, parse: Callable[[Any], Any]) -> Any:  # noqa: ANN401  # as dataclasses.field
+    return field(default=default, metadata={"doc": doc, "parse": parse})
+
+
+def _text(value: Any) -> str:  # noqa: ANN401  # from a file or the environment
+    if not isinstance(value, str):
+        msg = "a text"
+        raise ValueError(msg)  # noqa: TRY004  # one kind of error for every bad value
+    return value
+
+
+def _path(value: Any) -> Path:  # noqa: ANN401  # as above
+    return Path(value) if isinstance(value, Path) else Path(_text(value)).expanduser()
+
+
+def _path_or_none(value: Any) -> Path | None:  # noqa: ANN401  # as above
+    return None if value in (None, "") else _path(value)
+
+
+def _count(least: int, most: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:  # noqa: ANN401  # as above
+        number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+            msg = f"a whole number from {least} to {most}"
+            raise ValueError(msg)
+        return number
+
+    return parse
+
+
+def _networks(value: Any) -> tuple[str, ...]:  # noqa: ANN401  # as above
+    texts = value.replace(",", " ").split() if isinstance(value, str) else value
+    networks = allowlist.parse_set(texts)
+    for text in networks:
+        if ip_network(text).prefixlen == 0:
+            msg = f"{text} would trust everybody"
+            raise ValueError(msg)
+    return networks
+
+
+def _base_url(value: Any) -> str:  # noqa: ANN401  # as above
+    text = _text(value).rstrip("/")
+    if text and not text.startswith(("http://", "https://")):
+        msg = "an address that starts with https:// or http://"
+        raise ValueError(msg)
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator can set.  The environment names each one `KEYTURN_<NAME>`."""
+
+    data: Path = _setting(
+        Path("keyturn-data"), "Folder for the database, the peppers and the administrator key.", _path
+    )
+    database_url: str = _setting("", "sqlite:///path or postgresql://…; empty for SQLite in the data folder.", _text)
+    host: str = _setting("127.0.0.1", "Address to listen on.", _text)
+    port: int = _setting(8787, "Port to listen on; 0 for any free one.", _count(0, 65535))
+    tls_cert: Path | None = _setting(None, "Certificate chain in PEM; read again when the file changes.", _path_or_none)
+    tls_key: Path | None = _setting(None, "Private key in PEM; read again when the file changes.", _path_or_none)
+    base_url: str = _setting("", "Where callers reach this server; links and problem types start with it.", _base_url)
+    brand: str = _setting("kt", "What every new secret starts with.", lambda value: check_brand(_text(value)))
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.", _networks
+    )
+    trusted_gateways: tuple[str, ...] = _setting(
+        (), "Networks from which verifications are answered without a credential.", _networks
+    )
+    cached_keys: int = _setting(1_000_000, "How many secrets the verifier keeps in memory.", _count(1, MOST_CACHED))
+    drain_seconds: int = _setting(10, "How long requests under way may take to finish on SIGTERM.", _count(0, 600))
+
+    @property
+    def database(self) -> str:
+        """The database's address, with the default filled in."""
+        return self.database_url or f"sqlite:///{self.data / 'keyturn.db'}"
+
+    @classmethod
+    def load(
+        cls, flags: Mapping[str, Any], *, environ: Mapping[str, str] = os.environ, file: Path | None = None
+    ) -> Self:
+        """Flags (None: not given) over environment over file.  Raises SettingError."""
+        chosen = _from_file(file or Path(environ.get(PREFIX + "CONFIG", FILE_NAME)), must_exist=file is not None)
+        named = {one.name for one in fields(cls)}
+        chosen |= {name: environ[PREFIX + name.upper()] for name in named if PREFIX + name.upper() in environ}
+        chosen |= {name: value for name, value in flags.items() if value is not None}
+        if unknown := sorted(chosen.keys() - named):
+            msg = f"{FILE_NAME}: there is no setting {unknown[0]!r}"
+            raise SettingError(msg)
+        values = {
+            one.name: _parse(one.name, chosen[one.name], one.metadata["parse"])
+            for one in fields(cls)
+            if one.name in chosen
+        }
+        settings = cls(**values)
+        if (settings.tls_cert is None) != (settings.tls_key is None):
+            msg = "tls_cert and tls_key go together"
+            raise SettingError(msg)
+        return settings
+
+
+def _from_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        if must_exist:
+            msg = f"{file} does not exist"
+            raise SettingError(msg) from None
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"{file} cannot be read: {error}"
+        raise SettingError(msg) from None
+
+
+def _parse(name: str, value: Any, parse: Callable[[Any], Any]) -> Any:  # noqa: ANN401  # each setting has its type
+    try:
+        return parse(value)
+    except (ValueError, TypeError) as error:
+        msg = f"{name}: {error}"
+        raise SettingError(msg) from None
