@@ -1,6 +1,6 @@
 """What flows need from outside, as protocols; each says what its outage means."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -140,7 +140,7 @@ class Transaction(Protocol):
     ) -> None: ...
 
     def add_uses(self, uses: Sequence[Use]) -> None: ...
-    def touch(self, last_uses: Sequence[tuple[int, int, Instant]]) -> None: ...
+    def touch(self, last_uses: Mapping[int, Instant]) -> None: ...
     def uses(self, key_number: int, version: int) -> Sequence[Use]: ...
 
 

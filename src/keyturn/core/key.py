@@ -48,6 +48,7 @@ class Secret:
     rev: int = 0
     """The feed revision at which it was minted; the store sets it."""
     last_used_at: Instant | None = None
+    """While it was watched."""
 
     def is_over(self, now: Instant) -> bool:
         """Whether it will never be accepted again."""
@@ -92,6 +93,8 @@ class Key:
     secrets: tuple[Secret, ...]
     suspension: Suspension | None = None
     revoked_at: Instant | None = None
+    last_used_at: Instant | None = None
+    """By any of its secrets, as far as reported: batches arrive about a second later."""
 
     @property
     def version(self) -> int:

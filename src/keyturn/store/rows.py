@@ -107,6 +107,7 @@ def read_key(row: Mapping[str, Any], secrets: Sequence[Secret]) -> Key:
         created_at=row["created_at"],
         created_by=row["created_by"],
         revoked_at=row["revoked_at"],
+        last_used_at=row["last_used_at"],
         suspension=suspension,
         secrets=tuple(secrets),
         **{name: row[name] for name in plain},

@@ -167,6 +167,7 @@ keys = Table(
     Column("suspended_reason", _Name),
     Column("suspended_reset", _Id),
     Column("revoked_at", Moment),
+    Column("last_used_at", Moment),
     Index(None, "account_id"),
     Index(None, "owner_id"),
     Index(None, "created_by"),

@@ -518,6 +518,10 @@ class SqlTransaction:
                     "user_agent": "",
                 }  # the rest of them together
             self._connection.execute(self._upsert_use(row))
+            c = secrets.c
+            fresher = or_(c.last_used_at.is_(None), c.last_used_at < use.last_seen)
+            secret = and_(c.key_number == use.key_number, c.version == use.version, fresher)
+            self._connection.execute(update(secrets).where(secret).values(last_used_at=use.last_seen))
 
     def _upsert_use(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401  # two dialects' statements
         dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
@@ -534,18 +538,12 @@ class SqlTransaction:
             set_={"count": uses.c.count + statement.excluded.count, "last_seen": seen},
         )
 
-    def touch(self, last_uses: Sequence[tuple[int, int, Instant]]) -> None:
-        """Note last uses; never earlier than known."""
-        if not last_uses:
-            return
-        c = secrets.c
-        for number, version, at in last_uses:
-            fresher = or_(
-                c.last_used_at.is_(None),
-                c.last_used_at < literal(at, c.last_used_at.type),
-            )
-            statement = update(secrets).where(c.key_number == number, c.version == version, fresher)
-            self._connection.execute(statement.values(last_used_at=at))
+    def touch(self, last_uses: Mapping[int, Instant]) -> None:
+        """Note the last use of keys, by number; never earlier than known."""
+        c = keys.c
+        for number, at in last_uses.items():
+            fresher = or_(c.last_used_at.is_(None), c.last_used_at < at)
+            self._connection.execute(update(keys).where(c.number == number, fresher).values(last_used_at=at))
 
     def uses(self, key_number: int, version: int) -> Sequence[Use]:
         """How this secret was used while it was watched, latest first."""

@@ -139,6 +139,7 @@ def upgrade() -> None:
         sa.Column("suspended_reason", sa.String(length=200), nullable=True),
         sa.Column("suspended_reset", sa.String(length=64), nullable=True),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_used_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_keys_account_id")),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_keys_owner_id")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_keys")),
