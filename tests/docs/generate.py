@@ -1,0 +1,93 @@
+"""Writes the reference pages that follow from the code: `python -m tests.docs.generate` (`make docs`).
+
+`tests/docs/test_reference.py` fails while a page is stale.
+"""
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, get_type_hints
+
+from keyturn.core import stage
+from keyturn.core.refusal import Refusal
+
+ROOT: Final = Path(__file__).parents[2]
+REFERENCE: Final = ROOT / "docs" / "reference"
+_NOTE: Final = "<!-- Written by `make docs` from the code; do not edit. -->\n"
+
+
+def refusals() -> list[type[Refusal]]:
+    """Every refusal there is, by its code."""
+    waiting, found = [Refusal], []
+    while waiting:
+        children = [each for each in waiting.pop().__subclasses__() if _is_reachable(each)]
+        found += [each for each in children if "kind" in vars(each)]
+        waiting += children
+    return sorted(found, key=lambda each: each.kind)
+
+
+def _is_reachable(kind: type) -> bool:
+    # A slotted dataclass replaces the class it was made from, which lingers among the subclasses.
+    return getattr(sys.modules[kind.__module__], kind.__name__, None) is kind
+
+
+def _sentences(of: object) -> list[str]:
+    """A docstring, one sentence a line, for a class that wrote one itself."""
+    text = inspect.cleandoc(vars(of).get("__doc__") or "")
+    generated = dataclasses.is_dataclass(of) and text.startswith(f"{getattr(of, '__name__', '')}(")
+    return [] if generated else text.replace(".  ", ".\n").splitlines()
+
+
+def problems() -> str:
+    """`problems.md`: every "no" the API may answer."""
+    lines = [
+        "# Problems",
+        "",
+        _NOTE,
+        "Every refusal is `application/problem+json` (RFC 9457).",
+        "`code` is stable and is the last part of `type`; decide by it, not by `title` or `detail`.",
+        "",
+    ]
+    for kind in refusals():
+        lines += [f"## {kind.kind}", "", f"**{kind.status}** {kind.title}", ""]
+        if said := _sentences(kind):
+            lines += [*said, ""]
+        own = [name for name in get_type_hints(kind) if name not in ("kind", "status", "title")]
+        if own:
+            lines += ["Members: " + ", ".join(f"`{name}`" for name in own) + ".", ""]
+    return "\n".join(lines)
+
+
+def stages() -> str:
+    """`stages.md`: the order of a reset (R10)."""
+    lines = [
+        "# Stages of a reset",
+        "",
+        _NOTE,
+        "Only these moves are possible; anything else is refused and changes nothing.",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        "    [*] --> asked",
+    ]
+    lines += [f"    {before.value} --> {after.value}: {event.value}" for (before, event), after in stage.MOVES.items()]
+    lines += ["```", "", "| stage | event | next stage |", "| --- | --- | --- |"]
+    lines += [
+        f"| `{before.value}` | `{event.value}` | `{after.value}` |" for (before, event), after in stage.MOVES.items()
+    ]
+    return "\n".join([*lines, ""])
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "problems.md": problems,
+    "stages.md": stages,
+}
+
+
+if __name__ == "__main__":
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for page, write in PAGES.items():
+        (REFERENCE / page).write_text(write())
+        print(f"docs/reference/{page}")

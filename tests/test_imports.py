@@ -1,0 +1,29 @@
+"""What may be imported where (the rings themselves are import contracts, checked by `make lint`)."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SRC = Path(__file__).parents[1] / "src"
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+sys.path.insert(0, sys.argv[1])
+for ring in ("keyturn.core", "keyturn.verify"):
+    package = importlib.import_module(ring)
+    for module in pkgutil.walk_packages(package.__path__, ring + "."):
+        importlib.import_module(module.name)
+"""
+
+
+def bare(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run Python without site-packages, as after a bare install."""
+    return subprocess.run([sys.executable, "-I", "-S", *words], capture_output=True, text=True, check=False)
+
+
+def test_core_and_verify_need_no_third_party_package() -> None:
+    done = bare("-c", IMPORT_ALL, str(SRC))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_bare_python_of_this_test_has_no_third_party_package() -> None:
+    assert bare("-c", "import sqlalchemy").returncode != 0
