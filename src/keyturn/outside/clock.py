@@ -7,10 +7,13 @@ import time
 from datetime import UTC, datetime
 from typing import NewType
 
-from keyturn.core.instant import Instant
+from keyturn.core.instant import Instant, from_micros, to_micros
 
 Tick = NewType("Tick", float)
 """Seconds on the boot-time clock: monotonic, counts sleep, comparable only on one machine since one boot."""
+
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_clock_ns = time.clock_gettime_ns
 
 
 def now() -> Instant:
@@ -20,10 +23,24 @@ def now() -> Instant:
 
 def tick() -> Tick:
     """The boot-time clock (`CLOCK_BOOTTIME`), monotonic where there is none."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return Tick(time.clock_gettime(clock))
+    return Tick(time.clock_gettime(_BOOTTIME))
 
 
-def now_micros() -> int:
-    """The wall clock as whole microseconds since 1970: what a verification is given."""
-    return time.time_ns() // 1000
+class AuthorityClock:
+    """The authority's time as this process knows it: what was last heard, carried on by the boot-time clock (F8)."""
+
+    def __init__(self, heard: Instant) -> None:
+        self._offset = 0
+        self.hear(heard)
+
+    def hear(self, heard: Instant) -> None:
+        """Set it by what the authority says now."""
+        self._offset = to_micros(heard) * 1000 - _clock_ns(_BOOTTIME)
+
+    def micros(self) -> int:
+        """Microseconds since 1970: what a verification is given."""
+        return (_clock_ns(_BOOTTIME) + self._offset) // 1000
+
+    def now(self) -> Instant:
+        """The same as an instant."""
+        return from_micros(self.micros())

@@ -18,6 +18,7 @@ from keyturn.core.instant import Instant, from_micros
 from keyturn.core.policy import Policy
 from keyturn.core.secret import Pepper, at_rest
 from keyturn.ports import StoreBusy, StoreUnavailable
+from keyturn.store.alone import Alone
 from keyturn.store.database import (
     BUSY_SECONDS,
     Durability,
@@ -55,6 +56,7 @@ class SqlStore:
         self._presets = presets
         self._system_now = system_now
         self.follow = follow
+        self._alone = Alone(engine)
         self._is_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer; waiting for it here is fairer and quicker than its busy handler.
         self._turn = threading.Lock() if self._is_sqlite else None
@@ -118,8 +120,21 @@ class SqlStore:
         except DBAPIError as error:
             raise _broken_world(error) from error
 
+    def hold_alone(self) -> None:
+        """Make sure that no other server serves from this database.  Raises NotAlone or StoreUnavailable."""
+        try:
+            self._alone.hold()
+        except DBAPIError as error:
+            raise _broken_world(error) from error
+
+    @property
+    def newest_pepper(self) -> Pepper:
+        """The one that new digests are made with."""
+        return self._peppers[0]
+
     def close(self) -> None:
         """Give back every connection."""
+        self._alone.release()
         self._engine.dispose()
 
     def _attempt(self, flow: Callable[[SqlTransaction], T]) -> tuple[T, list[FeedEntry]]:

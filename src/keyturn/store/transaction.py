@@ -16,7 +16,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     or_,
     select,
     update,
@@ -474,6 +473,10 @@ class SqlTransaction:
     def tell(self, notice: Notice) -> None:
         """Put a notice into the outbox."""
         self._connection.execute(insert(outbox).values(asdict(notice) | {"at": self._now}))
+
+    def has_notices(self) -> bool:
+        """Whether anything waits to be told."""
+        return self._connection.execute(select(outbox.c.number).limit(1)).first() is not None
 
     def take_notices(self, *, limit: int) -> Sequence[Notice]:
         """The oldest notices, taken out: they are told once this transaction commits."""

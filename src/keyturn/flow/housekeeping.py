@@ -1,0 +1,88 @@
+"""What a node does between requests: follow the feed, write uses down, note what the dates have settled, tell.
+
+Nothing waits for it: with housekeeping dead for a week every answer is still right (R2).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from keyturn.core.instant import Instant, from_micros
+from keyturn.core.notice import Notice
+from keyturn.flow import reset
+from keyturn.flow.follow import Follower
+from keyturn.ports import Store, Transaction, Use
+from keyturn.verify.usage import Uses
+from keyturn.verify.verifier import Verifier
+
+REPLAYS_LAST: Final = timedelta(days=7)
+_BATCH: Final = 200
+
+
+class Housekeeper:
+    """Each method is one errand; one thread calls them in turn."""
+
+    def __init__(self, store: Store, verifier: Verifier, follower: Follower, tell: Callable[[Notice], None]) -> None:
+        self._store = store
+        self._verifier = verifier
+        self._follower = follower
+        self._tell = tell
+        # Drained from the verifier and not yet in the store: an outage loses none of them.
+        self._last: dict[int, Instant] = {}
+        self._watched: list[tuple[Use, Instant]] = []
+
+    def tick(self) -> None:
+        """Every errand once.  Raises StoreUnavailable; nothing is lost, the next tick goes on."""
+        self._follower.catch_up()
+        self.write_uses()
+        if self._store.read(lambda tx: tx.resets_due(limit=1)):
+            self._store.change(lambda tx: reset.close_due(tx, limit=_BATCH))
+        if self._store.read(lambda tx: tx.resets_in_handover(limit=1)):
+            self._store.change(lambda tx: reset.end_quiet(tx, limit=_BATCH))
+        if self._store.read(lambda tx: tx.has_notices()):
+            for notice in self._store.change(lambda tx: tx.take_notices(limit=_BATCH)):
+                self._tell(notice)
+
+    def forget(self) -> None:
+        """Drop replays that nobody will ask for any more."""
+        self._store.change(lambda tx: tx.forget_replays(before=Instant(tx.now - REPLAYS_LAST)))
+
+    def write_uses(self) -> None:
+        """Last uses, who used a watched secret, and with it the first use of a new one (R20)."""
+        drained = self._verifier.drain_uses()
+        self._last |= {number: from_micros(at) for number, at in drained.last.items()}
+        self._watched += _as_uses(drained)
+        if self._last or self._watched:
+            last, watched = self._last, tuple(self._watched)
+            self._store.change(lambda tx: _write(tx, last, watched))
+            self._last, self._watched = {}, []
+
+
+def _as_uses(drained: Uses) -> list[tuple[Use, Instant]]:
+    """Each way of use, with the instant it was first seen at."""
+    return [
+        (
+            Use(
+                key_number=origin.number,
+                version=origin.version,
+                address=origin.ip or "",
+                permission=" ".join(origin.permissions)[:120],
+                user_agent=origin.user_agent,
+                last_seen=from_micros(tally.last),
+                count=tally.count,
+            ),
+            from_micros(tally.first),
+        )
+        for origin, tally in drained.watched.items()
+    ]
+
+
+def _write(tx: Transaction, last: Mapping[int, Instant], watched: Sequence[tuple[Use, Instant]]) -> None:
+    tx.touch(last)
+    tx.add_uses([use for use, _ in watched])
+    first: dict[tuple[int, int], Instant] = {}
+    for use, seen in watched:
+        secret = (use.key_number, use.version)
+        first[secret] = min(seen, first.get(secret, seen))
+    for (number, version), used_at in first.items():
+        reset.report_use(tx, key_number=number, version=version, used_at=used_at)

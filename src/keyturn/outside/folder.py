@@ -1,0 +1,58 @@
+"""The data folder: who may read it, and that one server at a time serves from it (F13)."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+
+class FolderInUse(Exception):  # noqa: N818  # the world is in the way; not an error of ours
+    """Another server holds the folder."""
+
+
+class FolderLock:
+    """Held for as long as this process serves; the operating system lets go of it when the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "server.lock"
+        self._descriptor = -1
+
+    def acquire(self) -> Self:
+        """Take the lock.  Raises FolderInUse, or OSError."""
+        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            msg = f"another keyturn server is using {self._file.parent}"
+            raise FolderInUse(msg) from None
+        self._descriptor = descriptor
+        return self
+
+    def release(self) -> None:
+        """Let go of it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def make(folder: Path) -> None:
+    """Make the data folder, closed to others."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def write_secret(file: Path, text: str) -> None:
+    """Write a new file that only its owner can read.  Raises FileExistsError rather than overwrite."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def replace_secret(file: Path, text: str) -> None:
+    """Write a file that only its owner can read, in place of an older one: whole, or not at all."""
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    write_secret(fresh, text)
+    fresh.replace(file)

@@ -1,0 +1,226 @@
+"""The one place that builds everything: a node from its settings, and the threads that keep it going."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from keyturn.api import server
+from keyturn.api.app import build_app
+from keyturn.core.instant import to_micros
+from keyturn.core.notice import Notice
+from keyturn.flow import bootstrap
+from keyturn.flow.follow import Follower
+from keyturn.flow.housekeeping import Housekeeper
+from keyturn.outside import clock, folder, presets
+from keyturn.outside.clock import AuthorityClock
+from keyturn.outside.folder import FolderLock
+from keyturn.outside.forge import SystemForge, load_peppers
+from keyturn.outside.passwords import Argon2Passwords
+from keyturn.ports import StoreUnavailable, Transaction
+from keyturn.settings import Settings
+from keyturn.store.alone import NotAlone
+from keyturn.store.database import Durability, connect
+from keyturn.store.migrate import migrate
+from keyturn.store.store import SqlStore
+from keyturn.verify.verifier import Verifier
+
+ADMIN_KEY_FILE: Final = "admin.key"
+TICK_SECONDS: Final = 0.5
+_FORGET_EVERY: Final = 7200  # ticks: an hour
+log = logging.getLogger("keyturn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One running keyturn: everything a request may need."""
+
+    settings: Settings
+    store: SqlStore
+    verifier: Verifier
+    follower: Follower
+    housekeeper: Housekeeper
+    forge: SystemForge
+    passwords: Argon2Passwords
+    clock: AuthorityClock
+    durability: Durability
+    deployment_account_id: str
+    admin_key: str
+    """The administrator key's secret where this start has made it, else empty."""
+
+    @property
+    def admin_key_file(self) -> Path:
+        """Where the administrator key lies."""
+        return self.settings.data / ADMIN_KEY_FILE
+
+
+@contextmanager
+def open_node(settings: Settings) -> Iterator[Node]:
+    """A node, its database migrated and founded, alone on its data folder.
+
+    Raises FolderInUse, NotAlone, StoreUnavailable, OSError or ValueError, each with a sentence for a person.
+    """
+    folder.make(settings.data)
+    lock = FolderLock(settings.data).acquire()
+    try:
+        store = open_store(settings)
+        try:
+            store.hold_alone()
+            yield _build(settings, store)
+        finally:
+            store.close()
+    finally:
+        lock.release()
+
+
+def open_store(settings: Settings) -> SqlStore:
+    """The store with its schema up to date.  Raises StoreUnavailable, OSError or ValueError."""
+    peppers = load_peppers(settings.data)
+    engine = connect(settings.database)
+    try:
+        migrate(engine)
+    except SQLAlchemyError as error:
+        # Never the address: it may hold a password.
+        msg = f"the database cannot be opened: {type(getattr(error, 'orig', None) or error).__name__}"
+        raise StoreUnavailable(msg) from error
+    return SqlStore(engine, peppers=peppers, presets=presets.load(), system_now=clock.now)
+
+
+def _build(settings: Settings, store: SqlStore) -> Node:
+    forge = SystemForge(store.newest_pepper)
+    verifier = Verifier(most_keys=settings.cached_keys)
+    follower = Follower(store, verifier)
+    admin_key = store.change(lambda tx: _found(tx, settings, forge))
+    rev, now, deployment = store.read(lambda tx: (tx.rev(), tx.now, tx.deployment_account_id))
+    verifier.start_at(rev=rev, now=to_micros(now))
+    store.follow = follower.committed
+    return Node(
+        settings=settings,
+        store=store,
+        verifier=verifier,
+        follower=follower,
+        housekeeper=Housekeeper(store, verifier, follower, tell=log_notice),
+        forge=forge,
+        passwords=Argon2Passwords(),
+        clock=AuthorityClock(now),
+        durability=store.durability(),
+        deployment_account_id=deployment,
+        admin_key=admin_key,
+    )
+
+
+def _found(tx: Transaction, settings: Settings, forge: SystemForge) -> str:
+    founded = bootstrap.found(tx, brand=settings.brand, forge=forge)
+    if founded is None:
+        return ""
+    # Before the commit: a crash in between leaves a file that the next start writes again, never a lost key.
+    folder.replace_secret(settings.data / ADMIN_KEY_FILE, founded.secret.reveal)
+    return founded.secret.reveal
+
+
+def log_notice(notice: Notice) -> None:
+    """Tell of an event as one line of JSON."""
+    told = {"event": notice.kind, "account": notice.account_id, "owner": notice.owner_id, "key": notice.key_id}
+    log.info("%s", json.dumps(told | {"detail": dict(notice.detail)}, sort_keys=True))
+
+
+@contextmanager
+def housekeeping(node: Node) -> Iterator[None]:
+    """A thread that does the node's errands until the block ends; an outage of the store is waited out."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=_keep_house, args=(node, stopping), name="housekeeping", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def _keep_house(node: Node, stopping: threading.Event) -> None:
+    away = False
+    ticks = 0
+    while not stopping.wait(TICK_SECONDS):
+        ticks += 1
+        try:
+            node.store.hold_alone()
+            node.clock.hear(node.store.read(lambda tx: tx.now))
+            node.housekeeper.tick()
+            if ticks % _FORGET_EVERY == 0:
+                node.housekeeper.forget()
+        except StoreUnavailable:
+            if not away:
+                log.warning("the database cannot be reached; answering from memory, refusing changes")
+            away = True
+        except NotAlone:
+            # Another server took the database while we could not reach it: what we remember may be out of date.
+            log.error("another keyturn server has taken over this database; leaving")  # noqa: TRY400  # no stack wanted
+            signal.raise_signal(signal.SIGTERM)
+            return
+        except Exception:
+            # A bug in one errand must not stop the others for good; it is told, and the next tick tries again.
+            log.exception("housekeeping failed")
+        else:
+            if away:
+                log.warning("the database is back")
+            away = False
+    _write_last_uses(node)
+
+
+def _write_last_uses(node: Node) -> None:
+    try:
+        node.housekeeper.write_uses()
+    except StoreUnavailable:
+        log.warning("the last uses of the final second could not be written")
+
+
+def log_to_stderr() -> None:
+    """Lines of this process's log on standard error."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal.
+
+    Raises CannotListen, FolderInUse, NotAlone, StoreUnavailable, OSError or ValueError where it cannot begin, each with
+    a sentence for a person.
+    """
+    certificate = server.load_certificate(settings)
+    with open_node(settings) as node, closing(server.listen(settings.host, settings.port)) as listener:
+        app, protocol = build_app(node)
+        host, port = listener.getsockname()[:2]
+        scheme = "https" if certificate else "http"
+        shown = f"[{host}]" if ":" in host else host
+        _greet(node, f"{scheme}://{shown}:{port}")
+        with housekeeping(node):
+            server.run(
+                app,
+                listener=listener,
+                certificate=certificate,
+                protocol=protocol,
+                drain_seconds=settings.drain_seconds,
+            )
+
+
+def _greet(node: Node, address: str) -> None:
+    """Say on standard error where we listen; the administrator key on a terminal only, elsewhere where it lies."""
+    say = partial(print, file=sys.stderr, flush=True)
+    say(f"keyturn listens on {address}")
+    for note in node.durability.notes:
+        log.info("%s", note)
+    if not node.durability.strict:
+        log.warning("resets will not be confirmed: %s", node.durability.reason)
+    if node.admin_key:
+        if sys.stderr.isatty():
+            say(f"administrator key (shown once): {node.admin_key}")
+        say(f"the administrator key lies in {node.admin_key_file}")
