@@ -1,0 +1,311 @@
+"""The verifier: looks a presented secret up, decides, and follows the feed.  It reads no clock and opens nothing.
+
+The shell asks `verify`; on `MISS` it reads the store, hands the `Fill` to `fill` and asks again (`verify_cold`).
+Times are microseconds since 1970, as `core.instant.to_micros` makes them.
+The caller has read the clock before it asks, so the time is always read before the entry (F3).
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from threading import Lock
+from typing import Final
+
+from keyturn.core.feed import FeedEntry, KeyState, Predicate, SecretState
+from keyturn.core.instant import to_micros
+from keyturn.core.secret import is_well_formed
+from keyturn.verify.cache import Cache
+from keyturn.verify.decision import (
+    CODES,
+    MALFORMED,
+    MALFORMED_VERDICT,
+    MISS,
+    RATE_LIMITED,
+    UNKNOWN,
+    UNKNOWN_VERDICT,
+    Counters,
+    Judgement,
+    Verdict,
+    judge,
+)
+from keyturn.verify.entry import Profile, header, pack
+from keyturn.verify.usage import Origin, Usage, Uses
+
+UNKNOWN_FOR: Final = 1_000_000
+"""Microseconds for which a stranger's fingerprint is answered without asking the store again (pitfall 14)."""
+MOST_UNKNOWN: Final = 10_000
+MOST_JUDGEMENTS: Final = 32_768
+
+_HISTORY: Final = 4096
+_TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """What the store knows of one fingerprint, and the revision of the snapshot it was read in (F4)."""
+
+    rev: int
+    state: KeyState | None = None
+    version: int = 0
+
+    @property
+    def secret(self) -> SecretState | None:
+        """The version that was asked for, or None for a stranger's fingerprint."""
+        secrets = self.state.secrets if self.state else ()
+        return next((secret for secret in secrets if secret.version == self.version), None)
+
+
+class Verifier:
+    """One per process; safe to share between threads.
+
+    A request takes no lock but that of the limits.  `apply` and `fill` take one among themselves, and change what a
+    request reads by single dictionary operations: a request finds a key's entry from before a change or from after
+    it, and once `apply` has returned only from after (F6).
+    """
+
+    def __init__(self, *, most_keys: int = 1_000_000, most_profiles: int = 65_536) -> None:
+        self.floor = 0
+        """The latest authority time heard of: nothing is decided as of an earlier one (F8)."""
+        self.applied_rev = 0
+        self.epoch = 0
+        self.counts: dict[str, int] = dict.fromkeys(CODES, 0)
+        """Requests answered, by code.  For metrics: of two threads that count at once, one may be lost."""
+        self._cache = Cache(most_keys=most_keys, most_profiles=most_profiles)
+        self._entries = self._cache.entries
+        self._counters = Counters(most_keys)
+        self._usage = Usage()
+        self._take = self._counters.take
+        self._used: dict[int, int] = {}
+        # Keyed by all that a judgement follows from, the entry's own bytes among them, so nothing has to be thrown out
+        # when a key changes: its new entry is another key of this dictionary.
+        self._judged: dict[tuple[bytes, tuple[str, ...], str | None], Judgement] = {}
+        self._unknown: dict[bytes, int] = {}
+        # What the latest entries touched, to judge fills by; and keys that a fill has seen further than the feed has.
+        self._touched: deque[tuple[int, int | Predicate]] = deque(maxlen=_HISTORY)
+        self._known_since = 0
+        self._ahead: dict[int, int] = {}
+        self._furthest = 0
+        self._writing = Lock()
+
+    def __len__(self) -> int:
+        """How many secrets are held."""
+        return len(self._entries)
+
+    def verify(
+        self,
+        presented: str,
+        *,
+        permissions: tuple[str, ...] = (),
+        ip: str | None = None,
+        user_agent: str = "",
+        now: int,
+    ) -> Verdict:
+        """Decide on a presented secret at `now`, or answer `MISS`.
+
+        `permissions` are canonical, as `permission.parse` writes them; all of them are wanted.
+        """
+        try:
+            fingerprint = sha256(presented.encode()).digest()
+        except UnicodeEncodeError:
+            fingerprint = b""
+        entry = self._entries.get(fingerprint)
+        if entry is None:
+            if not is_well_formed(presented):
+                self.counts[MALFORMED] += 1
+                return MALFORMED_VERDICT
+            return self._stranger(fingerprint, now)
+        return self._decide(entry, permissions, ip, user_agent, now)
+
+    def verify_fingerprint(
+        self,
+        fingerprint: bytes,
+        *,
+        permissions: tuple[str, ...] = (),
+        ip: str | None = None,
+        user_agent: str = "",
+        now: int,
+    ) -> Verdict:
+        """`verify` by the SHA-256 of the secret, which does not show whether the secret was malformed."""
+        entry = self._entries.get(fingerprint)
+        if entry is None:
+            return self._stranger(fingerprint, now)
+        return self._decide(entry, permissions, ip, user_agent, now)
+
+    def _decide(self, entry: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str, now: int) -> Verdict:
+        if now < self.floor:  # noqa: PLR1730  # `max` costs a tenth of a SHA-256
+            now = self.floor
+        judged = self._judged.get((entry, wanted, ip))
+        if judged is None or not judged[0] <= now < judged[1]:
+            profile = self._cache.profiles.get(header(entry)[5])
+            if profile is None:
+                return MISS  # the entry was dropped, and its profile with it, since it was looked up
+            judged = judge(entry, profile, now, wanted, ip)
+            if len(self._judged) >= MOST_JUDGEMENTS:
+                self._judged = {}
+            self._judged[entry, wanted, ip] = judged
+        return self._settle(judged, wanted, ip, user_agent, now)
+
+    def _settle(self, judged: Judgement, wanted: tuple[str, ...], ip: str | None, user_agent: str, now: int) -> Verdict:
+        """Ask the limit and note the use: what is left once the key itself allows the request."""
+        _, _, verdict, number, interval, window, watched = judged
+        if number < 0:
+            self.counts[verdict[0]] += 1
+            return verdict
+        if interval:
+            wait = self._take(number, interval, window, now)
+            if wait:
+                self.counts[RATE_LIMITED] += 1
+                return Verdict(RATE_LIMITED, verdict.entry, verdict.profile, wait)
+        self._used[number] = now
+        if watched:
+            self._usage.watch(Origin(number, watched, ip, wanted, user_agent), now)
+        self.counts["valid"] += 1
+        return verdict
+
+    def _stranger(self, fingerprint: bytes, now: int) -> Verdict:
+        if self._unknown.get(fingerprint, 0) <= max(now, self.floor):
+            return MISS
+        self.counts[UNKNOWN] += 1
+        return UNKNOWN_VERDICT
+
+    def verify_cold(
+        self,
+        fingerprint: bytes,
+        lookup: Callable[[bytes], Fill],
+        *,
+        permissions: tuple[str, ...] = (),
+        ip: str | None = None,
+        user_agent: str = "",
+        now: int,
+    ) -> Verdict:
+        """Ask the store after a `MISS`, keep what it says as far as F4 allows, and decide.
+
+        `lookup` may raise; then nothing is kept.  While the key keeps changing, the latest reading decides unkept.
+        """
+        for _ in range(_TRIES):
+            if self.fill(fingerprint, lookup(fingerprint), now=now):
+                verdict = self.verify_fingerprint(
+                    fingerprint, permissions=permissions, ip=ip, user_agent=user_agent, now=now
+                )
+                if verdict is not MISS:
+                    return verdict
+        return self.decide_fill(lookup(fingerprint), permissions=permissions, ip=ip, user_agent=user_agent, now=now)
+
+    def fill(self, fingerprint: bytes, fill: Fill, *, now: int) -> bool:
+        """Keep what the store said, or return False: the key was touched since, so it has to be read again (F4)."""
+        state, secret = fill.state, fill.secret
+        with self._writing:
+            if self._touched_since(fill.rev, state):
+                return False
+            if state is None or secret is None:
+                if len(self._unknown) >= MOST_UNKNOWN:
+                    self._unknown = {}
+                self._unknown[fingerprint] = max(now, self.floor) + UNKNOWN_FOR
+                return True
+            if fill.rev < self._ahead.get(state.number, 0):
+                return False
+            if fill.rev > self.applied_rev:
+                # The entries up to it are still to come and say less than this: `_apply` passes them over.
+                self._ahead[state.number] = fill.rev
+                self._furthest = max(self._furthest, fill.rev)
+            if len(self._used) > self._cache.most_keys:
+                self._used = {}  # nobody drains it
+            self._cache.rewrite(state)  # the key's other versions, too, are as this reading says
+            self._cache.put(fingerprint, state, secret)
+        return True
+
+    def decide_fill(
+        self,
+        fill: Fill,
+        *,
+        permissions: tuple[str, ...] = (),
+        ip: str | None = None,
+        user_agent: str = "",
+        now: int,
+    ) -> Verdict:
+        """Decide on what the store said without keeping it.
+
+        Sound for a reading that began after the request did, whatever was committed since (F0).
+        """
+        state, secret = fill.state, fill.secret
+        if state is None or secret is None:
+            self.counts[UNKNOWN] += 1
+            return UNKNOWN_VERDICT
+        now = max(now, self.floor)
+        profile = Profile(state.permissions, state.allowlist, state.limit)
+        judged = judge(pack(state, secret, 0), profile, now, permissions, ip)
+        return self._settle(judged, permissions, ip, user_agent, now)
+
+    def apply(self, entries: Sequence[FeedEntry]) -> bool:
+        """Follow the feed.  False means a gap: what stood before it is applied, the rest has to be read again (F6).
+
+        Entries already applied are passed over.
+        """
+        with self._writing:
+            for entry in entries:
+                if entry.rev <= self.applied_rev:
+                    continue
+                if entry.rev != self.applied_rev + 1:
+                    return False
+                self._apply(entry)
+        return True
+
+    def join(self, *, rev: int, epoch: int) -> None:
+        """Hold nothing and follow the feed from `rev` on: at the start, and when the authority's epoch rises (F9)."""
+        with self._writing:
+            self._cache.clear()
+            self._unknown = {}
+            self._touched.clear()
+            self._ahead.clear()
+            self.applied_rev = rev
+            self.epoch = epoch
+            self._known_since = rev
+
+    def remaining(self, verdict: Verdict, *, now: int) -> int:
+        """How many more requests fit at once under the limit of the key of a `valid` verdict that has one."""
+        profile = verdict.profile
+        return self._counters.remaining(header(verdict.entry)[4], profile.interval, profile.window, now)
+
+    def drain_uses(self) -> Uses:
+        """All uses noted since the last call, which are forgotten here."""
+        used, self._used = self._used, {}
+        # A thread that is just noting a use may still write into the old dictionary, so that one isn't handed out.
+        return Uses(dict(used), self._usage.drain())
+
+    def _apply(self, entry: FeedEntry) -> None:
+        change = entry.change
+        if isinstance(change, Predicate):
+            self._cache.drop_matching(change)
+            touched: int | Predicate = change
+        else:
+            touched = change.number
+            if self._ahead.get(touched, 0) <= entry.rev:
+                self._cache.rewrite(change)
+        self._unknown = {}
+        if len(self._touched) == _HISTORY:
+            self._known_since = self._touched[0][0]
+        self._touched.append((entry.rev, touched))
+        self.floor = max(self.floor, to_micros(entry.at))
+        self.applied_rev = entry.rev
+        if self._furthest <= entry.rev:
+            self._ahead.clear()
+
+    def _touched_since(self, rev: int, state: KeyState | None) -> bool:
+        """Whether an applied entry after `rev` may have touched the key; of a stranger's, any may."""
+        if rev < self.applied_rev and (state is None or rev < self._known_since):
+            return True
+        for at, touched in reversed(self._touched):
+            if at <= rev:
+                break
+            if _touches(touched, state):
+                return True
+        return False
+
+
+def _touches(touched: int | Predicate, state: KeyState | None) -> bool:
+    if state is None:
+        return True
+    if not isinstance(touched, Predicate):
+        return touched == state.number
+    return touched.account_id in ("", state.account_id) and touched.owner_id in ("", state.owner_id)
