@@ -12,6 +12,7 @@ from typing import Final, get_type_hints
 
 from keyturn.core import stage
 from keyturn.core.refusal import Refusal
+from keyturn.settings import FILE_NAME, PREFIX, Settings
 
 ROOT: Final = Path(__file__).parents[2]
 REFERENCE: Final = ROOT / "docs" / "reference"
@@ -80,8 +81,31 @@ def stages() -> str:
     return "\n".join([*lines, ""])
 
 
+def settings() -> str:
+    """`settings.md`: what an operator can set."""
+    lines = [
+        "# Settings",
+        "",
+        _NOTE,
+        f"Flags over environment over `{FILE_NAME}`.",
+        "",
+        f"| `{FILE_NAME}` | environment | default | |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| `{one.name}` | `{PREFIX}{one.name.upper()}` | {_shown(one.default)} | {one.metadata['doc']} |"
+        for one in dataclasses.fields(Settings)
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _shown(default: object) -> str:
+    return "" if default in (None, "", ()) else f"`{default}`"
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "problems.md": problems,
+    "settings.md": settings,
     "stages.md": stages,
 }
 
