@@ -20,6 +20,9 @@ class SettingError(ValueError):
     """A setting that cannot be used; the text says which and why."""
 
 
+# ruff: noqa: RUF009  # `_setting` is `dataclasses.field` with its particulars
+
+
 def _setting(default: Any, doc: str, parse: Callable[[Any], Any]) -> Any:  # noqa: ANN401  # as dataclasses.field
     return field(default=default, metadata={"doc": doc, "parse": parse})
 

@@ -62,5 +62,5 @@ def arrive(arrival: int, *, interval: int, window: int, now: int) -> int | None:
 
     All four are microseconds; `arrival` is 0 for a key not seen yet.
     """
-    following = (arrival if arrival > now else now) + interval
+    following = max(arrival, now) + interval
     return following if following - now <= window else None

@@ -55,8 +55,8 @@ from keyturn.core.refusal import (
     ResetLapsed,
     SelfResetForbidden,
     TooManyAttempts,
-    WiderThanActor,
     Widening,
+    WiderThanActor,
 )
 from keyturn.core.secret import NewSecret
 from keyturn.core.stage import MOVES, OPEN, Event, Stage
@@ -483,7 +483,7 @@ def is_quiet(reset: Reset, *, old_last_used_at: Instant | None, now: Instant) ->
 
 
 def finish(reset: Reset, key: Key, *, now: Instant) -> Step | Refusal:
-    """ "Stop now": end the grace, or take the first of the two steps (R43)."""
+    """End the grace ("stop now"), or take the first of the two steps (R43)."""
     stopped = move(reset, Event.OLD_STOPPED, now=now)
     if isinstance(stopped, Refusal):
         if reset.stage is Stage.MINTED and reset.new_starts_at is not None:

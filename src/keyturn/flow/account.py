@@ -51,7 +51,7 @@ def listing(tx: Transaction, *, actor: Actor, page: Page) -> Sequence[tuple[int,
     """Every account the actor may read."""
     if actor.in_deployment_account and actor.may(RIGHT_ACCOUNTS_READ, tx.deployment_account_id):
         return tx.accounts(account_ids=None, page=page)
-    account_ids = reach(tx, actor, RIGHT_ACCOUNTS_READ, None)
+    account_ids = reach(actor, RIGHT_ACCOUNTS_READ, None)
     return account_ids if isinstance(account_ids, Refusal) else tx.accounts(account_ids=account_ids, page=page)
 
 

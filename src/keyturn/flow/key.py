@@ -149,7 +149,7 @@ def listing(
     tx: Transaction, *, actor: Actor, account_id: str | None, owner_id: str | None, page: Page
 ) -> Sequence[Key] | Refusal:
     """Keys of an account; without one, of every account the actor reaches."""
-    account_ids = reach(tx, actor, RIGHT_KEYS_READ, account_id)
+    account_ids = reach(actor, RIGHT_KEYS_READ, account_id)
     if isinstance(account_ids, Refusal):
         return account_ids
     if actor.own_keys_only:
@@ -157,7 +157,7 @@ def listing(
     return tx.keys(account_ids=account_ids, owner_id=owner_id, page=page)
 
 
-def reach(tx: Transaction, actor: Actor, right: str, account_id: str | None) -> Sequence[str] | None | Refusal:
+def reach(actor: Actor, right: str, account_id: str | None) -> Sequence[str] | Refusal | None:
     """The accounts a listing is confined to; None for all of them."""
     if account_id is not None:
         if not actor.may(right, account_id):

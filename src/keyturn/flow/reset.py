@@ -158,7 +158,7 @@ def cancel(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Ref
 
 
 def finish(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Refusal:
-    """ "Stop now": the old secret stops at once (R20)."""
+    """Stop the old secret at once: "stop now" (R20)."""
     found = _find(tx, actor, reset_id, action="reset.finished")
     if isinstance(found, Refusal):
         return found
@@ -184,7 +184,7 @@ def listing(
     tx: Transaction, *, actor: Actor, account_id: str | None, key_id: str | None, page: Page
 ) -> Sequence[tuple[int, Reset]] | Refusal:
     """Resets of an account or a key, newest first."""
-    account_ids = reach(tx, actor, RIGHT_KEYS_READ, account_id)
+    account_ids = reach(actor, RIGHT_KEYS_READ, account_id)
     if isinstance(account_ids, Refusal):
         return account_ids
     owner_id = actor.user_id if actor.own_keys_only else None

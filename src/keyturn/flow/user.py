@@ -60,7 +60,7 @@ def listing(
     tx: Transaction, *, actor: Actor, account_id: str | None, page: Page
 ) -> Sequence[tuple[int, User]] | Refusal:
     """Users of an account, or of every account the actor may read."""
-    account_ids = reach(tx, actor, RIGHT_ACCOUNTS_READ, account_id)
+    account_ids = reach(actor, RIGHT_ACCOUNTS_READ, account_id)
     return account_ids if isinstance(account_ids, Refusal) else tx.users(account_ids=account_ids, page=page)
 
 

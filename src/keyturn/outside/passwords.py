@@ -29,7 +29,7 @@ class Argon2Passwords:
             self._nobodys = self._nobodys or self.hash("nobody's password")
         try:
             with self._places:
-                matches = self._hasher.verify(stored or self._nobodys, password.encode("utf-8", "surrogatepass"))
+                self._hasher.verify(stored or self._nobodys, password.encode("utf-8", "surrogatepass"))
         except (VerificationError, InvalidHashError):
             return False
-        return matches and bool(stored)
+        return bool(stored)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import RowMapping
 
 from keyturn.core import duration
 from keyturn.core import limit as limits
@@ -20,6 +20,8 @@ from keyturn.core.policy import Policy
 from keyturn.core.proof import Proof
 from keyturn.core.reset import Asking, Narrowing, Reason, Reset
 from keyturn.core.stage import Stage
+
+Columns = Mapping[str, Any] | RowMapping
 
 SECRET_COLUMNS = (
     "version",
@@ -46,7 +48,7 @@ def secret_row(secret: Secret) -> dict[str, Any]:
     return row
 
 
-def read_secret(row: Mapping[str, Any]) -> Secret:
+def read_secret(row: Columns) -> Secret:
     """The inverse of `secret_row`."""
     values = {name: row[name] for name in SECRET_COLUMNS}
     values["digest"] = bytes(row["digest"])
@@ -79,7 +81,7 @@ def key_row(key: Key) -> dict[str, Any]:
     }
 
 
-def read_key(row: Mapping[str, Any], secrets: Sequence[Secret]) -> Key:
+def read_key(row: Columns, secrets: Sequence[Secret]) -> Key:
     """One key from its row and its secrets, oldest first."""
     suspension = None
     if row["suspended_at"] is not None:
@@ -147,7 +149,7 @@ def reset_row(reset: Reset) -> dict[str, Any]:
     }
 
 
-def read_reset(row: Mapping[str, Any]) -> Reset:
+def read_reset(row: Columns) -> Reset:
     """The inverse of `reset_row`."""
     body = row["body"]
     plain = ("id", "key_id", "account_id", "owner_id", "asked_at", "lapses_at")
@@ -179,13 +181,13 @@ def policy_to_plain(policy: Policy) -> dict[str, Any]:
     return head | {"fields": policies.to_wire(policy)}
 
 
-def read_policy(plain: Mapping[str, Any]) -> Policy:
+def read_policy(plain: Columns) -> Policy:
     """The inverse of `policy_to_plain`; also reads a row of `policies`."""
     base = Policy(name=plain["base"]) if plain["base"] else None
     return policies.from_wire(plain["fields"], name=plain["name"], base=base, version=plain["version"])
 
 
-def read_account(row: Row[Any]) -> Account:
+def read_account(row: RowMapping) -> Account:
     """One account."""
     names = (
         "id",
@@ -196,28 +198,28 @@ def read_account(row: Row[Any]) -> Account:
         "reset_allowlist",
         "max_keys_per_user",
     )
-    return Account(**{name: row._mapping[name] for name in names})
+    return Account(**{name: row[name] for name in names})
 
 
-def read_user(row: Row[Any]) -> User:
+def read_user(row: RowMapping) -> User:
     """One user, without the stored password."""
-    return User(**{name: row._mapping[name] for name in ("id", "email", "name", "created_at")})
+    return User(**{name: row[name] for name in ("id", "email", "name", "created_at")})
 
 
-def read_member(row: Row[Any]) -> Member:
+def read_member(row: RowMapping) -> Member:
     """One membership."""
-    return Member(account_id=row.account_id, user_id=row.user_id, role=Role(row.role))
+    return Member(account_id=row["account_id"], user_id=row["user_id"], role=Role(row["role"]))
 
 
-def read_session(row: Row[Any]) -> Session:
+def read_session(row: RowMapping) -> Session:
     """One session, without its digest."""
     names = ("id", "user_id", "account_id", "started_at", "ends_at")
-    return Session(role=Role(row.role), **{name: row._mapping[name] for name in names})
+    return Session(role=Role(row["role"]), **{name: row[name] for name in names})
 
 
-def read_audit(row: Row[Any]) -> AuditRecord:
+def read_audit(row: RowMapping) -> AuditRecord:
     """One audit record."""
-    return AuditRecord(**{name: value for name, value in row._mapping.items() if name != "number"})
+    return AuditRecord(**{name: value for name, value in row.items() if name != "number"})
 
 
 def _asking_to_plain(asking: Asking) -> dict[str, Any]:

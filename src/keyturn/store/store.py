@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, Engine, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Engine, literal_column, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -32,7 +32,11 @@ from keyturn.verify.verifier import Fill
 
 T = TypeVar("T")
 _ATTEMPTS: Final = 8
-_DATABASE_MICROS: Final = literal_column("(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint").label("micros")
+_DATABASE_MICROS: Final[ColumnElement[int]] = literal_column(
+    "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
+).label("micros")
+    "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
+).label("micros")
 
 
 class SqlStore:

@@ -44,10 +44,10 @@ class Moment(TypeDecorator[Instant]):
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: Instant | None, dialect: Dialect) -> int | None:  # noqa: ARG002, D102  # SQLAlchemy's interface
+    def process_bind_param(self, value: Instant | None, dialect: Dialect) -> int | None:  # noqa: ARG002  # SQLAlchemy's interface
         return None if value is None else to_micros(value)
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> Instant | None:  # noqa: ARG002, D102  # as above
+    def process_result_value(self, value: int | None, dialect: Dialect) -> Instant | None:  # noqa: ARG002  # as above
         return None if value is None else from_micros(value)
 
 
@@ -57,10 +57,10 @@ class Texts(TypeDecorator[tuple[str, ...]]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102  # as above
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # as above
         return None if value is None else json.dumps(list(value), separators=(",", ":"))
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002, D102  # as above
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002  # as above
         return None if value is None else tuple(json.loads(value))
 
 
@@ -70,10 +70,10 @@ class Document(TypeDecorator[Mapping[str, Any]]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Mapping[str, Any] | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102  # as above
+    def process_bind_param(self, value: Mapping[str, Any] | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # as above
         return None if value is None else json.dumps(value, separators=(",", ":"), sort_keys=True)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, Any] | None:  # noqa: ARG002, D102  # as above
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, Any] | None:  # noqa: ARG002  # as above
         return None if value is None else json.loads(value)
 
 

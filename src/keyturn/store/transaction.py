@@ -223,7 +223,8 @@ class SqlTransaction:
             else_=authority.c.high_water,
         )
         statement = update(authority).values(rev=authority.c.rev + 1, high_water=later).returning(authority.c.rev)
-        return self._connection.execute(statement).scalar_one()
+        rev: int = self._connection.execute(statement).scalar_one()
+        return rev
 
     def append_feed(self) -> list[FeedEntry]:
         """Write the entries of everything saved in this transaction; called once, before the commit."""
@@ -247,7 +248,8 @@ class SqlTransaction:
 
     def rev(self) -> int:
         """The newest committed revision in this snapshot."""
-        return self._connection.execute(select(authority.c.rev)).scalar_one()
+        rev: int = self._connection.execute(select(authority.c.rev)).scalar_one()
+        return rev
 
     def feed_after(self, rev: int, *, limit: int) -> list[FeedEntry]:
         """Entries after `rev`, in order."""
@@ -289,6 +291,13 @@ class SqlTransaction:
     def latest_reset(self, key_id: str) -> Reset | None:
         """The key's newest reset."""
         query = select(resets).where(resets.c.key_id == key_id).order_by(resets.c.number.desc()).limit(1)
+        found = self._connection.execute(query).mappings().first()
+        return None if found is None else rows.read_reset(found)
+
+    def waiting_reset(self, key_id: str) -> Reset | None:
+        """The key's newest reset that is minted and not yet written down as settled."""
+        this = and_(resets.c.key_id == key_id, resets.c.stage == Stage.MINTED.value)
+        query = select(resets).where(this).order_by(resets.c.number.desc()).limit(1)
         found = self._connection.execute(query).mappings().first()
         return None if found is None else rows.read_reset(found)
 
@@ -347,13 +356,13 @@ class SqlTransaction:
     def account(self, account_id: str, *, lock: bool = False) -> Account | None:
         """One account."""
         query = select(accounts).where(accounts.c.id == account_id)
-        found = self._connection.execute(query.with_for_update() if lock else query).first()
+        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
         return None if found is None else rows.read_account(found)
 
     def accounts(self, *, account_ids: Sequence[str] | None, page: Page) -> Sequence[tuple[int, Account]]:
         """Accounts (None: all), newest first."""
         query = _within(select(accounts), accounts, account_ids, page, column="id")
-        return [(row.number, rows.read_account(row)) for row in self._connection.execute(query)]
+        return [(row["number"], rows.read_account(row)) for row in self._connection.execute(query).mappings()]
 
     def insert_account(self, account: Account) -> None:
         """Add an account."""
@@ -365,12 +374,12 @@ class SqlTransaction:
 
     def user(self, user_id: str) -> User | None:
         """One user."""
-        found = self._connection.execute(select(users).where(users.c.id == user_id)).first()
+        found = self._connection.execute(select(users).where(users.c.id == user_id)).mappings().first()
         return None if found is None else rows.read_user(found)
 
     def user_by_email(self, email: str) -> User | None:
         """One user by the canonical form of an address."""
-        found = self._connection.execute(select(users).where(users.c.email == email)).first()
+        found = self._connection.execute(select(users).where(users.c.email == email)).mappings().first()
         return None if found is None else rows.read_user(found)
 
     def users(self, *, account_ids: Sequence[str] | None, page: Page) -> Sequence[tuple[int, User]]:
@@ -381,7 +390,7 @@ class SqlTransaction:
         if account_ids is not None:
             within = select(members.c.user_id).where(members.c.account_id.in_(account_ids))
             query = query.where(users.c.id.in_(within))
-        return [(row.number, rows.read_user(row)) for row in self._connection.execute(query)]
+        return [(row["number"], rows.read_user(row)) for row in self._connection.execute(query).mappings()]
 
     def insert_user(self, user: User, *, password: str) -> None:
         """Add a user with the stored form of a password, or empty for none."""
@@ -403,7 +412,7 @@ class SqlTransaction:
             query = query.where(members.c.account_id == account_id)
         if user_id is not None:
             query = query.where(members.c.user_id == user_id)
-        return [rows.read_member(row) for row in self._connection.execute(query)]
+        return [rows.read_member(row) for row in self._connection.execute(query).mappings()]
 
     def insert_member(self, member: Member) -> None:
         """Add a member."""
@@ -416,7 +425,7 @@ class SqlTransaction:
 
     def session(self, digest: bytes) -> Session | None:
         """The session of that token, also one past its end."""
-        found = self._connection.execute(select(sessions).where(sessions.c.digest == digest)).first()
+        found = self._connection.execute(select(sessions).where(sessions.c.digest == digest)).mappings().first()
         return None if found is None else rows.read_session(found)
 
     def end_sessions(self, *, session_id: str | None = None, user_id: str | None = None) -> int:
@@ -468,7 +477,7 @@ class SqlTransaction:
         query = _within(select(audit), audit, account_ids, page)
         if subject_id is not None:
             query = query.where(audit.c.subject_id == subject_id)
-        return [(row.number, rows.read_audit(row)) for row in self._connection.execute(query)]
+        return [(row["number"], rows.read_audit(row)) for row in self._connection.execute(query).mappings()]
 
     def tell(self, notice: Notice) -> None:
         """Put a notice into the outbox."""
@@ -484,8 +493,16 @@ class SqlTransaction:
         found = self._connection.execute(query).all()
         taken = [row.number for row in found]
         self._connection.execute(delete(outbox).where(outbox.c.number.in_(taken)))
-        fields = ("kind", "account_id", "owner_id", "key_id", "detail")
-        return [Notice(**{name: row._mapping[name] for name in fields}) for row in found]
+        return [
+            Notice(
+                kind=row.kind,
+                account_id=row.account_id,
+                owner_id=row.owner_id,
+                key_id=row.key_id,
+                detail=row.detail,
+            )
+            for row in found
+        ]
 
     def recall(self, caller: str, idempotency_key: str) -> Remembered | None:
         """What this caller asked under that key before."""
@@ -552,7 +569,7 @@ class SqlTransaction:
         """How this secret was used while it was watched, latest first."""
         this = and_(uses.c.key_number == key_number, uses.c.version == version)
         query = select(uses).where(this).order_by(uses.c.last_seen.desc())
-        return [Use(**row._mapping) for row in self._connection.execute(query)]
+        return [Use(**row) for row in self._connection.execute(query).mappings()]
 
 
 def _within(
