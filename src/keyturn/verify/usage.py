@@ -4,6 +4,7 @@ Of every accepted request the time; of a *watched* secret, one whose handover wa
 where and for what.
 """
 
+from dataclasses import dataclass
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -21,10 +22,11 @@ class Origin(NamedTuple):
     user_agent: str
 
 
-class Tally(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Tally:
     """How often, and when first and last, in microseconds."""
 
-    times: int
+    count: int
     first: int
     last: int
 
@@ -52,8 +54,10 @@ class Usage:
             if tally is None and len(self._watched) >= MOST_TALLIES:
                 origin = origin._replace(ip=None, permissions=(), user_agent="")
                 tally = self._watched.get(origin)
-            times, first, last = tally or (0, now, now)
-            self._watched[origin] = Tally(times + 1, min(first, now), max(last, now))
+            if tally is None:
+                self._watched[origin] = Tally(1, now, now)
+            else:
+                self._watched[origin] = Tally(tally.count + 1, min(tally.first, now), max(tally.last, now))
 
     def drain(self) -> dict[Origin, Tally]:
         """All that was gathered, and begin anew."""

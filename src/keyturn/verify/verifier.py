@@ -251,13 +251,14 @@ class Verifier:
                 self._apply(entry)
         return True
 
-    def join(self, *, rev: int, epoch: int) -> None:
+    def start_at(self, *, rev: int, now: int, epoch: int = 0) -> None:
         """Hold nothing and follow the feed from `rev` on: at the start, and when the authority's epoch rises (F9)."""
         with self._writing:
             self._cache.clear()
             self._unknown = {}
             self._touched.clear()
             self._ahead.clear()
+            self.floor = max(self.floor, now)
             self.applied_rev = rev
             self.epoch = epoch
             self._known_since = rev
