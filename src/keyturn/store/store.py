@@ -35,8 +35,6 @@ _ATTEMPTS: Final = 8
 _DATABASE_MICROS: Final[ColumnElement[int]] = literal_column(
     "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 ).label("micros")
-    "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
-).label("micros")
 
 
 class SqlStore:
