@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
@@ -35,6 +36,7 @@ from keyturn.core.stage import OPEN, Stage
 from keyturn.ports import Page, Remembered, Use
 from keyturn.store import rows
 from keyturn.store.tables import (
+    Moment,
     accounts,
     audit,
     authority,
