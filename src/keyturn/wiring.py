@@ -204,11 +204,7 @@ def serve(settings: Settings) -> None:
         _greet(node, f"{scheme}://{shown}:{port}")
         with housekeeping(node):
             server.run(
-                app,
-                listener=listener,
-                certificate=certificate,
-                protocol=protocol,
-                drain_seconds=settings.drain_seconds,
+                app, listener=listener, certificate=certificate, protocol=protocol, drain_seconds=settings.drain_seconds
             )
 
 

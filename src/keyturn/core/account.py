@@ -85,17 +85,8 @@ RIGHTS: Final = {
         permission.RIGHT_ACCOUNTS_READ,
         permission.RIGHT_AUDIT_READ,
     ),
-    Role.MEMBER: (
-        "*:write",
-        permission.RIGHT_KEYS_READ,
-        permission.RIGHT_KEYS_RESET,
-        permission.RIGHT_KEYS_WRITE,
-    ),
-    Role.AUDITOR: (
-        permission.RIGHT_KEYS_READ,
-        permission.RIGHT_ACCOUNTS_READ,
-        permission.RIGHT_AUDIT_READ,
-    ),
+    Role.MEMBER: ("*:write", permission.RIGHT_KEYS_READ, permission.RIGHT_KEYS_RESET, permission.RIGHT_KEYS_WRITE),
+    Role.AUDITOR: (permission.RIGHT_KEYS_READ, permission.RIGHT_ACCOUNTS_READ, permission.RIGHT_AUDIT_READ),
 }
 
 OWN_KEYS_ONLY: Final = frozenset({Role.MEMBER})

@@ -74,10 +74,5 @@ class Actor:
 
 
 SYSTEM = Actor(
-    id="system",
-    channel=Channel.TRIGGER,
-    account_id="",
-    user_id="",
-    permissions=(),
-    in_deployment_account=False,
+    id="system", channel=Channel.TRIGGER, account_id="", user_id="", permissions=(), in_deployment_account=False
 )

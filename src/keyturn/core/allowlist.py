@@ -7,14 +7,7 @@ Zone ids, host bits, bare numbers and digits of other scripts are refused rather
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 MOST_NETWORKS: Final = 1000
@@ -93,9 +86,7 @@ class Matcher:
         return at >= 0 and number <= ends[at]
 
 
-def _ranges(
-    networks: Iterable[IPv4Network | IPv6Network],
-) -> tuple[list[int], list[int]]:
+def _ranges(networks: Iterable[IPv4Network | IPv6Network]) -> tuple[list[int], list[int]]:
     starts: list[int] = []
     ends: list[int] = []
     for first, last in sorted((int(one[0]), int(one[-1])) for one in networks):

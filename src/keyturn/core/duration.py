@@ -13,13 +13,7 @@ UNTIL_STOPPED: Final = timedelta.max
 
 LONGEST: Final = timedelta(days=36_525)
 _UNTIL_STOPPED_TEXT: Final = "until_stopped"
-_UNITS: Final = {
-    "w": "weeks",
-    "d": "days",
-    "h": "hours",
-    "m": "minutes",
-    "s": "seconds",
-}
+_UNITS: Final = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _SHORT: Final = re.compile(r"(?:([0-9]{1,9})([wdhms]))(?:[0-9]{1,9}[wdhms])*", re.ASCII)
 _SHORT_PART: Final = re.compile(r"([0-9]{1,9})([wdhms])", re.ASCII)
 _ISO: Final = re.compile(

@@ -80,11 +80,7 @@ def from_json(text: str) -> KeyState | Predicate:
 def to_plain(change: KeyState | Predicate) -> dict[str, Any]:
     """A change as JSON values; instants are microseconds since 1970."""
     if isinstance(change, Predicate):
-        return {
-            "kind": "many",
-            "account_id": change.account_id,
-            "owner_id": change.owner_id,
-        }
+        return {"kind": "many", "account_id": change.account_id, "owner_id": change.owner_id}
     return {
         "kind": "key",
         "number": change.number,

@@ -107,10 +107,7 @@ class Key:
 
     def with_secret(self, changed: Secret) -> "Key":
         """The key with that version put in place of its older self."""
-        return replace(
-            self,
-            secrets=tuple(changed if one.version == changed.version else one for one in self.secrets),
-        )
+        return replace(self, secrets=tuple(changed if one.version == changed.version else one for one in self.secrets))
 
     def has_ended(self, now: Instant) -> bool:
         """Revoked or expired: it neither verifies nor counts against its owner's limit."""

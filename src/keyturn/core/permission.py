@@ -13,11 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 ACTIONS: Final = ("read", "write", "admin")
-SHORT_FORMS: Final = {
-    "read_only": "*:read",
-    "read_write": "*:write",
-    "admin": "*:admin",
-}
+SHORT_FORMS: Final = {"read_only": "*:read", "read_write": "*:write", "admin": "*:admin"}
 
 RIGHT_PREFIX: Final = "keyturn."
 RIGHT_ADMIN: Final = "keyturn.admin"
@@ -44,10 +40,7 @@ RIGHTS: Final = frozenset(
         RIGHT_AUDIT_READ,
     }
 )
-_INCLUDED_RIGHTS: Final = {
-    RIGHT_KEYS_WRITE: RIGHT_KEYS_READ,
-    RIGHT_ACCOUNTS_WRITE: RIGHT_ACCOUNTS_READ,
-}
+_INCLUDED_RIGHTS: Final = {RIGHT_KEYS_WRITE: RIGHT_KEYS_READ, RIGHT_ACCOUNTS_WRITE: RIGHT_ACCOUNTS_READ}
 
 MOST_PERMISSIONS: Final = 100
 _RESOURCE: Final = r"(?:\*|[a-z0-9](?:[a-z0-9_./-]{0,62}[a-z0-9])?)"

@@ -46,12 +46,7 @@ class Policy:
     grace_max: timedelta = timedelta(days=7)
     wait_for_first_use: bool = False
     quiet_after: timedelta | None = None
-    proofs: ProofSets = field(
-        default=(
-            frozenset({"password", "captcha"}),
-            frozenset({"password", "email_link"}),
-        )
-    )
+    proofs: ProofSets = field(default=(frozenset({"password", "captcha"}), frozenset({"password", "email_link"})))
     step_up: str = "enrolled"
     reset_origin: str = "any"
     manual: str = "protocol"
@@ -96,13 +91,7 @@ class Effective:
         return self.sources[name]
 
 
-def resolve(
-    *,
-    key: Policy | None,
-    account: Policy | None,
-    deployment: Policy,
-    floors: tuple[Policy, ...],
-) -> Effective:
+def resolve(*, key: Policy | None, account: Policy | None, deployment: Policy, floors: tuple[Policy, ...]) -> Effective:
     """R31: the most specific policy applies; for each field the stricter of it and every floor wins."""
     chosen = key or account or deployment
     values: dict[str, Any] = {}
@@ -119,8 +108,7 @@ def resolve(
 def stricter_policy(one: Policy, other: Policy) -> Policy:
     """`one` with each field made as strict as in `other` (R32: a change reaches open resets only where stricter)."""
     return replace(
-        one,
-        **{name: spec.stricter(getattr(one, name), getattr(other, name)) for name, spec in FIELDS.items()},
+        one, **{name: spec.stricter(getattr(one, name), getattr(other, name)) for name, spec in FIELDS.items()}
     )
 
 
@@ -236,11 +224,7 @@ def _flag(doc: str) -> Field:
         return value
 
     return Field(
-        doc=doc,
-        parse=parse,
-        to_wire=bool,
-        stricter=lambda one, other: one and other,
-        strictness="true < false",
+        doc=doc, parse=parse, to_wire=bool, stricter=lambda one, other: one and other, strictness="true < false"
     )
 
 
@@ -277,10 +261,7 @@ def _permission_set(doc: str) -> Field:
 
 
 def _hold() -> Field:
-    return _span(
-        "How long dangerous changes wait after a change of password, address or second factor.",
-        shorter=False,
-    )
+    return _span("How long dangerous changes wait after a change of password, address or second factor.", shorter=False)
 
 
 FIELDS: Final[Mapping[str, Field]] = {
@@ -288,15 +269,9 @@ FIELDS: Final[Mapping[str, Field]] = {
     "on_max_age": _choice("What happens then.", "remind", "require_reset", "suspend"),
     "cool_down": _span("How long after minting the new secret is not yet accepted.", shorter=False),
     "cool_down_scope": _choice(
-        "Whether the cool-down holds back the whole key or only write and admin.",
-        "dangerous_only",
-        "whole_key",
+        "Whether the cool-down holds back the whole key or only write and admin.", "dangerous_only", "whole_key"
     ),
-    "grace_default": _span(
-        "How long the old secret goes on where nobody asked.",
-        shorter=True,
-        endless=True,
-    ),
+    "grace_default": _span("How long the old secret goes on where nobody asked.", shorter=True, endless=True),
     "grace_max": _span("The longest grace that may be asked for.", shorter=True, endless=True),
     "wait_for_first_use": _flag("Whether the old secret waits, up to grace_max, for the first use of the new one."),
     "quiet_after": _span_or_none("Unused for so long, the old secret stops before its grace ends."),
@@ -307,12 +282,7 @@ FIELDS: Final[Mapping[str, Field]] = {
         stricter=stricter_sets,
         strictness="each set must hold one of the other's sets",
     ),
-    "step_up": _choice(
-        "Whether TOTP or a passkey is wanted in addition.",
-        "none",
-        "enrolled",
-        "required",
-    ),
+    "step_up": _choice("Whether TOTP or a passkey is wanted in addition.", "none", "enrolled", "required"),
     "reset_origin": _choice(
         "From which addresses a reset may start, by the account's reset_allowlist.",
         "any",
@@ -329,12 +299,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "idle_expiry": _span_or_none("Unused for so long, a key expires."),
     "no_allowlist_rule": _rule("What befalls a key without an allowlist.", "drop_write", "stop_if_idle", "stop"),
     "on_password_change": _rule("What befalls keys when the owner's password changes.", "hold", "reset", "stop"),
-    "on_member_added": _rule(
-        "What befalls shared keys when the account gains a member.",
-        "hold",
-        "reset",
-        "stop",
-    ),
+    "on_member_added": _rule("What befalls shared keys when the account gains a member.", "hold", "reset", "stop"),
     "on_leak": _choice("What a leak report does.", "suspend", "reset", "revoke"),
     "expiry": _choice("Whether a new key needs an expiry.", "optional", "asked", "required"),
     "attempts": _count("How many refused proofs end a reset."),

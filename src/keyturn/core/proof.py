@@ -32,10 +32,7 @@ ADMINISTRATOR: Final = "administrator"
 SECOND_ADMINISTRATOR: Final = "second_administrator"
 
 _SECOND_FACTORS: Final[ProofSets] = (frozenset({TOTP}), frozenset({PASSKEY}))
-_WAIVER: Final[ProofSets] = (
-    *_SECOND_FACTORS,
-    frozenset({ADMINISTRATOR, SECOND_ADMINISTRATOR}),
-)
+_WAIVER: Final[ProofSets] = (*_SECOND_FACTORS, frozenset({ADMINISTRATOR, SECOND_ADMINISTRATOR}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,15 +11,7 @@ from typing import Final
 
 from keyturn.core import allowlist, duration, permission
 from keyturn.core.actor import Actor, Channel
-from keyturn.core.handover import (
-    Handover,
-    Terms,
-    hand_over,
-    old_stops_at,
-    plan,
-    stop_all,
-    stop_old_by,
-)
+from keyturn.core.handover import Handover, Terms, hand_over, old_stops_at, plan, stop_all, stop_old_by
 from keyturn.core.instant import FOREVER, Instant, later
 from keyturn.core.key import Key, Secret, StopReason, Suspension
 from keyturn.core.permission import RIGHT_KEYS_RESET
@@ -278,10 +270,7 @@ def _check_wishes(key: Key, asking: Asking, effective: Effective) -> Refusal | N
     policy = effective.policy
     revoke_first = asking.reason in REVOKE_FIRST
     if asking.grace is not None and asking.grace > policy.grace_max and not revoke_first:
-        return GraceTooLong(
-            grace_max=duration.to_text(policy.grace_max),
-            policy=effective.source("grace_max"),
-        )
+        return GraceTooLong(grace_max=duration.to_text(policy.grace_max), policy=effective.source("grace_max"))
     narrow = asking.narrow or Narrowing()
     if narrow.permissions is not None and not permission.covers(key.permissions, narrow.permissions):
         return Widening(field="permissions")
@@ -309,18 +298,10 @@ def _terms(asking: Asking, policy: Policy, actor: Actor) -> Terms:
 
 
 def _wanted(
-    actor: Actor,
-    asking: Asking,
-    policy: Policy,
-    *,
-    enrolled: frozenset[str],
-    reset_allowlist: tuple[str, ...],
+    actor: Actor, asking: Asking, policy: Policy, *, enrolled: frozenset[str], reset_allowlist: tuple[str, ...]
 ) -> ProofSets:
     """R11, R24, R40: the sets of proofs that are enough for this actor."""
-    by_channel = {
-        Channel.PERSON: policy.proofs,
-        Channel.KEY: (frozenset({KEY_ITSELF}),),
-    }
+    by_channel = {Channel.PERSON: policy.proofs, Channel.KEY: (frozenset({KEY_ITSELF}),)}
     sets = by_channel.get(actor.channel, (frozenset({CREDENTIAL}),))
     if actor.channel is Channel.PERSON:
         new_origin = policy.reset_origin == "step_up_if_new" and _is_new_origin(actor, reset_allowlist)
@@ -351,13 +332,7 @@ def prove(reset: Reset, key: Key, proof: Proof, *, now: Instant) -> Step | Refus
     if with_proof.missing(now):
         return Step(event=None, reset=with_proof, key=key)
     if reset.terms.revoke_first:
-        key = stop_all(
-            key,
-            reason=StopReason.LEAKED,
-            before=key.version + 1,
-            reset_id=reset.id,
-            now=now,
-        )
+        key = stop_all(key, reason=StopReason.LEAKED, before=key.version + 1, reset_id=reset.id, now=now)
     return Step(event=Event.PROOF_COMPLETED, reset=replace(proven, proofs=proofs), key=key)
 
 
@@ -409,10 +384,7 @@ def mint(reset: Reset, key: Key, new_secret: NewSecret, *, now: Instant) -> Step
         dangerous_starts_at=handover.dangerous_starts,
         watched=True,
     )
-    key = _narrow(
-        hand_over(key, handover, new=new, reset_id=reset.id, now=now),
-        reset.asking.narrow,
-    )
+    key = _narrow(hand_over(key, handover, new=new, reset_id=reset.id, now=now), reset.asking.narrow)
     if reset.terms.revoke_first:
         key = replace(key, suspension=None)
     minted = replace(
@@ -456,13 +428,7 @@ def first_use(reset: Reset, key: Key, *, used_at: Instant, now: Instant) -> Step
     if reset.policy.manual == "two_step" and reset.channel is Channel.PERSON:
         end = FOREVER
     key = key.with_secret(replace(new, watched=False))
-    return _ended_by(
-        replace(settled, first_used_at=used_at),
-        key,
-        end,
-        event=Event.FIRST_USED,
-        now=now,
-    )
+    return _ended_by(replace(settled, first_used_at=used_at), key, end, event=Event.FIRST_USED, now=now)
 
 
 def quiet(reset: Reset, key: Key, *, old_last_used_at: Instant | None, now: Instant) -> Step | Refusal:
@@ -492,13 +458,7 @@ def finish(reset: Reset, key: Key, *, now: Instant) -> Step | Refusal:
     if reset.new_version is None:
         if not (reset.policy.manual == "two_step" and reset.channel is Channel.PERSON):
             return OutOfOrder(stage=reset.stage.value, event=Event.OLD_STOPPED.value)
-        key = stop_all(
-            key,
-            reason=StopReason.REPLACED,
-            before=key.version + 1,
-            reset_id=reset.id,
-            now=now,
-        )
+        key = stop_all(key, reason=StopReason.REPLACED, before=key.version + 1, reset_id=reset.id, now=now)
         return Step(event=Event.OLD_STOPPED, reset=stopped, key=key)
     new = key.secret(reset.new_version)
     if new is not None and not new.has_started(now):
@@ -509,11 +469,7 @@ def finish(reset: Reset, key: Key, *, now: Instant) -> Step | Refusal:
 def _ended_by(reset: Reset, key: Key, end: Instant, *, event: Event, now: Instant) -> Step:
     before = reset.new_version or 0
     key = stop_old_by(key, end, before=before, reset_id=reset.id, now=now)
-    return Step(
-        event=event,
-        reset=replace(reset, old_stops_at=old_stops_at(key, before=before)),
-        key=key,
-    )
+    return Step(event=event, reset=replace(reset, old_stops_at=old_stops_at(key, before=before)), key=key)
 
 
 # Ending without a secret

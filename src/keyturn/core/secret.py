@@ -24,8 +24,7 @@ LONGEST: Final = 128
 HINT_TAIL: Final = 4
 _BRAND: Final = re.compile(r"[a-z0-9]{1,16}(?:_[a-z0-9]{1,16}){0,3}", re.ASCII)
 _SECRET: Final = re.compile(
-    rf"[a-z0-9_]{{1,67}}_(?:live|test)_[0-9A-Za-z]{{{RANDOM_CHARS + CHECKSUM_CHARS}}}",
-    re.ASCII,
+    rf"[a-z0-9_]{{1,67}}_(?:live|test)_[0-9A-Za-z]{{{RANDOM_CHARS + CHECKSUM_CHARS}}}", re.ASCII
 )
 
 

@@ -9,12 +9,7 @@ from keyturn.core.actor import Actor, Channel
 from keyturn.core.instant import FOREVER, Instant
 from keyturn.core.key import Key, Secret, Suspension
 from keyturn.core.limit import Limit
-from keyturn.core.permission import (
-    RIGHT_ACCOUNTS_WRITE,
-    RIGHT_KEYS_READ,
-    RIGHT_KEYS_RESET,
-    RIGHT_KEYS_WRITE,
-)
+from keyturn.core.permission import RIGHT_ACCOUNTS_WRITE, RIGHT_KEYS_READ, RIGHT_KEYS_RESET, RIGHT_KEYS_WRITE
 from keyturn.core.policy import Effective
 from keyturn.core.refusal import (
     AllowlistRequired,

@@ -47,14 +47,7 @@ class ResetAnswer:
 
 
 def ask(
-    tx: Transaction,
-    *,
-    actor: Actor,
-    key_id: str,
-    asking: Asking,
-    forge: Forge,
-    once: Once | None,
-    arrived_rev: int,
+    tx: Transaction, *, actor: Actor, key_id: str, asking: Asking, forge: Forge, once: Once | None, arrived_rev: int
 ) -> ResetAnswer | Refusal:
     """Open a reset; an actor whose credential proves enough gets it minted in the same step (R40)."""
     earlier = replayed(tx, once)

@@ -6,13 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import (
-    DBAPIError,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-)
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 WAL_RESET_FIXED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
@@ -60,11 +54,7 @@ def _connect_sqlite(url: URL) -> Engine:
         pool_size=_POOL,
         max_overflow=_OVERFLOW,
         hide_parameters=True,
-        connect_args={
-            "check_same_thread": False,
-            "timeout": BUSY_SECONDS,
-            "isolation_level": None,
-        },
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
     )
 
     @event.listens_for(engine, "connect")
@@ -89,10 +79,7 @@ def _connect_postgresql(url: URL) -> Engine:
         max_overflow=_OVERFLOW,
         hide_parameters=True,
         pool_timeout=BUSY_SECONDS,
-        connect_args={
-            "connect_timeout": _CONNECT_SECONDS,
-            "application_name": "keyturn",
-        },
+        connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "keyturn"},
     )
 
     @event.listens_for(engine, "connect")

@@ -14,10 +14,7 @@ def migrate(engine: Engine) -> None:
     with as_file(files("keyturn.store") / "migrations") as scripts:
         config = Config()
         config.set_main_option("script_location", str(scripts))
-        with (
-            engine.connect().execution_options(keyturn_writes=True) as connection,
-            connection.begin(),
-        ):
+        with engine.connect().execution_options(keyturn_writes=True) as connection, connection.begin():
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 

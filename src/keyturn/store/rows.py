@@ -91,17 +91,7 @@ def read_key(row: Columns, secrets: Sequence[Secret]) -> Key:
             reason=row["suspended_reason"],
             reset_id=row["suspended_reset"],
         )
-    plain = (
-        "id",
-        "account_id",
-        "owner_id",
-        "name",
-        "environment",
-        "brand",
-        "permissions",
-        "allowlist",
-        "policy",
-    )
+    plain = ("id", "account_id", "owner_id", "name", "environment", "brand", "permissions", "allowlist", "policy")
     return Key(
         number=row["number"],
         limit=limits.parse(row["limit"]) if row["limit"] else None,
@@ -189,15 +179,7 @@ def read_policy(plain: Columns) -> Policy:
 
 def read_account(row: RowMapping) -> Account:
     """One account."""
-    names = (
-        "id",
-        "name",
-        "created_at",
-        "policy",
-        "floor",
-        "reset_allowlist",
-        "max_keys_per_user",
-    )
+    names = ("id", "name", "created_at", "policy", "floor", "reset_allowlist", "max_keys_per_user")
     return Account(**{name: row[name] for name in names})
 
 
@@ -261,19 +243,12 @@ _SPANS = ("cool_down", "grace", "longest")
 
 def _terms_to_plain(terms: Terms) -> dict[str, Any]:
     spans = {name: duration.to_text(getattr(terms, name)) for name in _SPANS}
-    return spans | {
-        "revoke_first": terms.revoke_first,
-        "dangerous_only": terms.dangerous_only,
-    }
+    return spans | {"revoke_first": terms.revoke_first, "dangerous_only": terms.dangerous_only}
 
 
 def _read_terms(plain: Mapping[str, Any]) -> Terms:
     spans: dict[str, timedelta] = {name: duration.parse(plain[name]) for name in _SPANS}
-    return Terms(
-        revoke_first=plain["revoke_first"],
-        dangerous_only=plain["dangerous_only"],
-        **spans,
-    )
+    return Terms(revoke_first=plain["revoke_first"], dangerous_only=plain["dangerous_only"], **spans)
 
 
 def _tuple(plain: list[str] | None) -> tuple[str, ...] | None:

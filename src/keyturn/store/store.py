@@ -19,13 +19,7 @@ from keyturn.core.policy import Policy
 from keyturn.core.secret import Pepper, at_rest
 from keyturn.ports import StoreBusy, StoreUnavailable
 from keyturn.store.alone import Alone
-from keyturn.store.database import (
-    BUSY_SECONDS,
-    Durability,
-    durability,
-    is_conflict,
-    is_outage,
-)
+from keyturn.store.database import BUSY_SECONDS, Durability, durability, is_conflict, is_outage
 from keyturn.store.tables import authority
 from keyturn.store.transaction import SqlTransaction
 from keyturn.verify.verifier import Fill
@@ -107,11 +101,7 @@ class SqlStore:
             # The revision first: where a snapshot is not one, it is then too low rather than too high.
             rev = tx.rev()
             found = tx.find_secret(digests)
-            return Fill(
-                rev=rev,
-                state=found[0] if found else None,
-                version=found[1] if found else 0,
-            )
+            return Fill(rev=rev, state=found[0] if found else None, version=found[1] if found else 0)
 
         return self.read(query)
 

@@ -7,20 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Select,
-    Table,
-    and_,
-    case,
-    delete,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Select, Table, and_, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from keyturn.core import feed as feeds
@@ -64,12 +51,7 @@ class SqlTransaction:
     """`ports.Transaction` on one connection inside one database transaction."""
 
     def __init__(
-        self,
-        connection: Connection,
-        *,
-        now: Instant,
-        deployment_account_id: str,
-        presets: Mapping[str, Policy],
+        self, connection: Connection, *, now: Instant, deployment_account_id: str, presets: Mapping[str, Policy]
     ) -> None:
         self._connection = connection
         self._now = now
@@ -123,25 +105,16 @@ class SqlTransaction:
 
     def count_live_keys(self, owner_id: str) -> int:
         """Keys neither revoked nor expired."""
-        live = and_(
-            keys.c.owner_id == owner_id,
-            keys.c.revoked_at.is_(None),
-            keys.c.expires_at > self._now,
-        )
+        live = and_(keys.c.owner_id == owner_id, keys.c.revoked_at.is_(None), keys.c.expires_at > self._now)
         return self._connection.execute(select(func.count()).select_from(keys).where(live)).scalar_one()
 
     def insert_key(self, key: Key) -> Key:
         """Add a key; the answer has its number."""
         number = self._connection.execute(insert(keys).values(rows.key_row(key)).returning(keys.c.number)).scalar_one()
         rev = self._allot_rev()
-        key = replace(
-            key,
-            number=number,
-            secrets=tuple(replace(one, rev=rev) for one in key.secrets),
-        )
+        key = replace(key, number=number, secrets=tuple(replace(one, rev=rev) for one in key.secrets))
         self._connection.execute(
-            insert(secrets),
-            [rows.secret_row(one) | {"key_number": number} for one in key.secrets],
+            insert(secrets), [rows.secret_row(one) | {"key_number": number} for one in key.secrets]
         )
         self._revs[key.id] = rev
         self._loaded[key.id] = key
@@ -174,12 +147,7 @@ class SqlTransaction:
             keys.c.suspended_at.is_(None),
             keys.c.expires_at > self._now,
         )
-        held = {
-            "suspended_at": self._now,
-            "suspended_by": by,
-            "suspended_reason": reason,
-            "suspended_reset": "",
-        }
+        held = {"suspended_at": self._now, "suspended_by": by, "suspended_reason": reason, "suspended_reset": ""}
         count = self._connection.execute(update(keys).where(live).values(held)).rowcount
         self._bulk.append((rev, Predicate(account_id=account_id)))
         return count
@@ -220,10 +188,8 @@ class SqlTransaction:
 
     def _allot_rev(self) -> int:
         """F1: the next revision, under the lock of one row, so that commit order is revision order."""
-        later = case(
-            (authority.c.high_water < self._now, self._now),
-            else_=authority.c.high_water,
-        )
+        now = literal(self._now, Moment)
+        later = case((authority.c.high_water < now, now), else_=authority.c.high_water)
         statement = update(authority).values(rev=authority.c.rev + 1, high_water=later).returning(authority.c.rev)
         rev: int = self._connection.execute(statement).scalar_one()
         return rev
@@ -237,14 +203,7 @@ class SqlTransaction:
         entries += [FeedEntry(rev=rev, at=self._now, change=predicate) for rev, predicate in self._bulk]
         entries.sort(key=lambda entry: entry.rev)
         if entries:
-            written = [
-                {
-                    "rev": entry.rev,
-                    "at": entry.at,
-                    "change": feeds.to_json(entry.change),
-                }
-                for entry in entries
-            ]
+            written = [{"rev": entry.rev, "at": entry.at, "change": feeds.to_json(entry.change)} for entry in entries]
             self._connection.execute(insert(feed), written)
         return entries
 
@@ -274,10 +233,7 @@ class SqlTransaction:
         if all(one.version != row.version for one in state.secrets):
             # Stopped so long ago that verifiers are no longer told of it; the answer is still its own.
             whole = state_for_verifiers(
-                replace(
-                    key,
-                    secrets=tuple(one for one in key.secrets if one.version == row.version),
-                )
+                replace(key, secrets=tuple(one for one in key.secrets if one.version == row.version))
             )
             state = replace(state, secrets=(*whole.secrets, *state.secrets))
         return state, row.version
@@ -304,12 +260,7 @@ class SqlTransaction:
         return None if found is None else rows.read_reset(found)
 
     def resets(
-        self,
-        *,
-        account_ids: Sequence[str] | None,
-        owner_id: str | None,
-        key_id: str | None,
-        page: Page,
+        self, *, account_ids: Sequence[str] | None, owner_id: str | None, key_id: str | None, page: Page
     ) -> Sequence[tuple[int, Reset]]:
         """Resets of these accounts (None: of all), newest first, each with its number for the next page."""
         query = _within(select(resets), resets, account_ids, page)
@@ -334,8 +285,7 @@ class SqlTransaction:
     def resets_in_handover(self, *, limit: int) -> Sequence[Reset]:
         """Minted or settled ones whose old secret still goes on (R33)."""
         handover = and_(
-            resets.c.stage.in_((Stage.MINTED.value, Stage.SETTLED.value)),
-            resets.c.old_stops_at > self._now,
+            resets.c.stage.in_((Stage.MINTED.value, Stage.SETTLED.value)), resets.c.old_stops_at > self._now
         )
         query = select(resets).where(handover).order_by(resets.c.number.desc()).limit(limit)
         return [rows.read_reset(row) for row in self._connection.execute(query).mappings()]
@@ -455,8 +405,7 @@ class SqlTransaction:
             select(policies.c.name, func.max(policies.c.version).label("version")).group_by(policies.c.name).subquery()
         )
         query = select(policies).join(
-            newest,
-            and_(policies.c.name == newest.c.name, policies.c.version == newest.c.version),
+            newest, and_(policies.c.name == newest.c.name, policies.c.version == newest.c.version)
         )
         own = self._connection.execute(query.order_by(policies.c.name)).mappings()
         return [*self._presets.values(), *(rows.read_policy(row) for row in own)]
@@ -497,21 +446,14 @@ class SqlTransaction:
         self._connection.execute(delete(outbox).where(outbox.c.number.in_(taken)))
         return [
             Notice(
-                kind=row.kind,
-                account_id=row.account_id,
-                owner_id=row.owner_id,
-                key_id=row.key_id,
-                detail=row.detail,
+                kind=row.kind, account_id=row.account_id, owner_id=row.owner_id, key_id=row.key_id, detail=row.detail
             )
             for row in found
         ]
 
     def recall(self, caller: str, idempotency_key: str) -> Remembered | None:
         """What this caller asked under that key before."""
-        this = and_(
-            idempotency.c.caller == caller,
-            idempotency.c.idempotency_key == idempotency_key,
-        )
+        this = and_(idempotency.c.caller == caller, idempotency.c.idempotency_key == idempotency_key)
         found = self._connection.execute(select(idempotency).where(this)).first()
         return None if found is None else Remembered(request=bytes(found.request), subject_id=found.subject_id)
 
@@ -534,11 +476,7 @@ class SqlTransaction:
             kinds = self._connection.execute(select(func.count()).select_from(uses).where(this)).scalar_one()
             row = asdict(use)
             if kinds >= MOST_USES:
-                row |= {
-                    "address": "",
-                    "permission": "",
-                    "user_agent": "",
-                }  # the rest of them together
+                row |= {"address": "", "permission": "", "user_agent": ""}  # the rest of them together
             self._connection.execute(self._upsert_use(row))
             c = secrets.c
             fresher = or_(c.last_used_at.is_(None), c.last_used_at < use.last_seen)
@@ -549,11 +487,7 @@ class SqlTransaction:
         dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
         statement = dialect.insert(uses).values(row)
         seen = case(
-            (
-                uses.c.last_seen < statement.excluded.last_seen,
-                statement.excluded.last_seen,
-            ),
-            else_=uses.c.last_seen,
+            (uses.c.last_seen < statement.excluded.last_seen, statement.excluded.last_seen), else_=uses.c.last_seen
         )
         return statement.on_conflict_do_update(
             index_elements=list(uses.primary_key.columns),
@@ -575,12 +509,7 @@ class SqlTransaction:
 
 
 def _within(
-    query: Select[Any],
-    table: Table,
-    account_ids: Sequence[str] | None,
-    page: Page,
-    *,
-    column: str = "account_id",
+    query: Select[Any], table: Table, account_ids: Sequence[str] | None, page: Page, *, column: str = "account_id"
 ) -> Select[Any]:
     """Restrict to accounts (pitfall 18) and to one page, newest first."""
     if account_ids is not None:
