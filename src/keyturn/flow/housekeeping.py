@@ -69,7 +69,7 @@ def _as_uses(drained: Uses) -> list[tuple[Use, Instant]]:
                 permission=" ".join(origin.permissions)[:120],
                 user_agent=origin.user_agent,
                 last_seen=from_micros(tally.last),
-                count=tally[0],
+                count=tally.count,
             ),
             from_micros(tally.first),
         )

@@ -374,5 +374,5 @@ def _answer(
         secret=secret,
         secret_shown=secret_shown,
         rev=tx.rev_of(key.id),
-        used_by=tx.uses(key.number, (reset.new_version or 1) - 1) if handing_over else (),
+        used_by=tx.uses(key.number, (reset.new_version or 1) - 1) if handing_over and secret is None else (),
     )

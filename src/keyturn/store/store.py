@@ -134,7 +134,7 @@ class SqlStore:
         with self._my_turn(), writing as connection, connection.begin():
             tx = self._transaction(connection)
             answer = flow(tx)
-            return answer, tx.append_feed()
+            return answer, tx.flush()
 
     def _my_turn(self) -> AbstractContextManager[object]:
         if self._turn is None:

@@ -7,7 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from keyturn.core import feed as feeds
@@ -60,6 +74,12 @@ class SqlTransaction:
         self._loaded: dict[str, Key] = {}
         self._revs: dict[str, int] = {}
         self._bulk: list[tuple[int, Predicate]] = []
+        # Written together before the commit, or before something asks for them: fewer round trips a step.
+        self._new_resets: dict[str, Reset] = {}
+        self._changed_resets: dict[str, Reset] = {}
+        self._records: list[AuditRecord] = []
+        self._notices: list[Notice] = []
+        self._accounts: dict[str, Account] = {}
 
     @property
     def now(self) -> Instant:
@@ -194,8 +214,13 @@ class SqlTransaction:
         rev: int = self._connection.execute(statement).scalar_one()
         return rev
 
-    def append_feed(self) -> list[FeedEntry]:
-        """Write the entries of everything saved in this transaction; called once, before the commit."""
+    def flush(self) -> list[FeedEntry]:
+        """Write what is still unwritten, and the feed entries of every key saved; called once, before the commit."""
+        self._flush_resets()
+        if self._records:
+            self._connection.execute(insert(audit), [asdict(one) for one in self._records])
+        if self._notices:
+            self._connection.execute(insert(outbox), [asdict(one) | {"at": self._now} for one in self._notices])
         entries = [
             FeedEntry(rev=rev, at=self._now, change=state_for_verifiers(self._loaded[key_id]))
             for key_id, rev in self._revs.items()
@@ -243,21 +268,16 @@ class SqlTransaction:
     def reset(self, reset_id: str, *, lock: bool = False) -> Reset | None:
         """One reset."""
         query = select(resets).where(resets.c.id == reset_id)
-        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
-        return None if found is None else rows.read_reset(found)
+        return self._first_reset(query.with_for_update() if lock else query)
 
     def latest_reset(self, key_id: str) -> Reset | None:
         """The key's newest reset."""
-        query = select(resets).where(resets.c.key_id == key_id).order_by(resets.c.number.desc()).limit(1)
-        found = self._connection.execute(query).mappings().first()
-        return None if found is None else rows.read_reset(found)
+        return self._first_reset(select(resets).where(resets.c.key_id == key_id).order_by(resets.c.number.desc()))
 
     def waiting_reset(self, key_id: str) -> Reset | None:
         """The key's newest reset that is minted and not yet written down as settled."""
         this = and_(resets.c.key_id == key_id, resets.c.stage == Stage.MINTED.value)
-        query = select(resets).where(this).order_by(resets.c.number.desc()).limit(1)
-        found = self._connection.execute(query).mappings().first()
-        return None if found is None else rows.read_reset(found)
+        return self._first_reset(select(resets).where(this).order_by(resets.c.number.desc()))
 
     def resets(
         self, *, account_ids: Sequence[str] | None, owner_id: str | None, key_id: str | None, page: Page
@@ -268,35 +288,50 @@ class SqlTransaction:
             query = query.where(resets.c.owner_id == owner_id)
         if key_id is not None:
             query = query.where(resets.c.key_id == key_id)
-        return [(row["number"], rows.read_reset(row)) for row in self._connection.execute(query).mappings()]
+        return [(row["number"], rows.read_reset(row)) for row in self._find_resets(query)]
 
     def resets_due(self, *, limit: int) -> Sequence[Reset]:
         """Open ones that have lapsed, and minted ones that have started: by date done, not yet written down."""
         lapsed = and_(resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at <= self._now)
         started = and_(resets.c.stage == Stage.MINTED.value, resets.c.new_starts_at <= self._now)
         query = select(resets).where(or_(lapsed, started)).order_by(resets.c.number).limit(limit)
-        return [rows.read_reset(row) for row in self._connection.execute(query).mappings()]
+        return [rows.read_reset(row) for row in self._find_resets(query)]
 
     def resets_open(self) -> Sequence[Reset]:
         """Every open reset, locked (R32)."""
         query = select(resets).where(resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at > self._now)
-        return [rows.read_reset(row) for row in self._connection.execute(query.with_for_update()).mappings()]
+        return [rows.read_reset(row) for row in self._find_resets(query.with_for_update())]
 
     def resets_in_handover(self, *, limit: int) -> Sequence[Reset]:
         """Minted or settled ones whose old secret still goes on (R33)."""
-        handover = and_(
-            resets.c.stage.in_((Stage.MINTED.value, Stage.SETTLED.value)), resets.c.old_stops_at > self._now
-        )
+        stages = (Stage.MINTED.value, Stage.SETTLED.value)
+        handover = and_(resets.c.stage.in_(stages), resets.c.old_stops_at > self._now)
         query = select(resets).where(handover).order_by(resets.c.number.desc()).limit(limit)
-        return [rows.read_reset(row) for row in self._connection.execute(query).mappings()]
+        return [rows.read_reset(row) for row in self._find_resets(query)]
+
+    def _first_reset(self, query: Select[Any]) -> Reset | None:
+        found = self._find_resets(query.limit(1))
+        return rows.read_reset(found[0]) if found else None
 
     def insert_reset(self, reset: Reset) -> None:
         """Add a reset."""
-        self._connection.execute(insert(resets).values(rows.reset_row(reset)))
+        self._new_resets[reset.id] = reset
 
     def save_reset(self, reset: Reset) -> None:
         """Write a reset back whole."""
-        self._connection.execute(update(resets).where(resets.c.id == reset.id).values(rows.reset_row(reset)))
+        unwritten = self._new_resets if reset.id in self._new_resets else self._changed_resets
+        unwritten[reset.id] = reset
+
+    def _flush_resets(self) -> None:
+        if self._new_resets:
+            self._connection.execute(insert(resets), [rows.reset_row(one) for one in self._new_resets.values()])
+        for one in self._changed_resets.values():
+            self._connection.execute(update(resets).where(resets.c.id == one.id).values(rows.reset_row(one)))
+        self._new_resets, self._changed_resets = {}, {}
+
+    def _find_resets(self, query: Select[Any]) -> list[RowMapping]:
+        self._flush_resets()
+        return list(self._connection.execute(query).mappings())
 
     # Accounts and people
 
@@ -307,9 +342,14 @@ class SqlTransaction:
 
     def account(self, account_id: str, *, lock: bool = False) -> Account | None:
         """One account."""
+        if account_id in self._accounts and not lock:
+            return self._accounts[account_id]
         query = select(accounts).where(accounts.c.id == account_id)
         found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
-        return None if found is None else rows.read_account(found)
+        if found is None:
+            return None
+        self._accounts[account_id] = rows.read_account(found)
+        return self._accounts[account_id]
 
     def accounts(self, *, account_ids: Sequence[str] | None, page: Page) -> Sequence[tuple[int, Account]]:
         """Accounts (None: all), newest first."""
@@ -323,6 +363,7 @@ class SqlTransaction:
     def save_account(self, account: Account) -> None:
         """Write an account back whole."""
         self._connection.execute(update(accounts).where(accounts.c.id == account.id).values(asdict(account)))
+        self._accounts[account.id] = account
 
     def user(self, user_id: str) -> User | None:
         """One user."""
@@ -419,7 +460,7 @@ class SqlTransaction:
 
     def record(self, record: AuditRecord) -> None:
         """Append an audit record."""
-        self._connection.execute(insert(audit).values(asdict(record)))
+        self._records.append(record)
 
     def audit(
         self, *, account_ids: Sequence[str] | None, subject_id: str | None, page: Page
@@ -432,7 +473,7 @@ class SqlTransaction:
 
     def tell(self, notice: Notice) -> None:
         """Put a notice into the outbox."""
-        self._connection.execute(insert(outbox).values(asdict(notice) | {"at": self._now}))
+        self._notices.append(notice)
 
     def has_notices(self) -> bool:
         """Whether anything waits to be told."""
