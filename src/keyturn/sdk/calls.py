@@ -1,0 +1,388 @@
+"""The HTTP API as methods: each says what to send, and leaves the sending to `Client` or `AsyncClient`.
+
+An answer is the JSON object the server sent, unchanged: its names are those of the API.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
+
+from keyturn.core import duration
+
+A = TypeVar("A")
+"""What a call answers: a JSON object, or something to await for one."""
+
+
+class Unchanged(Enum):
+    FIELD = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.FIELD
+"""In an edit: leave this field alone.  None means to drop it."""
+
+Permissions = Iterable[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, not yet sent.  Its `repr` shows neither body nor headers: they may hold a secret."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str = ""
+    """Sent again unchanged with each retry, so that a lost answer never makes a second key or secret."""
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether sending it twice does no more than sending it once."""
+        return self.method == "GET" or bool(self.idempotency_key)
+
+
+class Calls(ABC, Generic[A]):
+    """Every call of the API.
+
+    Calls that make a key or a secret carry an Idempotency-Key, a fresh one unless you give yours.  Where an earlier
+    attempt had already been answered, the answer says `secret_shown: true` and its `secret` is None: nobody is shown a
+    secret twice.  Reset the key again to get one.
+    """
+
+    @abstractmethod
+    def send(self, call: Call) -> A:
+        """Send one call and answer its JSON object; raises `ApiError` where the server said no."""
+
+    # Keys
+
+    def create_key(
+        self,
+        name: str,
+        *,
+        environment: str | None = None,
+        permissions: Permissions | None = None,
+        allowlist: Iterable[str] | None = None,
+        expires_at: datetime | str | None = None,
+        policy: str | None = None,
+        limit: str | None = None,
+        account_id: str | None = None,
+        owner_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> A:
+        """Issue a key; the answer has its `secret`, once."""
+        body = _given(
+            name=name,
+            environment=environment,
+            permissions=_texts(permissions),
+            allowlist=_texts(allowlist),
+            expires_at=_instant(expires_at),
+            policy=policy,
+            limit=limit,
+            account_id=account_id,
+            owner_id=owner_id,
+        )
+        return self.send(_once("/v1/keys", body, idempotency_key))
+
+    def list_keys(
+        self,
+        *,
+        account_id: str | None = None,
+        owner_id: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> A:
+        """A page of keys, newest first: `items` and `next_cursor`."""
+        return self.send(_get("/v1/keys", account_id=account_id, owner_id=owner_id, limit=limit, cursor=cursor))
+
+    def get_key(self, key_id: str) -> A:
+        return self.send(_get(f"/v1/keys/{_id(key_id)}"))
+
+    def edit_key(
+        self,
+        key_id: str,
+        *,
+        name: str | Unchanged = UNCHANGED,
+        permissions: Permissions | Unchanged = UNCHANGED,
+        allowlist: Iterable[str] | Unchanged = UNCHANGED,
+        limit: str | Unchanged | None = UNCHANGED,
+        expires_at: datetime | str | Unchanged | None = UNCHANGED,
+        policy: str | Unchanged | None = UNCHANGED,
+    ) -> A:
+        """Change what is named.  None drops a limit, makes a key live for ever, leaves the policy to the account."""
+        body = _changed(
+            name=name,
+            permissions=permissions if permissions is UNCHANGED else _texts(permissions),
+            allowlist=allowlist if allowlist is UNCHANGED else _texts(allowlist),
+            limit=limit,
+            expires_at=expires_at if expires_at is UNCHANGED else _instant(expires_at),
+            policy=policy,
+        )
+        return self.send(Call(method="PATCH", path=f"/v1/keys/{_id(key_id)}", body=body))
+
+    def suspend_key(self, key_id: str, *, reason: str | None = None) -> A:
+        """Stop a key for now; the safe direction."""
+        return self.send(_post(f"/v1/keys/{_id(key_id)}/suspend", _given(reason=reason)))
+
+    def resume_key(self, key_id: str) -> A:
+        return self.send(_post(f"/v1/keys/{_id(key_id)}/resume"))
+
+    def revoke_key(self, key_id: str) -> A:
+        """Stop a key for good."""
+        return self.send(_post(f"/v1/keys/{_id(key_id)}/revoke"))
+
+    # Resets
+
+    def reset_key(
+        self,
+        key_id: str,
+        *,
+        reason: str,
+        grace: timedelta | str | None = None,
+        expected_version: int | None = None,
+        narrow: Mapping[str, Any] | None = None,
+        waive_cool_down: bool | None = None,
+        suspend_created_since: datetime | str | None = None,
+        idempotency_key: str | None = None,
+    ) -> A:
+        """Ask for a reset.  Where this credential proves enough, the answer has `secret` and `receipt` at once."""
+        body = _given(
+            reason=reason,
+            grace=_span(grace),
+            expected_version=expected_version,
+            narrow=narrow,
+            waive_cool_down=waive_cool_down,
+            suspend_created_since=_instant(suspend_created_since),
+        )
+        return self.send(_once(f"/v1/keys/{_id(key_id)}/resets", body, idempotency_key))
+
+    def list_resets(
+        self,
+        *,
+        key_id: str | None = None,
+        account_id: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> A:
+        """A page of resets, newest first."""
+        return self.send(_get("/v1/resets", key_id=key_id, account_id=account_id, limit=limit, cursor=cursor))
+
+    def get_reset(self, reset_id: str) -> A:
+        """A reset as it now stands; during a grace `used_by` says who still uses the old secret."""
+        return self.send(_get(f"/v1/resets/{_id(reset_id)}"))
+
+    def prove_reset(self, reset_id: str, *, kind: str, password: str | None = None) -> A:
+        """Add one proof of who asks."""
+        return self.send(_post(f"/v1/resets/{_id(reset_id)}/proofs", _given(kind=kind, password=password)))
+
+    def mint_reset(self, reset_id: str, *, idempotency_key: str | None = None) -> A:
+        """Make the new secret of a proven reset; the answer has it, once, with the receipt."""
+        return self.send(_once(f"/v1/resets/{_id(reset_id)}/mint", {}, idempotency_key))
+
+    def cancel_reset(self, reset_id: str) -> A:
+        """Call an open reset off."""
+        return self.send(_post(f"/v1/resets/{_id(reset_id)}/cancel"))
+
+    def finish_reset(self, reset_id: str) -> A:
+        """Stop the old secret now, before its grace ends."""
+        return self.send(_post(f"/v1/resets/{_id(reset_id)}/finish"))
+
+    # The key this client holds
+
+    def get_self(self) -> A:
+        return self.send(_get("/v1/self"))
+
+    def reset_self(
+        self,
+        *,
+        reason: str | None = None,
+        grace: timedelta | str | None = None,
+        expected_version: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> A:
+        """Reset the key this client holds.  The client goes on with the old secret: make a new one."""
+        body = _given(reason=reason, grace=_span(grace), expected_version=expected_version)
+        return self.send(_once("/v1/self/reset", body, idempotency_key))
+
+    def revoke_self(self) -> A:
+        return self.send(_post("/v1/self/revoke"))
+
+    # Verifying
+
+    def verify(
+        self,
+        key: str | None = None,
+        *,
+        key_sha256: str | None = None,
+        permissions: Permissions | None = None,
+        ip: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> A:
+        """Whether a presented key is accepted: `valid` and `code`.  Takes the key or its SHA-256 in hexadecimal."""
+        body = _given(key=key, key_sha256=key_sha256, permissions=_texts(permissions), ip=ip, context=context)
+        return self.send(_post("/v1/verify", body))
+
+    # Users and sessions
+
+    def create_user(
+        self,
+        email: str,
+        *,
+        name: str | None = None,
+        password: str | None = None,
+        role: str | None = None,
+        account_id: str | None = None,
+    ) -> A:
+        body = _given(email=email, name=name, password=password, role=role, account_id=account_id)
+        return self.send(_post("/v1/users", body))
+
+    def list_users(self, *, account_id: str | None = None, limit: int | None = None, cursor: str | None = None) -> A:
+        return self.send(_get("/v1/users", account_id=account_id, limit=limit, cursor=cursor))
+
+    def get_user(self, user_id: str) -> A:
+        return self.send(_get(f"/v1/users/{_id(user_id)}"))
+
+    def set_password(self, user_id: str, password: str) -> A:
+        """Put another password in place; every session of the user ends."""
+        return self.send(Call(method="PUT", path=f"/v1/users/{_id(user_id)}/password", body={"password": password}))
+
+    def sign_in(self, email: str, password: str, *, account_id: str | None = None) -> A:
+        """Open a session; its `token` goes where a key goes: `Client(url, key=token)`."""
+        return self.send(_post("/v1/sessions", _given(user=email, password=password, account_id=account_id)))
+
+    def sign_out(self) -> A:
+        """End the session this client came with."""
+        return self.send(Call(method="DELETE", path="/v1/sessions/current"))
+
+    # Accounts
+
+    def create_account(
+        self,
+        name: str,
+        *,
+        policy: str | None = None,
+        floor: str | None = None,
+        reset_allowlist: Iterable[str] | None = None,
+        max_keys_per_user: int | None = None,
+    ) -> A:
+        body = _given(
+            name=name,
+            policy=policy,
+            floor=floor,
+            reset_allowlist=_texts(reset_allowlist),
+            max_keys_per_user=max_keys_per_user,
+        )
+        return self.send(_post("/v1/accounts", body))
+
+    def list_accounts(self, *, limit: int | None = None, cursor: str | None = None) -> A:
+        return self.send(_get("/v1/accounts", limit=limit, cursor=cursor))
+
+    def get_account(self, account_id: str) -> A:
+        return self.send(_get(f"/v1/accounts/{_id(account_id)}"))
+
+    def edit_account(
+        self,
+        account_id: str,
+        *,
+        name: str | Unchanged = UNCHANGED,
+        policy: str | Unchanged | None = UNCHANGED,
+        floor: str | Unchanged | None = UNCHANGED,
+        reset_allowlist: Iterable[str] | Unchanged = UNCHANGED,
+        max_keys_per_user: int | Unchanged | None = UNCHANGED,
+    ) -> A:
+        """Change what is named; None drops a policy, a floor or a number of keys."""
+        body = _changed(
+            name=name,
+            policy=policy,
+            floor=floor,
+            reset_allowlist=reset_allowlist if reset_allowlist is UNCHANGED else _texts(reset_allowlist),
+            max_keys_per_user=max_keys_per_user,
+        )
+        return self.send(Call(method="PATCH", path=f"/v1/accounts/{_id(account_id)}", body=body))
+
+    def suspend_account(self, account_id: str, *, reason: str | None = None) -> A:
+        """Suspend every live key of an account in one step."""
+        return self.send(_post(f"/v1/accounts/{_id(account_id)}/suspend", _given(reason=reason)))
+
+    # Policies and the audit log
+
+    def list_policies(self) -> A:
+        return self.send(_get("/v1/policies"))
+
+    def get_policy(self, name: str) -> A:
+        return self.send(_get(f"/v1/policies/{_id(name)}"))
+
+    def apply_policy(
+        self,
+        name: str,
+        *,
+        base: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+    ) -> A:
+        """Store a policy or its next version; `impact` says what that changes.  A dry run stores nothing."""
+        body = {**(fields or {}), **_given(name=name, base=base), **({"dry_run": True} if dry_run else {})}
+        return self.send(_post("/v1/policies", body))
+
+    def explain_policy(self, *, key_id: str | None = None, account_id: str | None = None) -> A:
+        """Which policy is in force, and which named policy each field comes from."""
+        return self.send(_get("/v1/policies/explain", key_id=key_id, account_id=account_id))
+
+    def list_audit(
+        self,
+        *,
+        subject_id: str | None = None,
+        account_id: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> A:
+        """A page of the audit log, newest first."""
+        return self.send(_get("/v1/audit", subject_id=subject_id, account_id=account_id, limit=limit, cursor=cursor))
+
+
+def _id(text: str) -> str:
+    """One path segment, whatever was given.  An empty one would name another address."""
+    if not text or text in (".", ".."):
+        raise ValueError("an id is missing")
+    return quote(text, safe="")
+
+
+def _get(path: str, **query: str | int | None) -> Call:
+    return Call(method="GET", path=path, query={name: str(value) for name, value in query.items() if value is not None})
+
+
+def _post(path: str, body: Mapping[str, Any] | None = None) -> Call:
+    return Call(method="POST", path=path, body=body or {})
+
+
+def _once(path: str, body: Mapping[str, Any], idempotency_key: str | None) -> Call:
+    return Call(method="POST", path=path, body=body, idempotency_key=idempotency_key or str(uuid4()))
+
+
+def _given(**fields: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON values
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _changed(**fields: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON values
+    return {name: value for name, value in fields.items() if value is not UNCHANGED}
+
+
+def _texts(texts: Iterable[str] | None) -> list[str] | None:
+    if isinstance(texts, str):
+        raise TypeError("a list of texts, not one text")
+    return None if texts is None else list(texts)
+
+
+def _instant(value: datetime | str | None) -> str | None:
+    if not isinstance(value, datetime):
+        return value
+    if value.tzinfo is None:
+        raise ValueError("an instant needs its time zone")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _span(value: timedelta | str | None) -> str | None:
+    return duration.to_text(value) if isinstance(value, timedelta) else value
