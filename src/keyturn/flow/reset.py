@@ -82,11 +82,12 @@ def ask(
     kind = {Channel.PERSON: None, Channel.KEY: KEY_ITSELF}.get(actor.channel, CREDENTIAL)
     if kind is None:
         return _answer(tx, asked.reset, key=asked.key)
-    return _prove_by_credential(tx, actor, asked, kind=kind, forge=forge)
+    waiting = latest if latest is not None and latest.stage is Stage.MINTED else None
+    return _prove_by_credential(tx, actor, asked, kind=kind, waiting=waiting, forge=forge)
 
 
 def _prove_by_credential(
-    tx: Transaction, actor: Actor, asked: Step, *, kind: str, forge: Forge
+    tx: Transaction, actor: Actor, asked: Step, *, kind: str, waiting: Reset | None, forge: Forge
 ) -> ResetAnswer | Refusal:
     proof = Proof(kind=kind, by=actor.id, at=tx.now, session=actor.session)
     proven = protocol.prove(asked.reset, asked.key, proof, now=tx.now)
@@ -95,7 +96,7 @@ def _prove_by_credential(
         tx.save_reset(proven.reset)
         return _answer(tx, proven.reset, key=proven.key)
     _written(tx, actor, asked, proven)
-    return _mint(tx, actor, proven, forge=forge)
+    return _mint(tx, actor, proven, waiting=waiting, forge=forge)
 
 
 def prove(tx: Transaction, *, actor: Actor, reset_id: str, kind: str, matched_password: str) -> ResetAnswer | Refusal:
@@ -130,7 +131,8 @@ def mint(tx: Transaction, *, actor: Actor, reset_id: str, forge: Forge, once: On
         return refused(tx, actor, "reset.minted", earlier, subject_id=reset_id, account_id=key.account_id)
     if earlier == reset.id:
         return _answer(tx, reset, key=key, secret_shown=True)
-    answer = _mint(tx, actor, Step(event=None, reset=reset, key=key), forge=forge)
+    before = Step(event=None, reset=reset, key=key)
+    answer = _mint(tx, actor, before, waiting=tx.waiting_reset(key.id), forge=forge)
     if not isinstance(answer, Refusal):
         remember(tx, once, reset.id)
     return answer
@@ -284,15 +286,14 @@ def _count_refused(tx: Transaction, actor: Actor, reset: Reset, key: Key, refusa
     return refused(tx, actor, "reset.proven", answer, subject_id=reset.id, account_id=key.account_id)
 
 
-def _mint(tx: Transaction, actor: Actor, before: Step, *, forge: Forge) -> ResetAnswer | Refusal:
+def _mint(tx: Transaction, actor: Actor, before: Step, *, waiting: Reset | None, forge: Forge) -> ResetAnswer | Refusal:
     reset, key = before.reset, before.key
-    earlier = tx.waiting_reset(key.id)
     made = forge.secret(brand=key.brand, environment=key.environment)
     minted = protocol.mint(reset, key, made, now=tx.now)
     if isinstance(minted, Refusal):
         return refused(tx, actor, "reset.minted", minted, subject_id=reset.id, account_id=key.account_id)
     _written(tx, actor, before, minted, detail={"version": str(minted.reset.new_version)})
-    _replace_unstarted(tx, actor, earlier, minted)
+    _replace_unstarted(tx, actor, waiting, minted)
     _suspend_created(tx, actor, minted)
     return _answer(tx, minted.reset, key=minted.key, secret=made.text)
 
