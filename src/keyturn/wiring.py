@@ -100,7 +100,7 @@ def _build(settings: Settings, store: SqlStore) -> Node:
     verifier = Verifier(most_keys=settings.cached_keys)
     follower = Follower(store, verifier)
     admin_key = store.change(lambda tx: _found(tx, settings, forge))
-    rev, now, deployment = store.read(lambda tx: (tx.rev(), tx.now, tx.deployment_account_id))
+    rev, now, deployment = store.read(lambda tx: (tx.rev, tx.now, tx.deployment_account_id))
     verifier.applied_rev, verifier.floor = rev, to_micros(now)  # an empty cache is right at any revision
     store.follow = follower.committed
     return Node(

@@ -11,8 +11,9 @@ from keyturn.core.feed import KeyState, SecretState
 from keyturn.core.instant import FOREVER, Instant
 from keyturn.core.limit import Limit
 
-MOST_REMEMBERED = 8
-"""How many secrets of a key a verifier is told of: the live ones, and the latest stopped ones for `replaced`."""
+MOST_REMEMBERED = 6
+"""How many secrets of a key are loaded with it: those that may be accepted, of which the protocol allows three at most,
+and the newest that stopped."""
 
 
 class StopReason(Enum):
@@ -91,6 +92,7 @@ class Key:
     created_by: str
     """Who made it: a key id or a user id (R25)."""
     secrets: tuple[Secret, ...]
+    """Oldest first.  Those that stopped long ago are left out."""
     suspension: Suspension | None = None
     revoked_at: Instant | None = None
     last_used_at: Instant | None = None
@@ -183,6 +185,6 @@ def state_for_verifiers(key: Key) -> KeyState:
                 replaced_by=one.replaced_by,
                 watched=one.watched,
             )
-            for one in key.secrets[-MOST_REMEMBERED:]
+            for one in key.secrets
         ),
     )

@@ -91,17 +91,15 @@ class SqlStore:
 
     def rev(self) -> int:
         """The newest committed revision."""
-        return self.read(lambda tx: tx.rev())
+        return self.read(lambda tx: tx.rev)
 
     def lookup(self, fingerprint: bytes) -> Fill:
         """What a verifier needs of the secret with this SHA-256, with the revision it was read at (F4)."""
         digests = [at_rest(fingerprint, pepper) for pepper in self._peppers]
 
         def query(tx: SqlTransaction) -> Fill:
-            # The revision first: where a snapshot is not one, it is then too low rather than too high.
-            rev = tx.rev()
             found = tx.find_secret(digests)
-            return Fill(rev=rev, state=found[0] if found else None, version=found[1] if found else 0)
+            return Fill(rev=tx.rev, state=found[0] if found else None, version=found[1] if found else 0)
 
         return self.read(query)
 
@@ -148,7 +146,7 @@ class SqlStore:
         return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def _transaction(self, connection: Connection) -> SqlTransaction:
-        columns = select(authority.c.high_water, authority.c.deployment_account_id)
+        columns = select(authority.c.rev, authority.c.high_water, authority.c.deployment_account_id)
         if self._is_sqlite:
             row = connection.execute(columns).one()
             clock = self._system_now()
@@ -158,6 +156,7 @@ class SqlStore:
         return SqlTransaction(
             connection,
             now=max(clock, row.high_water),
+            rev=row.rev,
             deployment_account_id=row.deployment_account_id or "",
             presets=self._presets,
         )

@@ -3,8 +3,9 @@
 Whatever is saved of a key is appended to the feed here, so no flow can forget it (F1, pitfall 2).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -13,23 +14,24 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     case,
     delete,
     func,
     insert,
-    literal,
     or_,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from keyturn.core import feed as feeds
 from keyturn.core.account import Account, Member, Session, User
 from keyturn.core.audit import AuditRecord
 from keyturn.core.feed import FeedEntry, KeyState, Predicate
 from keyturn.core.instant import Instant
-from keyturn.core.key import Key, Secret, state_for_verifiers
+from keyturn.core.key import MOST_REMEMBERED, Key, Secret, state_for_verifiers
 from keyturn.core.notice import Notice
 from keyturn.core.policy import Policy
 from keyturn.core.reset import Reset
@@ -54,21 +56,53 @@ from keyturn.store.tables import (
     uses,
 )
 
-MOST_SECRETS = 16
-"""How many of a key's secrets are loaded: the newest.  Older ones stopped long ago."""
 MOST_USES = 100
 """How many ways of use are kept for one watched secret."""
 _OPEN_STAGES = tuple(stage.value for stage in OPEN)
+
+# The statements of the way every reset takes, built once: building one anew takes longer than running it.
+_KEY = select(keys).where(keys.c.id == bindparam("id"))
+_KEY_LOCKED = _KEY.with_for_update(of=keys)
+_OVER = or_(secrets.c.stopped_at.is_not(None), secrets.c.stops_at <= bindparam("now", type_=Moment))
+# Whatever may still be accepted comes first, however many came and went since; then the newest.
+_RELEVANT = (case((_OVER, 1), else_=0), secrets.c.version.desc())
+_SECRETS = (
+    select(secrets).where(secrets.c.key_number == bindparam("number")).order_by(*_RELEVANT).limit(MOST_REMEMBERED)
+)
+_LATEST_RESET = select(resets).where(resets.c.key_id == bindparam("key_id")).order_by(resets.c.number.desc()).limit(1)
+_ACCOUNT = select(accounts).where(accounts.c.id == bindparam("id"))
+_RAISED = case(
+    (authority.c.high_water < bindparam("now", type_=Moment), bindparam("now", type_=Moment)),
+    else_=authority.c.high_water,
+)
+_NEXT_REV = update(authority).values(rev=authority.c.rev + 1, high_water=_RAISED).returning(authority.c.rev)
+_SECRET_ENDS = ("stops_at", "stopped_at", "stop_reason", "replaced_by", "watched")
+_END_SECRET = (
+    update(secrets)
+    .where(secrets.c.key_number == bindparam("of_key"), secrets.c.version == bindparam("of_version"))
+    .values({name: bindparam(name) for name in _SECRET_ENDS})
+)
+_INSERT_SECRET, _INSERT_RESET, _INSERT_AUDIT, _INSERT_OUTBOX, _INSERT_FEED = (
+    insert(table).inline()
+    for table in (secrets, resets, audit, outbox, feed)  # inline: nobody asks for their numbers
+)
 
 
 class SqlTransaction:
     """`ports.Transaction` on one connection inside one database transaction."""
 
     def __init__(
-        self, connection: Connection, *, now: Instant, deployment_account_id: str, presets: Mapping[str, Policy]
+        self,
+        connection: Connection,
+        *,
+        now: Instant,
+        rev: int,
+        deployment_account_id: str,
+        presets: Mapping[str, Policy],
     ) -> None:
         self._connection = connection
         self._now = now
+        self._rev = rev
         self._deployment_account_id = deployment_account_id
         self._presets = presets
         self._loaded: dict[str, Key] = {}
@@ -77,6 +111,8 @@ class SqlTransaction:
         # Written together before the commit, or before something asks for them: fewer round trips a step.
         self._new_resets: dict[str, Reset] = {}
         self._changed_resets: dict[str, Reset] = {}
+        self._new_secrets: list[dict[str, Any]] = []
+        self._ended_secrets: list[dict[str, Any]] = []
         self._records: list[AuditRecord] = []
         self._notices: list[Notice] = []
         self._accounts: dict[str, Account] = {}
@@ -99,8 +135,9 @@ class SqlTransaction:
 
     def key(self, key_id: str, *, lock: bool = False) -> Key | None:
         """One key with its newest secrets."""
-        found = self._load_keys(select(keys).where(keys.c.id == key_id), lock=lock)
-        return found[0] if found else None
+        found = self._connection.execute(_KEY_LOCKED if lock else _KEY, {"id": key_id}).mappings().all()
+        loaded = self._with_secrets(found)
+        return loaded[0] if loaded else None
 
     def key_by_number(self, number: int, *, lock: bool = False) -> Key | None:
         """The same by its internal number."""
@@ -152,10 +189,12 @@ class SqlTransaction:
         known = {one.version: one for one in before.secrets}
         for secret in key.secrets:
             if secret.version not in known:
-                key = key.with_secret(replace(secret, rev=self._revs[key.id]))
-                self._insert_secret(key, secret.version)
+                minted = replace(secret, rev=self._revs[key.id])
+                key = key.with_secret(minted)
+                self._new_secrets.append(rows.secret_row(minted) | {"key_number": key.number})
             elif secret != known[secret.version]:
-                self._update_secret(key, known[secret.version], secret)
+                ends = {name: value for name, value in rows.secret_row(secret).items() if name in _SECRET_ENDS}
+                self._ended_secrets.append(ends | {"of_key": key.number, "of_version": secret.version})
         self._loaded[key.id] = key
 
     def suspend_account(self, account_id: str, *, by: str, reason: str) -> int:
@@ -173,69 +212,87 @@ class SqlTransaction:
         return count
 
     def _load_keys(self, query: Select[Any], *, lock: bool = False) -> list[Key]:
-        if lock:
-            query = query.with_for_update(of=keys)
-        found = self._connection.execute(query).mappings().all()
-        if not found:
-            return []
+        query = query.with_for_update(of=keys) if lock else query
+        return self._with_secrets(self._connection.execute(query).mappings().all())
+
+    def _with_secrets(self, found: Sequence[RowMapping]) -> list[Key]:
+        """The keys of these rows.  Their secrets are read after the rows were locked, so they are not older."""
         numbers = [row["number"] for row in found]
-        newest: dict[int, list[Secret]] = {number: [] for number in numbers}
-        if len(numbers) == 1:
-            chosen = select(secrets).where(secrets.c.key_number == numbers[0])
-            chosen = chosen.order_by(secrets.c.version.desc()).limit(MOST_SECRETS)
-        else:
-            rank = func.row_number().over(partition_by=secrets.c.key_number, order_by=secrets.c.version.desc())
-            ranked = select(secrets, rank.label("rank")).where(secrets.c.key_number.in_(numbers)).subquery()
-            chosen = select(ranked).where(ranked.c.rank <= MOST_SECRETS).order_by(ranked.c.version.desc())
-        for row in self._connection.execute(chosen).mappings():
-            newest[row["key_number"]].append(rows.read_secret(row))
-        loaded = [rows.read_key(row, newest[row["number"]][::-1]) for row in found]
+        known: dict[int, list[Secret]] = {number: [] for number in numbers}
+        for row in self._secrets_of(numbers):
+            known[row["key_number"]].append(rows.read_secret(row))
+        loaded = [rows.read_key(row, sorted(known[row["number"]], key=_version)) for row in found]
         self._loaded.update((key.id, key) for key in loaded)
         return loaded
 
-    def _insert_secret(self, key: Key, version: int) -> None:
-        secret = key.secret(version)
-        assert secret is not None  # noqa: S101  # the caller has just put it there
-        self._connection.execute(insert(secrets).values(rows.secret_row(secret) | {"key_number": key.number}))
-
-    def _update_secret(self, key: Key, before: Secret, after: Secret) -> None:
-        old_row, new_row = rows.secret_row(before), rows.secret_row(after)
-        changed = {name: value for name, value in new_row.items() if old_row[name] != value}
-        this = and_(secrets.c.key_number == key.number, secrets.c.version == after.version)
-        self._connection.execute(update(secrets).where(this).values(changed))
+    def _secrets_of(self, numbers: Sequence[int]) -> Sequence[RowMapping]:
+        if not numbers:
+            return []
+        if len(numbers) == 1:
+            return self._connection.execute(_SECRETS, {"number": numbers[0], "now": self._now}).mappings().all()
+        rank = func.row_number().over(partition_by=secrets.c.key_number, order_by=_RELEVANT)
+        ranked = select(secrets, rank.label("rank")).where(secrets.c.key_number.in_(numbers)).subquery()
+        query = select(ranked).where(ranked.c.rank <= MOST_REMEMBERED)
+        return self._connection.execute(query, {"now": self._now}).mappings().all()
 
     # The feed
 
     def _allot_rev(self) -> int:
         """F1: the next revision, under the lock of one row, so that commit order is revision order."""
-        now = literal(self._now, Moment)
-        later = case((authority.c.high_water < now, now), else_=authority.c.high_water)
-        statement = update(authority).values(rev=authority.c.rev + 1, high_water=later).returning(authority.c.rev)
-        rev: int = self._connection.execute(statement).scalar_one()
+        rev: int = self._connection.execute(_NEXT_REV, {"now": self._now}).scalar_one()
         return rev
 
     def flush(self) -> list[FeedEntry]:
         """Write what is still unwritten, and the feed entries of every key saved; called once, before the commit."""
-        self._flush_resets()
-        if self._records:
-            self._connection.execute(insert(audit), [asdict(one) for one in self._records])
-        if self._notices:
-            self._connection.execute(insert(outbox), [asdict(one) | {"at": self._now} for one in self._notices])
         entries = [
             FeedEntry(rev=rev, at=self._now, change=state_for_verifiers(self._loaded[key_id]))
             for key_id, rev in self._revs.items()
         ]
         entries += [FeedEntry(rev=rev, at=self._now, change=predicate) for rev, predicate in self._bulk]
         entries.sort(key=lambda entry: entry.rev)
-        if entries:
-            written = [{"rev": entry.rev, "at": entry.at, "change": feeds.to_json(entry.change)} for entry in entries]
-            self._connection.execute(insert(feed), written)
+        written = [{"rev": entry.rev, "at": entry.at, "change": feeds.to_json(entry.change)} for entry in entries]
+        with self._in_one_trip():
+            self._flush_secrets()
+            self._flush_resets()
+            for statement, batch in (
+                (_INSERT_AUDIT, [_columns(one) for one in self._records]),
+                (_INSERT_OUTBOX, [_columns(one) | {"at": self._now} for one in self._notices]),
+                (_INSERT_FEED, written),
+            ):
+                if batch:
+                    self._connection.execute(statement, batch)
         return entries
 
+    def _flush_secrets(self) -> None:
+        for ends in self._ended_secrets:
+            self._connection.execute(_END_SECRET, ends)
+        if self._new_secrets:
+            self._connection.execute(_INSERT_SECRET, self._new_secrets)
+        self._ended_secrets, self._new_secrets = [], []
+
+    @contextmanager
+    def _in_one_trip(self) -> Iterator[None]:
+        """Statements whose answers nobody waits for travel together where the driver can do that (libpq's pipeline)."""
+        dialect = self._connection.dialect
+        if dialect.driver != "psycopg":
+            yield
+            return
+        driver: Any = self._connection.connection.driver_connection
+        errors: type[Exception] = dialect.loaded_dbapi.Error
+        try:
+            with driver.pipeline():
+                yield
+        except errors as error:
+            # The pipeline tells of an error at its end, past SQLAlchemy, which would have wrapped it like this.
+            gone = dialect.is_disconnect(error, driver, None)
+            raise DBAPIError.instance(
+                None, None, error, errors, hide_parameters=True, connection_invalidated=gone, dialect=dialect
+            ) from error
+
+    @property
     def rev(self) -> int:
-        """The newest committed revision in this snapshot."""
-        rev: int = self._connection.execute(select(authority.c.rev)).scalar_one()
-        return rev
+        """The newest revision when this transaction began to read."""
+        return self._rev
 
     def feed_after(self, rev: int, *, limit: int) -> list[FeedEntry]:
         """Entries after `rev`, in order."""
@@ -247,21 +304,15 @@ class SqlTransaction:
 
     def find_secret(self, digests: Sequence[bytes]) -> tuple[KeyState, int] | None:
         """The key and version that one of these digests belongs to."""
-        query = select(secrets.c.key_number, secrets.c.version).where(secrets.c.digest.in_(digests))
-        row = self._connection.execute(query).first()
-        if row is None:
+        row = self._connection.execute(select(secrets).where(secrets.c.digest.in_(digests))).mappings().first()
+        key = None if row is None else self.key_by_number(row["key_number"])
+        if row is None or key is None:
             return None
-        key = self.key_by_number(row.key_number)
-        if key is None or key.secret(row.version) is None:
-            return None
-        state = state_for_verifiers(key)
-        if all(one.version != row.version for one in state.secrets):
-            # Stopped so long ago that verifiers are no longer told of it; the answer is still its own.
-            whole = state_for_verifiers(
-                replace(key, secrets=tuple(one for one in key.secrets if one.version == row.version))
-            )
-            state = replace(state, secrets=(*whole.secrets, *state.secrets))
-        return state, row.version
+        secret = rows.read_secret(row)
+        if key.secret(secret.version) is None:
+            # Stopped so long ago that it is not loaded with its key; the answer is still its own.
+            key = replace(key, secrets=(secret, *key.secrets))
+        return state_for_verifiers(key), secret.version
 
     # Resets
 
@@ -272,7 +323,9 @@ class SqlTransaction:
 
     def latest_reset(self, key_id: str) -> Reset | None:
         """The key's newest reset."""
-        return self._first_reset(select(resets).where(resets.c.key_id == key_id).order_by(resets.c.number.desc()))
+        self._flush_resets()
+        found = self._connection.execute(_LATEST_RESET, {"key_id": key_id}).mappings().first()
+        return None if found is None else rows.read_reset(found)
 
     def waiting_reset(self, key_id: str) -> Reset | None:
         """The key's newest reset that is minted and not yet written down as settled."""
@@ -324,7 +377,7 @@ class SqlTransaction:
 
     def _flush_resets(self) -> None:
         if self._new_resets:
-            self._connection.execute(insert(resets), [rows.reset_row(one) for one in self._new_resets.values()])
+            self._connection.execute(_INSERT_RESET, [rows.reset_row(one) for one in self._new_resets.values()])
         for one in self._changed_resets.values():
             self._connection.execute(update(resets).where(resets.c.id == one.id).values(rows.reset_row(one)))
         self._new_resets, self._changed_resets = {}, {}
@@ -344,8 +397,8 @@ class SqlTransaction:
         """One account."""
         if account_id in self._accounts and not lock:
             return self._accounts[account_id]
-        query = select(accounts).where(accounts.c.id == account_id)
-        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
+        query = _ACCOUNT.with_for_update() if lock else _ACCOUNT
+        found = self._connection.execute(query, {"id": account_id}).mappings().first()
         if found is None:
             return None
         self._accounts[account_id] = rows.read_account(found)
@@ -358,11 +411,11 @@ class SqlTransaction:
 
     def insert_account(self, account: Account) -> None:
         """Add an account."""
-        self._connection.execute(insert(accounts).values(asdict(account)))
+        self._connection.execute(insert(accounts).values(_columns(account)))
 
     def save_account(self, account: Account) -> None:
         """Write an account back whole."""
-        self._connection.execute(update(accounts).where(accounts.c.id == account.id).values(asdict(account)))
+        self._connection.execute(update(accounts).where(accounts.c.id == account.id).values(_columns(account)))
         self._accounts[account.id] = account
 
     def user(self, user_id: str) -> User | None:
@@ -387,7 +440,7 @@ class SqlTransaction:
 
     def insert_user(self, user: User, *, password: str) -> None:
         """Add a user with the stored form of a password, or empty for none."""
-        self._connection.execute(insert(users).values(asdict(user) | {"password": password}))
+        self._connection.execute(insert(users).values(_columns(user) | {"password": password}))
 
     def set_password(self, user_id: str, password: str) -> None:
         """Put another stored password in place."""
@@ -409,11 +462,11 @@ class SqlTransaction:
 
     def insert_member(self, member: Member) -> None:
         """Add a member."""
-        self._connection.execute(insert(members).values(asdict(member) | {"role": member.role.value}))
+        self._connection.execute(insert(members).values(_columns(member) | {"role": member.role.value}))
 
     def insert_session(self, session: Session, *, digest: bytes) -> None:
         """Add a session, known by the digest of its token."""
-        row = asdict(session) | {"role": session.role.value, "digest": digest}
+        row = _columns(session) | {"role": session.role.value, "digest": digest}
         self._connection.execute(insert(sessions).values(row))
 
     def session(self, digest: bytes) -> Session | None:
@@ -515,7 +568,7 @@ class SqlTransaction:
         for use in batch:
             this = and_(uses.c.key_number == use.key_number, uses.c.version == use.version)
             kinds = self._connection.execute(select(func.count()).select_from(uses).where(this)).scalar_one()
-            row = asdict(use)
+            row = _columns(use)
             if kinds >= MOST_USES:
                 row |= {"address": "", "permission": "", "user_agent": ""}  # the rest of them together
             self._connection.execute(self._upsert_use(row))
@@ -547,6 +600,15 @@ class SqlTransaction:
         this = and_(uses.c.key_number == key_number, uses.c.version == version)
         query = select(uses).where(this).order_by(uses.c.last_seen.desc())
         return [Use(**row) for row in self._connection.execute(query).mappings()]
+
+
+def _version(secret: Secret) -> int:
+    return secret.version
+
+
+def _columns(value: object) -> dict[str, Any]:
+    """The fields of a frozen value by name; `dataclasses.asdict` would copy them deeply, and slowly."""
+    return {name: getattr(value, name) for name in type(value).__slots__}  # type: ignore[attr-defined]  # all have them
 
 
 def _within(
