@@ -125,6 +125,15 @@ class ProofRequired(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotTheAsker(Refusal):
+    """The new secret goes to whoever asked and proved it, in the same session, and to nobody else."""
+
+    kind: ClassVar[str] = "not_the_asker"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "Only whoever asked for this reset may take the next step."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProofNotWanted(Refusal):
     kind: ClassVar[str] = "proof_not_wanted"
     status: ClassVar[int] = 422

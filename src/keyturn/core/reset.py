@@ -36,6 +36,7 @@ from keyturn.core.refusal import (
     KeyRevoked,
     ManualResetForbidden,
     NewNotStarted,
+    NotTheAsker,
     OriginRefused,
     OutOfOrder,
     PermissionMissing,
@@ -362,8 +363,15 @@ def count_refused_proof(reset: Reset, *, now: Instant) -> Reset:
 # Minting
 
 
-def mint(reset: Reset, key: Key, new_secret: NewSecret, *, now: Instant) -> Step | Refusal:
-    """R13: the new secret, the old one's end, the narrowing: one step."""
+def is_asker(reset: Reset, actor: Actor) -> bool:
+    """Whether this is who asked, speaking through the same session (R11)."""
+    return actor.id == reset.asked_by and actor.session == reset.session
+
+
+def mint(reset: Reset, key: Key, new_secret: NewSecret, *, actor: Actor, now: Instant) -> Step | Refusal:
+    """R13: the new secret, the old one's end, the narrowing: one step, for the asker alone."""
+    if not is_asker(reset, actor):
+        return NotTheAsker()
     minted = move(reset, Event.MINTED, now=now)
     if isinstance(minted, Refusal):
         return minted

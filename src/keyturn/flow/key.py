@@ -26,7 +26,7 @@ from keyturn.core.refusal import (
     Refusal,
     WiderThanActor,
 )
-from keyturn.core.reset import end, is_open
+from keyturn.core.reset import end, is_asker, is_open
 from keyturn.core.secret import SecretText
 from keyturn.core.stage import Event
 from keyturn.flow.evidence import done, done_to_key, refused
@@ -352,7 +352,8 @@ def _check_resume(tx: Transaction, actor: Actor, key: Key) -> Refusal | None:
     if actor.channel is Channel.PERSON:
         # A person's full proof is given to a reset; a completed one lifts the suspension.
         latest = tx.latest_reset(key.id)
-        missing = latest.missing(tx.now) if latest is not None and is_open(latest, tx.now) else ("reset",)
+        proving = latest is not None and is_open(latest, tx.now) and is_asker(latest, actor)
+        missing = latest.missing(tx.now) if latest is not None and proving else ("reset",)
         if missing:
             return ProofRequired(missing=missing)
     return None

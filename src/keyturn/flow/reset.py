@@ -50,12 +50,14 @@ def ask(
     tx: Transaction, *, actor: Actor, key_id: str, asking: Asking, forge: Forge, once: Once | None, arrived_rev: int
 ) -> ResetAnswer | Refusal:
     """Open a reset; an actor whose credential proves enough gets it minted in the same step (R40)."""
+    key = find(tx, actor, key_id, lock=True)
     earlier = replayed(tx, once)
-    if isinstance(earlier, str) and (reset := tx.reset(earlier)) is not None:
-        return _answer(tx, reset, secret_shown=reset.new_version is not None)
-    key = earlier if isinstance(earlier, Refusal) else find(tx, actor, key_id, lock=True)
     if isinstance(key, Refusal):
         return refused(tx, actor, "reset.asked", key, subject_id=key_id)
+    if isinstance(earlier, Refusal):
+        return refused(tx, actor, "reset.asked", earlier, subject_id=key_id, account_id=key.account_id)
+    if earlier is not None and (reset := tx.reset(earlier)) is not None:
+        return _answer(tx, reset, key=key, secret_shown=reset.new_version is not None)
     actor = _speaking_for_itself(actor, key)
     latest = _lapse(tx, tx.latest_reset(key.id), key)
     account = tx.account(key.account_id)
@@ -214,7 +216,8 @@ def report_use(tx: Transaction, *, key_number: int, version: int, used_at: Insta
     used = protocol.first_use(latest, key, used_at=used_at, now=tx.now)
     if isinstance(used, Refusal):
         return used
-    _written(tx, SYSTEM, Step(event=None, reset=latest, key=key), used, action="reset.settled")
+    action = "reset.settled" if latest.stage is Stage.MINTED else "reset.first_used"
+    _written(tx, SYSTEM, Step(event=None, reset=latest, key=key), used, action=action)
     return _answer(tx, used.reset, key=used.key)
 
 
@@ -271,7 +274,7 @@ def _check_proof(tx: Transaction, actor: Actor, reset: Reset, *, kind: str, matc
         return protocol.administrator_proof(reset, actor, now=tx.now)
     if kind == PASSWORD and actor.channel is Channel.PERSON:
         still_stored = bool(matched_password) and tx.password_of(actor.user_id) == matched_password
-        if actor.user_id == reset.asked_by and still_stored:
+        if protocol.is_asker(reset, actor) and still_stored:
             return Proof(kind=PASSWORD, by=actor.user_id, at=tx.now, session=actor.session)
         return protocol.refuse_proof(reset)
     return ProofNotWanted(missing=reset.missing(tx.now))
@@ -289,7 +292,7 @@ def _count_refused(tx: Transaction, actor: Actor, reset: Reset, key: Key, refusa
 def _mint(tx: Transaction, actor: Actor, before: Step, *, waiting: Reset | None, forge: Forge) -> ResetAnswer | Refusal:
     reset, key = before.reset, before.key
     made = forge.secret(brand=key.brand, environment=key.environment)
-    minted = protocol.mint(reset, key, made, now=tx.now)
+    minted = protocol.mint(reset, key, made, actor=actor, now=tx.now)
     if isinstance(minted, Refusal):
         return refused(tx, actor, "reset.minted", minted, subject_id=reset.id, account_id=key.account_id)
     _written(tx, actor, before, minted, detail={"version": str(minted.reset.new_version)})
