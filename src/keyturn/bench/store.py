@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Engine, insert, text
 
@@ -271,14 +271,14 @@ def _commit(engine: Engine) -> float:
         connection.close()
 
 
-def _caller(port: int, key: str) -> Callable[[str, dict[str, str]], dict[str, object]]:
+def _caller(port: int, key: str) -> Callable[[str, dict[str, str]], dict[str, Any]]:
     connection = http.client.HTTPConnection("127.0.0.1", port)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
-    def call(path: str, body: dict[str, str]) -> dict[str, object]:
+    def call(path: str, body: dict[str, str]) -> dict[str, Any]:
         connection.request("POST", path, json.dumps(body), headers)
         answer = connection.getresponse()
-        parsed: dict[str, object] = json.loads(answer.read())
+        parsed: dict[str, Any] = json.loads(answer.read())
         if answer.status != http.HTTPStatus.CREATED:
             msg = f"{path} answered {answer.status} {parsed.get('code')}"
             raise RuntimeError(msg)

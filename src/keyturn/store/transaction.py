@@ -278,7 +278,7 @@ class SqlTransaction:
             yield
             return
         driver: Any = self._connection.connection.driver_connection
-        errors: type[Exception] = dialect.loaded_dbapi.Error
+        errors: Any = dialect.loaded_dbapi.Error
         try:
             with driver.pipeline():
                 yield
