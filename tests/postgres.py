@@ -153,7 +153,7 @@ class Postgres:
                 cwd=self.folder,
                 env=self._environment(),
                 start_new_session=True,  # Ctrl-C in the terminal is for pytest, which then stops this
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, and no thread holds a lock it needs
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call, and no thread holds a lock it needs
                 **self._identity(),
             )
 
@@ -209,7 +209,7 @@ class Postgres:
         return copy / "bin"
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Leave no server behind when the test run itself is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
