@@ -35,7 +35,8 @@ class SqlStore:
     """`ports.Store` on SQLAlchemy Core.
 
     `system_now` is the clock of this machine; it is the authority's time on SQLite only.  On PostgreSQL the database
-    is asked (F8).  `follow` is called after each commit with its feed entries, before `change` returns.
+    is asked (F8), unless `clock` stands in for either: a clock that a rehearsal can turn.  `follow` is called after
+    each commit with its feed entries, before `change` returns.
     """
 
     def __init__(
@@ -45,15 +46,16 @@ class SqlStore:
         peppers: Sequence[Pepper],
         presets: Mapping[str, Policy],
         system_now: Callable[[], Instant],
+        clock: Callable[[], Instant] | None = None,
         follow: Callable[[Sequence[FeedEntry]], None] = lambda _entries: None,
     ) -> None:
         self._engine = engine
         self._peppers = tuple(peppers)
         self._presets = presets
-        self._system_now = system_now
         self.follow = follow
         self._alone = Alone(engine)
         self._is_sqlite = engine.dialect.name == "sqlite"
+        self._clock = system_now if clock is None and self._is_sqlite else clock
         # SQLite has one writer; waiting for it here is fairer and quicker than its busy handler.
         self._turn = threading.Lock() if self._is_sqlite else None
 
@@ -147,12 +149,12 @@ class SqlStore:
 
     def _transaction(self, connection: Connection) -> SqlTransaction:
         columns = select(authority.c.rev, authority.c.high_water, authority.c.deployment_account_id)
-        if self._is_sqlite:
-            row = connection.execute(columns).one()
-            clock = self._system_now()
-        else:
+        if self._clock is None:
             row = connection.execute(columns.add_columns(_DATABASE_MICROS)).one()
             clock = from_micros(row.micros)
+        else:
+            row = connection.execute(columns).one()
+            clock = self._clock()
         return SqlTransaction(
             connection,
             now=max(clock, row.high_water),

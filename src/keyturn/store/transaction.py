@@ -217,6 +217,7 @@ class SqlTransaction:
 
     def _with_secrets(self, found: Sequence[RowMapping]) -> list[Key]:
         """The keys of these rows.  Their secrets are read after the rows were locked, so they are not older."""
+        self._flush_secrets()  # a key saved and read again in one transaction is as it was saved
         numbers = [row["number"] for row in found]
         known: dict[int, list[Secret]] = {number: [] for number in numbers}
         for row in self._secrets_of(numbers):
@@ -376,10 +377,11 @@ class SqlTransaction:
         unwritten[reset.id] = reset
 
     def _flush_resets(self) -> None:
-        if self._new_resets:
-            self._connection.execute(_INSERT_RESET, [rows.reset_row(one) for one in self._new_resets.values()])
+        # What has ended is written first: it makes room for the one open reset that a key may have.
         for one in self._changed_resets.values():
             self._connection.execute(update(resets).where(resets.c.id == one.id).values(rows.reset_row(one)))
+        if self._new_resets:
+            self._connection.execute(_INSERT_RESET, [rows.reset_row(one) for one in self._new_resets.values()])
         self._new_resets, self._changed_resets = {}, {}
 
     def _find_resets(self, query: Select[Any]) -> list[RowMapping]:
