@@ -4,6 +4,7 @@ Pure decisions over values; `stage.py` holds the order, `handover.py` the dates,
 Every function returns the changed values or a refusal and touches nothing else.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
@@ -30,7 +31,9 @@ from keyturn.core.proof import (
     with_waiver,
 )
 from keyturn.core.refusal import (
+    AllowlistTooLong,
     GraceTooLong,
+    InvalidField,
     KeyChanged,
     KeyExpired,
     KeyRevoked,
@@ -165,7 +168,8 @@ def move(reset: Reset, event: Event, *, now: Instant) -> Reset | Refusal:
         return ResetLapsed(lapsed_at=reset.lapses_at)
     stage = stage_at(reset, now) if event is not Event.LAPSED and event is not Event.STARTED else reset.stage
     following = MOVES.get((stage, event))
-    if following is None:
+    early = event is Event.STARTED and (reset.new_starts_at is None or now < reset.new_starts_at)
+    if following is None or early:
         return OutOfOrder(stage=stage.value, event=event.value)
     if following is Stage.ENDED:
         return replace(reset, stage=following, ended_at=now, end_reason=event.value)
@@ -197,7 +201,7 @@ def ask(
         _check_actor(key, actor, effective)
         or _check_key(key, asking, latest=latest, arrived_rev=arrived_rev, now=now)
         or _check_origin(actor, effective, reset_allowlist)
-        or _check_wishes(key, asking, effective)
+        or _check_wishes(key, asking, effective, now=now)
     )
     if refusal is not None:
         return refusal
@@ -267,7 +271,7 @@ def _is_new_origin(actor: Actor, reset_allowlist: tuple[str, ...]) -> bool:
     return actor.address is None or not allowlist.Matcher(reset_allowlist).admits(actor.address)
 
 
-def _check_wishes(key: Key, asking: Asking, effective: Effective) -> Refusal | None:
+def _check_wishes(key: Key, asking: Asking, effective: Effective, *, now: Instant) -> Refusal | None:
     policy = effective.policy
     revoke_first = asking.reason in REVOKE_FIRST
     if asking.grace is not None and asking.grace > policy.grace_max and not revoke_first:
@@ -277,8 +281,12 @@ def _check_wishes(key: Key, asking: Asking, effective: Effective) -> Refusal | N
         return Widening(field="permissions")
     if narrow.allowlist is not None and not allowlist.covers(key.allowlist, narrow.allowlist):
         return Widening(field="allowlist")
+    if narrow.allowlist is not None and len(narrow.allowlist) > max(policy.allowlist_max, len(key.allowlist)):
+        return AllowlistTooLong(limit=policy.allowlist_max, policy=effective.source("allowlist_max"))
     if narrow.expires_at is not None and narrow.expires_at > key.expires_at:
         return Widening(field="expires_at")
+    if narrow.expires_at is not None and narrow.expires_at <= now:
+        return InvalidField(field="narrow.expires_at", reason="lies in the past; revoke the key instead")
     return None
 
 
@@ -375,8 +383,11 @@ def mint(reset: Reset, key: Key, new_secret: NewSecret, *, actor: Actor, now: In
     minted = move(reset, Event.MINTED, now=now)
     if isinstance(minted, Refusal):
         return minted
+    if refusal := _forbidden_since(reset):
+        return refusal
     if key.revoked_at is not None:
         return KeyRevoked(revoked_at=key.revoked_at)
+    key = _narrow(key, reset.asking.narrow)
     if now >= key.expires_at:
         return KeyExpired(expired_at=key.expires_at)
     if stale := reset.missing(now):
@@ -392,7 +403,7 @@ def mint(reset: Reset, key: Key, new_secret: NewSecret, *, actor: Actor, now: In
         dangerous_starts_at=handover.dangerous_starts,
         watched=True,
     )
-    key = _narrow(hand_over(key, handover, new=new, reset_id=reset.id, now=now), reset.asking.narrow)
+    key = hand_over(key, handover, new=new, reset_id=reset.id, now=now)
     if reset.terms.revoke_first:
         key = replace(key, suspension=None)
     minted = replace(
@@ -405,20 +416,43 @@ def mint(reset: Reset, key: Key, new_secret: NewSecret, *, actor: Actor, now: In
     return Step(event=Event.MINTED, reset=minted, key=key)
 
 
+def _forbidden_since(reset: Reset) -> Refusal | None:
+    """R32: a policy that has become stricter may forbid what was allowed when the reset was asked."""
+    if reset.channel is Channel.PERSON and reset.policy.manual == "forbidden":
+        return ManualResetForbidden(policy=reset.source("manual"))
+    if reset.channel is Channel.KEY and reset.policy.self_reset == "forbidden":
+        return SelfResetForbidden(policy=reset.source("self_reset"))
+    return None
+
+
 def _narrow(key: Key, narrow: Narrowing | None) -> Key:
+    """The key without what the reset takes away.  An edit since may have narrowed it further: that stands (R23)."""
     if narrow is None:
         return key
+    permissions = key.permissions if narrow.permissions is None else narrow.permissions
+    networks = key.allowlist if narrow.allowlist is None else narrow.allowlist
     return replace(
         key,
-        permissions=key.permissions if narrow.permissions is None else narrow.permissions,
-        allowlist=key.allowlist if narrow.allowlist is None else narrow.allowlist,
-        expires_at=key.expires_at if narrow.expires_at is None else narrow.expires_at,
+        permissions=_common(permission.covers, permissions, key.permissions),
+        # Nothing in common would be an empty allowlist, which admits everybody.
+        allowlist=_common(allowlist.covers, networks, key.allowlist) or key.allowlist,
+        expires_at=min(narrow.expires_at or key.expires_at, key.expires_at),
     )
+
+
+def _common(
+    covers: Callable[[tuple[str, ...], tuple[str, ...]], bool], wanted: tuple[str, ...], held: tuple[str, ...]
+) -> tuple[str, ...]:
+    """What both sets hold; `wanted` as it stands where it is the narrower one."""
+    if covers(held, wanted):
+        return wanted
+    ours = [one for one in wanted if covers(held, (one,))]
+    return (*ours, *(one for one in held if covers(wanted, (one,)) and one not in ours))
 
 
 def preview(reset: Reset, key: Key, *, now: Instant) -> Handover:
     """The dates as they would be if it were minted now; the gap is told before it is minted (R21)."""
-    return plan(key, reset.terms, now=now)
+    return plan(_narrow(key, reset.asking.narrow), reset.terms, now=now)
 
 
 # After minting
@@ -444,7 +478,9 @@ def quiet(reset: Reset, key: Key, *, old_last_used_at: Instant | None, now: Inst
     stopped = move(reset, Event.QUIET, now=now)
     if isinstance(stopped, Refusal):
         return stopped
-    if not is_quiet(reset, old_last_used_at=old_last_used_at, now=now):
+    new = key.secret(reset.new_version or 0)
+    started = new is not None and new.has_started(now)
+    if not started or not is_quiet(reset, old_last_used_at=old_last_used_at, now=now):
         return OutOfOrder(stage=reset.stage.value, event=Event.QUIET.value)
     return _ended_by(stopped, key, now, event=Event.QUIET, now=now)
 
@@ -502,6 +538,12 @@ def tighten(reset: Reset, policy: Policy, *, now: Instant) -> Reset:
         grace=min(reset.terms.grace, strict.grace_max),
         longest=min(reset.terms.longest, strict.grace_max),
     )
-    wanted = stricter_sets(reset.wanted, strict.proofs) if reset.channel is Channel.PERSON else reset.wanted
+    if reset.policy.wait_for_first_use and not strict.wait_for_first_use and reset.asking.reason is not Reason.LOST:
+        terms = replace(terms, longest=min(terms.longest, terms.grace))
+    wanted = reset.wanted
+    if reset.channel is Channel.PERSON:
+        wanted = stricter_sets(wanted, strict.proofs)
+        if strict.step_up == "required":
+            wanted = with_second_factor(wanted)
     lapses_at = min(reset.lapses_at, later(reset.asked_at, strict.reset_lapses))
     return replace(reset, policy=strict, terms=terms, wanted=wanted, lapses_at=lapses_at)
