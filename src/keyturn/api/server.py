@@ -70,7 +70,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]  # a generator all the same
+    def capture_signals(self) -> Iterator[None]:
         """Like uvicorn's, except that the signal is not raised once more at the end: a drained server exits 0."""
         before = {one: signal.signal(one, self._leave) for one in (signal.SIGTERM, signal.SIGINT)}
         try:

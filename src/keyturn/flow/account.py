@@ -8,7 +8,7 @@ from keyturn.core.actor import Actor
 from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE
 from keyturn.core.refusal import NotFound, PermissionMissing, PolicyUnknown, Refusal
 from keyturn.flow.evidence import done, refused
-from keyturn.flow.key import reach
+from keyturn.flow.reach import reach
 from keyturn.ports import Forge, Page, Transaction
 
 

@@ -1,14 +1,17 @@
 """Writing down what was done or refused, and telling the owner of it: the last step of every flow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from keyturn.core import audit
 from keyturn.core.actor import Actor
+from keyturn.core.audit import AuditRecord
 from keyturn.core.key import Key
 from keyturn.core.notice import Notice
+from keyturn.core.permission import RIGHT_AUDIT_READ
 from keyturn.core.refusal import Refusal
-from keyturn.ports import Transaction
+from keyturn.flow.reach import reach
+from keyturn.ports import Page, Transaction
 
 R = TypeVar("R", bound=Refusal)
 LONGEST_SUBJECT = 64
@@ -57,3 +60,13 @@ def done_to_key(
     detail = detail or {}
     done(tx, actor, action, account_id=key.account_id, subject_id=subject_id or key.id, detail=detail)
     tx.tell(Notice(kind=action, account_id=key.account_id, owner_id=key.owner_id, key_id=key.id, detail=detail))
+
+
+def trail(
+    tx: Transaction, *, actor: Actor, account_id: str | None, subject_id: str | None, page: Page
+) -> Sequence[tuple[int, AuditRecord]] | Refusal:
+    """Read the records of the accounts that the actor may audit."""
+    account_ids = reach(actor, RIGHT_AUDIT_READ, account_id)
+    if isinstance(account_ids, Refusal):
+        return account_ids
+    return tx.audit(account_ids=account_ids, subject_id=subject_id, page=page)

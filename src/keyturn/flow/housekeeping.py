@@ -37,7 +37,7 @@ class Housekeeper:
         self.write_uses()
         if self._store.read(lambda tx: tx.resets_due(limit=1)):
             self._store.change(lambda tx: reset.close_due(tx, limit=_BATCH))
-        if self._store.read(lambda tx: tx.resets_in_handover(limit=1)):
+        if self._store.read(reset.any_quiet):
             self._store.change(lambda tx: reset.end_quiet(tx, limit=_BATCH))
         if self._store.read(lambda tx: tx.has_notices()):
             for notice in self._store.change(lambda tx: tx.take_notices(limit=_BATCH)):
@@ -65,9 +65,9 @@ def _as_uses(drained: Uses) -> list[tuple[Use, Instant]]:
             Use(
                 key_number=origin.number,
                 version=origin.version,
-                address=origin.ip or "",
-                permission=" ".join(origin.permissions)[:120],
-                user_agent=origin.user_agent,
+                address=_storable(origin.ip or "", 64),
+                permission=_storable(" ".join(origin.permissions), 120),
+                user_agent=_storable(origin.user_agent, 200),
                 last_seen=from_micros(tally.last),
                 count=tally.count,
             ),
@@ -75,6 +75,11 @@ def _as_uses(drained: Uses) -> list[tuple[Use, Instant]]:
         )
         for origin, tally in drained.watched.items()
     ]
+
+
+def _storable(text: str, longest: int) -> str:
+    """Text that every database takes: what a caller says of itself must not keep the others' uses from being written."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")[:longest]
 
 
 def _write(tx: Transaction, last: Mapping[int, Instant], watched: Sequence[tuple[Use, Instant]]) -> None:

@@ -31,6 +31,7 @@ from keyturn.core.secret import SecretText
 from keyturn.core.stage import Event
 from keyturn.flow.evidence import done, done_to_key, refused
 from keyturn.flow.policy import effective, floors
+from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
 from keyturn.ports import Forge, Page, Transaction
 
@@ -152,19 +153,6 @@ def listing(
     return tx.keys(account_ids=account_ids, owner_id=owner_id, page=page)
 
 
-def reach(actor: Actor, right: str, account_id: str | None) -> Sequence[str] | Refusal | None:
-    """The accounts a listing is confined to; None for all of them."""
-    if account_id is not None:
-        if not actor.may(right, account_id):
-            return NotFound() if account_id != actor.account_id else PermissionMissing(needed=right)
-        return (account_id,)
-    if actor.in_deployment_account and permission.RIGHT_ADMIN in actor.permissions:
-        return None
-    named = {one.rpartition("@")[2] for one in actor.permissions if "@" in one} | {actor.account_id}
-    reached = tuple(sorted(one for one in named if actor.may(right, one)))
-    return reached or PermissionMissing(needed=right)
-
-
 def edit(tx: Transaction, *, actor: Actor, key_id: str, edit: KeyEdit) -> KeyAnswer | Refusal:
     """Change what a key may do; verifiers follow by the feed (pitfall 26)."""
     key = find(tx, actor, key_id, lock=True)
@@ -229,18 +217,18 @@ def revoke(tx: Transaction, *, actor: Actor, key_id: str) -> KeyAnswer | Refusal
     return KeyAnswer(key=key, rev=tx.rev_of(key.id))
 
 
-def suspend_account(tx: Transaction, *, actor: Actor, account_id: str, reason: str) -> int | Refusal:
-    """Suspend every live key of an account in one step (F11); the answer is how many."""
+def suspend_account(tx: Transaction, *, actor: Actor, account_id: str, reason: str) -> tuple[int, int] | Refusal:
+    """Suspend every live key of an account in one step (F11); how many, and the revision verifiers learn of it at."""
     account = tx.account(account_id)
     if account is None or not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
         missing: Refusal = (
             NotFound() if account_id != actor.account_id else PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
         )
         return refused(tx, actor, "account.suspended", missing, subject_id=account_id)
-    count = tx.suspend_account(account_id, by=actor.id, reason=reason)
+    count, rev = tx.suspend_account(account_id, by=actor.id, reason=reason)
     detail = {"keys": str(count), "reason": reason}
     done(tx, actor, "account.suspended", account_id=account_id, subject_id=account_id, detail=detail)
-    return count
+    return count, rev
 
 
 def _knows(actor: Actor, key: Key) -> bool:
@@ -284,7 +272,7 @@ def _check_new(tx: Transaction, actor: Actor, wish: KeyWish, *, account: Account
     limit = key_limit(account, in_force.policy, floors(tx, account))
     if tx.count_live_keys(owner_id) >= limit:
         return KeyLimitReached(limit=limit, policy=in_force.source("max_keys_per_user"))
-    if in_force.policy.expiry == "required" and wish.expires_at is None:
+    if in_force.policy.expiry == "required" and wish.expires_at in (None, FOREVER):
         return ExpiryRequired(policy=in_force.source("expiry"))
     if wish.expires_at is not None and wish.expires_at <= tx.now:
         return InvalidField(field="expires_at", reason="lies in the past")
@@ -339,7 +327,10 @@ def _check_edit(tx: Transaction, actor: Actor, key: Key, edited: Key) -> Refusal
         return InvalidField(field="expires_at", reason="lies in the past; revoke the key instead")
     account = tx.account(key.account_id)
     assert account is not None  # noqa: S101  # a foreign key holds it
-    return _check_allowlist(effective(tx, account, edited.policy), edited.permissions, edited.allowlist)
+    in_force = effective(tx, account, edited.policy)
+    if in_force.policy.expiry == "required" and edited.expires_at == FOREVER != key.expires_at:
+        return ExpiryRequired(policy=in_force.source("expiry"))
+    return _check_allowlist(in_force, edited.permissions, edited.allowlist)
 
 
 def _check_resume(tx: Transaction, actor: Actor, key: Key) -> Refusal | None:

@@ -9,9 +9,9 @@ from keyturn.core.account import Account
 from keyturn.core.actor import Actor
 from keyturn.core.instant import Instant
 from keyturn.core.key import Key
-from keyturn.core.permission import RIGHT_ADMIN
+from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ADMIN
 from keyturn.core.policy import DEFAULT_NAME, Effective, Policy, PolicyFieldError
-from keyturn.core.refusal import InvalidField, NameTaken, PermissionMissing, PolicyUnknown, Refusal
+from keyturn.core.refusal import InvalidField, NameTaken, NotFound, PermissionMissing, PolicyUnknown, Refusal
 from keyturn.core.reset import tighten
 from keyturn.flow.evidence import done, refused
 from keyturn.ports import Page, Transaction
@@ -67,8 +67,17 @@ def effective_for_key(tx: Transaction, key: Key) -> Effective:
     return effective(tx, account, key.policy)
 
 
-def draft(tx: Transaction, *, name: str, base: str, fields: Mapping[str, Any]) -> Drafted | Refusal:
+def explain_account(tx: Transaction, actor: Actor, account: Account) -> Effective | Refusal:
+    """The policy that new keys of an account follow, to whoever may read it."""
+    if account.id != actor.account_id and not actor.may(RIGHT_ACCOUNTS_READ, account.id):
+        return NotFound()
+    return effective(tx, account, "")
+
+
+def draft(tx: Transaction, *, actor: Actor, name: str, base: str, fields: Mapping[str, Any]) -> Drafted | Refusal:
     """R32: what storing this policy would change now; writes nothing."""
+    if not actor.may(RIGHT_ADMIN, tx.deployment_account_id):
+        return PermissionMissing(needed=RIGHT_ADMIN)
     made = _make(tx, name=name, base=base, fields=fields)
     if isinstance(made, Refusal):
         return made

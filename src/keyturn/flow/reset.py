@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from keyturn.core import reset as protocol
 from keyturn.core.actor import SYSTEM, Actor, Channel
@@ -25,10 +26,15 @@ from keyturn.core.reset import Asking, Reason, Reset, Step
 from keyturn.core.secret import SecretText
 from keyturn.core.stage import Event, Stage
 from keyturn.flow.evidence import done_to_key, refused
-from keyturn.flow.key import find, reach
+from keyturn.flow.key import find
 from keyturn.flow.policy import effective_for_key
+from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
 from keyturn.ports import Forge, Page, Transaction, Use
+
+
+_REFUSED: Final = "refused"
+"""What is remembered of a proof that was not accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +104,14 @@ def _prove_by_credential(
         tx.save_reset(proven.reset)
         return _answer(tx, proven.reset, key=proven.key)
     _written(tx, actor, asked, proven)
+    _suspend_created(tx, actor, proven)
     return _mint(tx, actor, proven, waiting=waiting, forge=forge)
 
 
-def prove(tx: Transaction, *, actor: Actor, reset_id: str, kind: str, matched_password: str) -> ResetAnswer | Refusal:
-    """Add one proof.  A wrong one is counted; too many end the reset (R11).
+def prove(
+    tx: Transaction, *, actor: Actor, reset_id: str, kind: str, matched_password: str, once: Once | None = None
+) -> ResetAnswer | Refusal:
+    """Add one proof.  A wrong one is counted, once however often it is sent (R15); too many end the reset (R11).
 
     `matched_password` is the stored form that the shown password was found to match, or empty; it was checked outside,
     for Argon2 is too slow to hold a transaction for.
@@ -111,14 +120,24 @@ def prove(tx: Transaction, *, actor: Actor, reset_id: str, kind: str, matched_pa
     if isinstance(found, Refusal):
         return found
     reset, key = found
+    earlier = replayed(tx, once)
+    if earlier == reset.id:
+        return _answer(tx, reset, key=key)
+    if earlier == _REFUSED:
+        earlier = ProofRefused(attempts_left=max(0, reset.policy.attempts - reset.refused_proofs))
+    if isinstance(earlier, Refusal):
+        return refused(tx, actor, "reset.proven", earlier, subject_id=reset.id, account_id=key.account_id)
     proof = _check_proof(tx, actor, reset, kind=kind, matched_password=matched_password)
     before = Step(event=None, reset=reset, key=key)
     proven = proof if isinstance(proof, Refusal) else protocol.prove(reset, key, proof, now=tx.now)
     if isinstance(proven, ProofRefused):
+        remember(tx, once, _REFUSED)
         return _count_refused(tx, actor, reset, key, proven)
     if isinstance(proven, Refusal):
         return refused(tx, actor, "reset.proven", proven, subject_id=reset.id, account_id=key.account_id)
     _written(tx, actor, before, proven, detail={"proof": kind})
+    _suspend_created(tx, actor, proven)
+    remember(tx, once, reset.id)
     return _answer(tx, proven.reset, key=proven.key)
 
 
@@ -194,9 +213,11 @@ def listing(
 def close_due(tx: Transaction, *, limit: int) -> int:
     """Write down what the dates have settled already: lapsed and started resets (R2: nobody waits for it)."""
     due = tx.resets_due(limit=limit)
-    for reset in due:
-        key = tx.key(reset.key_id)
+    for seen in due:
+        key = tx.key(seen.key_id, lock=True)
+        reset = tx.reset(seen.id, lock=True)  # as it is now that nobody else can change it
         assert key is not None  # noqa: S101  # a foreign key holds it
+        assert reset is not None  # noqa: S101  # resets are never removed
         if reset.stage is Stage.MINTED:
             settled = protocol.move(reset, Event.STARTED, now=tx.now)
             assert isinstance(settled, Reset)  # noqa: S101  # the query asked for those that are due
@@ -210,8 +231,8 @@ def close_due(tx: Transaction, *, limit: int) -> int:
 def report_use(tx: Transaction, *, key_number: int, version: int, used_at: Instant) -> ResetAnswer | Refusal:
     """R20: a verifier saw the first use of a new secret."""
     key = tx.key_by_number(key_number, lock=True)
-    latest = tx.latest_reset(key.id) if key else None
-    if key is None or latest is None or latest.new_version != version or latest.first_used_at is not None:
+    latest = tx.reset_of_version(key.id, version) if key else None
+    if key is None or latest is None or latest.first_used_at is not None:
         return NotFound()  # an old secret's use, or known already
     used = protocol.first_use(latest, key, used_at=used_at, now=tx.now)
     if isinstance(used, Refusal):
@@ -222,9 +243,11 @@ def report_use(tx: Transaction, *, key_number: int, version: int, used_at: Insta
 
 
 def end_quiet(tx: Transaction, *, limit: int) -> int:
-    """R33: end the graces in which the old secret has fallen quiet; the answer is how many."""
+    """R33: end the graces in which the old secret has fallen quiet, at most `limit`; the answer is how many."""
     ended = 0
-    for seen in tx.resets_in_handover(limit=limit):
+    for seen in tx.resets_in_handover():
+        if ended == limit:
+            break
         if not protocol.is_quiet(seen, old_last_used_at=None, now=tx.now):
             continue  # cannot be quiet yet, however little the old secret was used
         key = tx.key(seen.key_id, lock=True)
@@ -297,7 +320,6 @@ def _mint(tx: Transaction, actor: Actor, before: Step, *, waiting: Reset | None,
         return refused(tx, actor, "reset.minted", minted, subject_id=reset.id, account_id=key.account_id)
     _written(tx, actor, before, minted, detail={"version": str(minted.reset.new_version)})
     _replace_unstarted(tx, actor, waiting, minted)
-    _suspend_created(tx, actor, minted)
     return _answer(tx, minted.reset, key=minted.key, secret=made.text)
 
 
@@ -315,14 +337,15 @@ def _replace_unstarted(tx: Transaction, actor: Actor, earlier: Reset | None, min
         done_to_key(tx, actor, "reset.ended", minted.key, subject_id=ended.id, detail=detail)
 
 
-def _suspend_created(tx: Transaction, actor: Actor, minted: Step) -> None:
-    """R25: what the leaked key created since a chosen time is suspended in the same step."""
-    asking = minted.reset.asking
-    if asking.reason is not Reason.LEAKED or asking.suspend_created_since is None:
+def _suspend_created(tx: Transaction, actor: Actor, proven: Step) -> None:
+    """R25: what the leaked key created since a chosen time is suspended in the step that stops the key's secret."""
+    asking = proven.reset.asking
+    stopped = proven.event is Event.PROOF_COMPLETED and asking.reason is Reason.LEAKED
+    if not stopped or asking.suspend_created_since is None:
         return
-    for created in tx.keys_created_by(minted.key.id, since=asking.suspend_created_since):
+    for created in tx.keys_created_by(proven.key.id, since=asking.suspend_created_since):
         if created.suspension is None and not created.has_ended(tx.now):
-            suspension = Suspension(at=tx.now, by=actor.id, reason="created_by_leaked", reset_id=minted.reset.id)
+            suspension = Suspension(at=tx.now, by=actor.id, reason="created_by_leaked", reset_id=proven.reset.id)
             held = replace(created, suspension=suspension)
             tx.save_key(held)
             done_to_key(tx, actor, "key.suspended", held, detail={"reason": suspension.reason})

@@ -11,7 +11,7 @@ from keyturn.core.instant import later
 from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE
 from keyturn.core.refusal import NameTaken, NotFound, PermissionMissing, Refusal, Unauthenticated
 from keyturn.flow.evidence import done, refused
-from keyturn.flow.key import reach
+from keyturn.flow.reach import reach
 from keyturn.ports import Forge, Page, Transaction
 
 SESSION_LASTS: Final = timedelta(hours=12)
@@ -51,20 +51,24 @@ def create(tx: Transaction, *, actor: Actor, wish: UserWish, forge: Forge) -> tu
 def show(tx: Transaction, *, actor: Actor, user_id: str) -> tuple[User, Sequence[Member]] | Refusal:
     """One user with the memberships the actor may see; oneself always."""
     user = tx.user(user_id)
-    members = tx.members(user_id=user_id)
-    visible = [one for one in members if user_id == actor.user_id or actor.may(RIGHT_ACCOUNTS_READ, one.account_id)]
+    visible = _visible_members(tx, actor, user_id)
     return (user, visible) if user is not None and visible else NotFound()
 
 
 def listing(
     tx: Transaction, *, actor: Actor, account_id: str | None, page: Page
-) -> Sequence[tuple[int, User]] | Refusal:
-    """Users of an account, or of every account the actor may read."""
+) -> Sequence[tuple[int, tuple[User, Sequence[Member]]]] | Refusal:
+    """Users of an account, or of every account the actor may read, with the memberships the actor may know of."""
     account_ids = reach(actor, RIGHT_ACCOUNTS_READ, account_id)
-    return account_ids if isinstance(account_ids, Refusal) else tx.users(account_ids=account_ids, page=page)
+    if isinstance(account_ids, Refusal):
+        return account_ids
+    found = tx.users(account_ids=account_ids, page=page)
+    return [(number, (user, _visible_members(tx, actor, user.id))) for number, user in found]
 
 
-def set_password(tx: Transaction, *, actor: Actor, user_id: str, password: str) -> User | Refusal:
+def set_password(
+    tx: Transaction, *, actor: Actor, user_id: str, password: str
+) -> tuple[User, Sequence[Member]] | Refusal:
     """Put another password in place; every session of the user ends.
 
     Only for those who administer an account the user belongs to: a person's own change comes with its proofs.
@@ -79,7 +83,13 @@ def set_password(tx: Transaction, *, actor: Actor, user_id: str, password: str) 
     tx.set_password(user_id, password)
     tx.end_sessions(user_id=user_id)
     done(tx, actor, "user.password_set", account_id=accounts[0], subject_id=user_id)
-    return user
+    return user, _visible_members(tx, actor, user_id)
+
+
+def stored_password(tx: Transaction, *, email: str) -> str:
+    """The stored form of that user's password; empty for one who has none, or is none."""
+    user = tx.user_by_email(email)
+    return tx.password_of(user.id) if user else ""
 
 
 def sign_in(
@@ -134,3 +144,9 @@ def person(tx: Transaction, session: Session, *, address: str | None) -> Actor:
         address=address,
         session=session.id,
     )
+
+
+def _visible_members(tx: Transaction, actor: Actor, user_id: str) -> Sequence[Member]:
+    members = tx.members(user_id=user_id)
+    own = user_id == actor.user_id
+    return [one for one in members if own or actor.may(RIGHT_ACCOUNTS_READ, one.account_id)]

@@ -197,8 +197,8 @@ class SqlTransaction:
                 self._ended_secrets.append(ends | {"of_key": key.number, "of_version": secret.version})
         self._loaded[key.id] = key
 
-    def suspend_account(self, account_id: str, *, by: str, reason: str) -> int:
-        """Suspend every live key of an account in one statement and one feed entry (F11); the answer is how many."""
+    def suspend_account(self, account_id: str, *, by: str, reason: str) -> tuple[int, int]:
+        """Suspend every live key of an account in one statement and one feed entry (F11); how many, at which rev."""
         rev = self._allot_rev()
         live = and_(
             keys.c.account_id == account_id,
@@ -209,7 +209,7 @@ class SqlTransaction:
         held = {"suspended_at": self._now, "suspended_by": by, "suspended_reason": reason, "suspended_reset": ""}
         count = self._connection.execute(update(keys).where(live).values(held)).rowcount
         self._bulk.append((rev, Predicate(account_id=account_id)))
-        return count
+        return count, rev
 
     def _load_keys(self, query: Select[Any], *, lock: bool = False) -> list[Key]:
         query = query.with_for_update(of=keys) if lock else query
@@ -328,6 +328,14 @@ class SqlTransaction:
         found = self._connection.execute(_LATEST_RESET, {"key_id": key_id}).mappings().first()
         return None if found is None else rows.read_reset(found)
 
+    def reset_of_version(self, key_id: str, version: int) -> Reset | None:
+        """The reset that minted this version, where it has not ended."""
+        stages = (Stage.MINTED.value, Stage.SETTLED.value)
+        this = and_(resets.c.key_id == key_id, resets.c.stage.in_(stages))
+        query = select(resets).where(this).order_by(resets.c.number.desc())
+        found = (rows.read_reset(row) for row in self._find_resets(query))
+        return next((one for one in found if one.new_version == version), None)
+
     def waiting_reset(self, key_id: str) -> Reset | None:
         """The key's newest reset that is minted and not yet written down as settled."""
         this = and_(resets.c.key_id == key_id, resets.c.stage == Stage.MINTED.value)
@@ -356,11 +364,11 @@ class SqlTransaction:
         query = select(resets).where(resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at > self._now)
         return [rows.read_reset(row) for row in self._find_resets(query.with_for_update())]
 
-    def resets_in_handover(self, *, limit: int) -> Sequence[Reset]:
+    def resets_in_handover(self) -> Sequence[Reset]:
         """Minted or settled ones whose old secret still goes on (R33)."""
         stages = (Stage.MINTED.value, Stage.SETTLED.value)
         handover = and_(resets.c.stage.in_(stages), resets.c.old_stops_at > self._now)
-        query = select(resets).where(handover).order_by(resets.c.number.desc()).limit(limit)
+        query = select(resets).where(handover).order_by(resets.c.number.desc())
         return [rows.read_reset(row) for row in self._find_resets(query)]
 
     def _first_reset(self, query: Select[Any]) -> Reset | None:

@@ -1,0 +1,109 @@
+"""From a request to whoever asks: a key, by the same verifier as every other, or a signed-in person's session.
+
+Strangers get one answer, whatever is wrong with what they show (R52).  A warm key is known without the database.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from keyturn.api.node import Node
+from keyturn.core.actor import Actor, Channel
+from keyturn.core.instant import from_micros
+from keyturn.core.refusal import CredentialReplaced, Refusal, TooManyRequests, Unauthenticated
+from keyturn.core.secret import fingerprint
+from keyturn.flow import user as users
+from keyturn.outside.forge import token_digest
+from keyturn.verify.decision import MISS, RATE_LIMITED, REPLACED, VALID, Verdict
+from keyturn.verify.entry import EntryView
+
+SESSION_PREFIX: Final = "kts_"
+_SCHEME: Final = "bearer"
+_LONGEST: Final = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Whoever asks, and what their own limit leaves them."""
+
+    actor: Actor
+    rate_headers: Mapping[str, str]
+
+
+Known = Caller | Refusal
+Later = Callable[[], Known]
+"""What is still to be asked of the database, in a thread."""
+
+
+def show(node: Node, scope: Mapping[str, Any], *, address: str | None) -> Known | Later:
+    """Who asks, at once where memory knows it; else the rest of the question."""
+    shown = _bearer(scope)
+    if shown is None:
+        return Unauthenticated()
+    if shown.startswith(SESSION_PREFIX):
+        return lambda: _session(node, shown, address)
+    now = node.clock.micros()
+    verdict = node.verifier.verify(shown, ip=address, now=now)
+    if verdict is not MISS:
+        return _of_verdict(node, verdict, now=now, address=address)
+
+    def ask() -> Known:
+        cold = node.verifier.verify_cold(fingerprint(shown), node.store.lookup, ip=address, now=now)
+        return _of_verdict(node, cold, now=now, address=address)
+
+    return ask
+
+
+def _bearer(scope: Mapping[str, Any]) -> str | None:
+    """The one credential of the request; that there is no second header was seen to before."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, rest = value.decode("latin-1").partition(" ")
+            shown = rest.strip(" ")
+            if scheme.lower() == _SCHEME and shown.isascii() and 0 < len(shown) <= _LONGEST:
+                return str(shown)
+    return None
+
+
+def _session(node: Node, token: str, address: str | None) -> Known:
+    digest = token_digest(token)
+    actor = node.store.read(lambda tx: users.whose(tx, digest, address=address))
+    return Unauthenticated() if actor is None else Caller(actor=actor, rate_headers={})
+
+
+def _of_verdict(node: Node, verdict: Verdict, *, now: int, address: str | None) -> Known:
+    seen = verdict.view
+    if verdict.code == RATE_LIMITED:
+        return TooManyRequests(retry_after=max(1, verdict.retry_after))
+    if seen is not None and verdict.code == REPLACED:
+        return CredentialReplaced(replaced_at=from_micros(seen.stops), reset_id=seen.replaced_by)
+    if seen is None or verdict.code != VALID:
+        return Unauthenticated()
+    return Caller(
+        actor=_actor(seen, verdict.profile.permissions, node.deployment_account_id, address),
+        rate_headers=_rate_headers(node, verdict, now),
+    )
+
+
+def _actor(seen: EntryView, permissions: tuple[str, ...], deployment_account_id: str, address: str | None) -> Actor:
+    return Actor(
+        id=seen.key_id,
+        channel=Channel.MACHINE,
+        account_id=seen.account_id,
+        user_id=seen.owner_id,
+        permissions=permissions,
+        in_deployment_account=seen.account_id == deployment_account_id,
+        address=address,
+    )
+
+
+def _rate_headers(node: Node, verdict: Verdict, now: int) -> Mapping[str, str]:
+    limit = verdict.profile.limit
+    if limit is None:
+        return {}
+    left = node.verifier.remaining(verdict, now=now)
+    seconds = int(limit.window.total_seconds())
+    return {
+        "ratelimit-policy": f'"key";q={limit.requests};w={seconds}',
+        "ratelimit": f'"key";r={max(0, left)};t={max(1, -(-limit.interval_micros // 1_000_000))}',
+    }

@@ -1,0 +1,45 @@
+"""What the HTTP API needs of the node it speaks for; `keyturn.wiring` builds one."""
+
+from typing import Protocol
+
+from keyturn.core.instant import Instant
+from keyturn.ports import Forge, Passwords, Store
+from keyturn.settings import Settings
+from keyturn.store.database import Durability
+from keyturn.verify.verifier import Fill, Verifier
+
+
+class Authority(Store, Protocol):
+    """The store, and the one question that a verification of an unknown secret asks it."""
+
+    def lookup(self, fingerprint: bytes) -> Fill:
+        """What a verifier needs of the secret with this SHA-256 (F4).  Raises StoreUnavailable."""
+        ...
+
+
+class Clock(Protocol):
+    """The authority's time as this process knows it (F8)."""
+
+    def micros(self) -> int: ...
+    def now(self) -> Instant: ...
+
+
+class Node(Protocol):
+    """One running keyturn."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def store(self) -> Authority: ...
+    @property
+    def verifier(self) -> Verifier: ...
+    @property
+    def forge(self) -> Forge: ...
+    @property
+    def passwords(self) -> Passwords: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def durability(self) -> Durability: ...
+    @property
+    def deployment_account_id(self) -> str: ...

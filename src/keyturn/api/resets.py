@@ -1,0 +1,124 @@
+"""`/v1/keys/{id}/resets`, `/v1/resets`: the protocol step by step (R10 to R25)."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from keyturn.api import page, shown
+from keyturn.api.call import AnyCall, Call, OnceCall, id_in_path
+from keyturn.api.keys import OfAccount
+from keyturn.api.schemas import AskReset, Id, MintedReset, Nothing, PageShown, ResetShown, ShowProof
+from keyturn.core.actor import Channel
+from keyturn.core.instant import Instant
+from keyturn.core.proof import PASSWORD
+from keyturn.core.reset import Asking, Narrowing, Reason
+from keyturn.flow import reset as resets
+
+router = APIRouter(tags=["resets"])
+
+
+@router.post(
+    "/v1/keys/{key_id}/resets", status_code=201, response_model=MintedReset, summary="Ask for a reset of a key"
+)
+def ask(call: OnceCall, key_id: str, body: AskReset) -> dict[str, Any]:
+    """A credential that proves enough gets it minted in the same answer; `missing` tells what else is to be proved."""
+    if call.actor.channel is not Channel.PERSON:
+        call.needs_https("reset.asked", key_id)
+    narrow = body.narrow
+    asking = Asking(
+        reason=Reason(body.reason),
+        grace=body.grace,
+        expected_version=body.expected_version,
+        narrow=narrow
+        and Narrowing(
+            permissions=narrow.permissions,
+            allowlist=narrow.allowlist,
+            expires_at=Instant(narrow.expires_at) if narrow.expires_at else None,
+        ),
+        waive_cool_down=body.waive_cool_down,
+        suspend_created_since=Instant(body.suspend_created_since) if body.suspend_created_since else None,
+    )
+    return asked(call, id_in_path(key_id), asking)
+
+
+def asked(call: Call, key_id: str, asking: Asking) -> dict[str, Any]:
+    """Ask, whoever does, and show what came of it."""
+    answer, now = call.change(
+        lambda tx: resets.ask(
+            tx,
+            actor=call.actor,
+            key_id=key_id,
+            asking=asking,
+            forge=call.node.forge,
+            once=call.once,
+            arrived_rev=call.arrived_rev,
+        )
+    )
+    return shown.moved_reset(answer, now, call.node)
+
+
+@router.get("/v1/resets", response_model=PageShown[ResetShown], summary="List resets")
+def listing(
+    call: AnyCall,
+    account_id: OfAccount = None,
+    key_id: Annotated[Id | None, Query(description="Only those of this key.")] = None,
+    limit: page.Size = page.USUAL,
+    cursor: page.Cursor = None,
+) -> dict[str, Any]:
+    """Newest first."""
+    wanted = page.asked(limit, cursor)
+    found, now = call.read(
+        lambda tx: resets.listing(tx, actor=call.actor, account_id=account_id, key_id=key_id, page=wanted)
+    )
+    return shown.listing(found, limit, lambda one: shown.listed_reset(one, now))
+
+
+@router.get("/v1/resets/{reset_id}", response_model=ResetShown, summary="Read a reset")
+def show(call: AnyCall, reset_id: str) -> dict[str, Any]:
+    """Its stage, what is missing, its dates, and who still uses the old secret."""
+    answer, now = call.read(lambda tx: resets.show(tx, actor=call.actor, reset_id=id_in_path(reset_id)))
+    return shown.reset(answer, now)
+
+
+@router.post("/v1/resets/{reset_id}/proofs", response_model=ResetShown, summary="Show a proof")
+def prove(call: AnyCall, reset_id: str, body: ShowProof) -> dict[str, Any]:
+    """Wrong ones are counted; too many end the reset."""
+    matched = _matched(call, body.password) if body.kind == PASSWORD else ""
+    answer, now = call.change(
+        lambda tx: resets.prove(
+            tx, actor=call.actor, reset_id=id_in_path(reset_id), kind=body.kind, matched_password=matched
+        )
+    )
+    return shown.reset(answer, now) | {"stage": answer.reset.stage.value}
+
+
+def _matched(call: Call, password: str | None) -> str:
+    """The stored password that this one matches, or empty.  Outside any transaction, for it takes its time."""
+    stored, _ = call.read(lambda tx: tx.password_of(call.actor.user_id))
+    return stored if call.node.passwords.check(stored, password or "") else ""
+
+
+@router.post("/v1/resets/{reset_id}/mint", response_model=MintedReset, summary="Make the new secret")
+def mint(call: OnceCall, reset_id: str, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
+    """For whoever asked, in the same session.  The secret is in this answer and nowhere else, ever."""
+    call.needs_https("reset.minted", reset_id)
+    answer, now = call.change(
+        lambda tx: resets.mint(
+            tx, actor=call.actor, reset_id=id_in_path(reset_id), forge=call.node.forge, once=call.once
+        )
+    )
+    return shown.moved_reset(answer, now, call.node)
+
+
+@router.post("/v1/resets/{reset_id}/cancel", response_model=ResetShown, summary="Call a reset off")
+def cancel(call: AnyCall, reset_id: str, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
+    """What a leak suspended stays suspended."""
+    answer, now = call.change(lambda tx: resets.cancel(tx, actor=call.actor, reset_id=id_in_path(reset_id)))
+    return shown.reset(answer, now)
+
+
+@router.post("/v1/resets/{reset_id}/finish", response_model=MintedReset, summary="Stop the old secret now")
+def finish(call: AnyCall, reset_id: str, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
+    """Ends the grace; in the two-step way, the first step."""
+    answer, now = call.change(lambda tx: resets.finish(tx, actor=call.actor, reset_id=id_in_path(reset_id)))
+    return shown.moved_reset(answer, now, call.node)

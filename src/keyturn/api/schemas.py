@@ -1,0 +1,528 @@
+"""What the API takes and answers, as pydantic models: the edge is the only place that knows them.
+
+Texts are read by the core's own parsers; a value that cannot be used is a 422 that names its field.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+
+from keyturn.core import allowlist, duration, instant, permission
+from keyturn.core import limit as limits
+from keyturn.core.account import Role
+from keyturn.core.limit import Limit
+from keyturn.core.reset import Reason
+
+T = TypeVar("T")
+LONGEST_NAME = 200
+LEAST_PASSWORD, MOST_PASSWORD = 15, 1024
+_KEY_EXAMPLE = {"name": "trading bot", "permissions": ["orders:write", "*:read"], "allowlist": ["192.0.2.0/24"]}
+
+
+def _text(parse: Callable[[str], T]) -> Callable[[Any], T]:
+    def read(value: Any) -> T:  # noqa: ANN401  # anything may be sent
+        if not isinstance(value, str):
+            msg = "write a text"
+            raise ValueError(msg)  # noqa: TRY004  # pydantic takes a ValueError
+        return parse(value)
+
+    return read
+
+
+def _texts(parse: Callable[[list[str]], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
+    def read(value: Any) -> tuple[str, ...]:  # noqa: ANN401  # as above
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            msg = "write a list of texts"
+            raise ValueError(msg)
+        return parse(value)
+
+    return read
+
+
+def _limit(value: Any) -> Limit:  # noqa: ANN401  # as above
+    if isinstance(value, dict) and value.keys() == {"requests", "window"}:
+        value = f"{value['requests']}/{value['window']}"
+    return _text(limits.parse)(value)
+
+
+def _name(value: str) -> str:
+    if not value.strip() or len(value) > LONGEST_NAME or not value.isprintable():
+        msg = f"1 to {LONGEST_NAME} printable characters"
+        raise ValueError(msg)
+    return value
+
+
+def _email(value: str) -> str:
+    local, at, domain = value.partition("@")
+    plain = value.isprintable() and not any(one.isspace() for one in value)
+    if not (local and at and domain) or "@" in domain or not plain or len(value) > 320:  # noqa: PLR2004  # RFC 3696
+        msg = "an e-mail address such as name@example.com"
+        raise ValueError(msg)
+    return value.lower()
+
+
+def _password(value: str) -> str:
+    if not LEAST_PASSWORD <= len(value) <= MOST_PASSWORD:
+        msg = f"{LEAST_PASSWORD} to {MOST_PASSWORD} characters"
+        raise ValueError(msg)
+    return value
+
+
+def _schema(**schema: object) -> WithJsonSchema:
+    return WithJsonSchema(schema)
+
+
+_ARRAY = {"type": "array", "items": {"type": "string"}}
+Moment = Annotated[datetime, PlainValidator(_text(instant.from_text)), _schema(type="string", format="date-time")]
+Span = Annotated[
+    timedelta,
+    PlainValidator(_text(duration.parse)),
+    _schema(type="string", examples=["90d", "24h", "30m", "0s", "P1D"], description="A duration, never a bare number."),
+]
+Permissions = Annotated[
+    tuple[str, ...],
+    PlainValidator(_texts(permission.parse_set)),
+    WithJsonSchema(_ARRAY | {"examples": [["orders:write", "*:read"]]}),
+]
+Networks = Annotated[
+    tuple[str, ...],
+    PlainValidator(_texts(allowlist.parse_set)),
+    WithJsonSchema(_ARRAY | {"examples": [["192.0.2.0/24", "2001:db8::/32"]]}),
+]
+Rate = Annotated[
+    Limit,
+    PlainValidator(_limit),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "examples": ["100/1m"]},
+                {
+                    "type": "object",
+                    "properties": {"requests": {"type": "integer"}, "window": {"type": "string"}},
+                    "required": ["requests", "window"],
+                },
+            ]
+        }
+    ),
+]
+Name = Annotated[str, PlainValidator(_text(_name)), _schema(type="string", minLength=1, maxLength=LONGEST_NAME)]
+Email = Annotated[str, PlainValidator(_text(_email)), _schema(type="string", format="email", maxLength=320)]
+Password = Annotated[
+    str,
+    PlainValidator(_text(_password)),
+    _schema(type="string", format="password", minLength=LEAST_PASSWORD, maxLength=MOST_PASSWORD),
+]
+AnyPassword = Annotated[str, Field(max_length=MOST_PASSWORD, json_schema_extra={"format": "password"})]
+PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["tradingonramp"])]
+Id = Annotated[str, Field(max_length=64, examples=["acc_3fJq…"])]
+ShortText = Annotated[
+    str, BeforeValidator(_text(_name)), Field(max_length=LONGEST_NAME, json_schema_extra={"minLength": 1})
+]
+
+
+class Form(BaseModel):
+    """What a caller sends: unknown fields are refused, nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CreateKey(Form):
+    """A new key.  Account and owner default to the caller's own."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, json_schema_extra={"examples": [_KEY_EXAMPLE]})
+
+    name: Name
+    environment: Literal["live", "test"] = "live"
+    permissions: Permissions = ("*:read",)
+    allowlist: Networks = ()
+    expires_at: Moment | None = None
+    policy: PolicyName | None = None
+    limit: Rate | None = None
+    account_id: Id | None = None
+    owner_id: Id | None = None
+
+
+class EditKey(Form):
+    """What is to be other than it is; a field left out stays, null drops an expiry, a limit or the key's own policy."""
+
+    name: Name | None = None
+    permissions: Permissions | None = None
+    allowlist: Networks | None = None
+    expires_at: Moment | None = None
+    policy: PolicyName | None = None
+    limit: Rate | None = None
+
+
+class Why(Form):
+    """Why something is stopped, in the caller's words."""
+
+    reason: ShortText | None = None
+
+
+class Nothing(Form):
+    """A call that takes no fields."""
+
+
+class Narrow(Form):
+    """What a reset takes away in the same step; it never widens."""
+
+    permissions: Permissions | None = None
+    allowlist: Networks | None = None
+    expires_at: Moment | None = None
+
+
+class AskReset(Form):
+    """Ask for a reset; the reason decides the order."""
+
+    reason: Literal["lost", "leaked", "suspicious", "routine", "personnel", "policy"]
+    grace: Span | None = None
+    expected_version: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    narrow: Narrow | None = None
+    waive_cool_down: bool = False
+    suspend_created_since: Moment | None = None
+
+
+class AskOwnReset(Form):
+    """A key asks for its own reset."""
+
+    reason: Literal["lost", "leaked", "suspicious", "routine", "personnel", "policy"] = Reason.ROUTINE.value
+    grace: Span | None = None
+    expected_version: int | None = Field(default=None, ge=1, le=2**31 - 1)
+
+
+class ShowProof(Form):
+    """One proof of who asks."""
+
+    kind: Literal["password", "captcha", "email_link", "totp", "passkey", "recovery_code", "administrator"]
+    password: AnyPassword | None = None
+
+
+class CreateUser(Form):
+    """A person, as a member of an account."""
+
+    email: Email
+    name: Name | None = None
+    password: Password | None = None
+    role: Literal["owner", "admin", "member", "auditor"] = Role.MEMBER.value
+    account_id: Id | None = None
+
+
+class SetPassword(Form):
+    """Another password."""
+
+    password: Password
+
+
+class CreateAccount(Form):
+    """A customer of the operator."""
+
+    name: Name
+    policy: PolicyName | None = None
+    floor: PolicyName | None = None
+    reset_allowlist: Networks = ()
+    max_keys_per_user: int | None = Field(default=None, ge=1, le=1_000_000)
+
+
+class EditAccount(Form):
+    """What is to be other than it is; null drops policy, floor or limit."""
+
+    name: Name | None = None
+    policy: PolicyName | None = None
+    floor: PolicyName | None = None
+    reset_allowlist: Networks | None = None
+    max_keys_per_user: int | None = Field(default=None, ge=1, le=1_000_000)
+
+
+class SignIn(Form):
+    """Open a session with a password."""
+
+    user: Annotated[str, Field(min_length=1, max_length=320, examples=["trader@example.com"])]
+    password: AnyPassword
+    account_id: Id | None = None
+
+
+class StorePolicy(BaseModel):
+    """A policy of the operator's own: what differs from its base.  The other fields are those of GET /v1/policies."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    name: PolicyName
+    base: PolicyName | None = None
+    dry_run: bool = False
+
+
+class Shown(BaseModel):
+    """What the API answers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SuspensionShown(Shown):
+    """Since when, by whom and why a key is suspended."""
+
+    at: str
+    by: str
+    reason: str
+    reset_id: str | None
+
+
+class SecretShown(Shown):
+    """One version of a secret, without the secret."""
+
+    version: int
+    hint: str
+    created_at: str
+    starts_at: str
+    dangerous_starts_at: str
+    stops_at: str | None
+    stopped_at: str | None
+    stop_reason: str | None
+    replaced_by: str | None
+    last_used_at: str | None
+
+
+class KeyShown(Shown):
+    """A key."""
+
+    id: str
+    account_id: str
+    owner_id: str
+    name: str
+    environment: str
+    status: Literal["active", "not_yet_active", "awaiting_reset", "suspended", "expired", "revoked"]
+    version: int
+    hint: str
+    permissions: list[str]
+    allowlist: list[str]
+    limit: str | None
+    policy: str | None
+    expires_at: str | None
+    created_at: str
+    created_by: str
+    last_used_at: str | None
+    suspended: SuspensionShown | None
+    revoked_at: str | None
+    secrets: list[SecretShown]
+
+
+class CreatedKey(KeyShown):
+    """A key with its secret, which is shown this once."""
+
+    secret: str | None
+    secret_shown: bool
+
+
+class VerifiersShown(Shown):
+    """Who has confirmed, who was waited out, who is not under a lease."""
+
+    acknowledged: int
+    waited_out: list[str]
+    unleased: list[str]
+
+
+class ReceiptShown(Shown):
+    """Since when the old state is refused everywhere (R53)."""
+
+    reset: str | None
+    key: str | None
+    rev: int
+    epoch: int
+    stopped_at: str | None
+    confirmed: bool
+    reason: str | None
+    waited_ms: int
+    verifiers: VerifiersShown
+
+
+class ChangedKey(KeyShown):
+    """A key after a stop or a resume."""
+
+    receipt: ReceiptShown | None
+
+
+class GapShown(Shown):
+    """A stretch in which no secret of the key is accepted."""
+
+    since: str
+    until: str | None
+
+
+class UseShown(Shown):
+    """Who still uses the old secret."""
+
+    address: str
+    permission: str
+    user_agent: str
+    last_seen: str
+    count: int
+
+
+class ProofShown(Shown):
+    """A proof that was accepted."""
+
+    kind: str
+    at: str
+
+
+class ResetShown(Shown):
+    """A reset as it stands.  Before it is minted its dates are a plan: what they would be if it were minted now."""
+
+    id: str
+    key_id: str
+    account_id: str
+    owner_id: str
+    reason: str
+    channel: str
+    asked_by: str
+    stage: Literal["asked", "proven", "minted", "settled", "ended"]
+    missing: list[str]
+    policy: str
+    asked_at: str
+    lapses_at: str
+    old_version: int | None
+    new_version: int | None
+    minted_at: str | None
+    new_starts_at: str | None
+    old_stops_at: str | None
+    gap: GapShown | None
+    first_used_at: str | None
+    ended_at: str | None
+    end_reason: str | None
+    used_by: list[UseShown]
+    proofs: list[ProofShown]
+
+
+class MintedReset(ResetShown):
+    """A reset, with the new secret where this very call has minted it."""
+
+    secret: str | None
+    secret_shown: bool
+    receipt: ReceiptShown | None
+
+
+class MembershipShown(Shown):
+    """A user's part in an account."""
+
+    account_id: str
+    role: str
+
+
+class UserShown(Shown):
+    """A person."""
+
+    id: str
+    email: str
+    name: str
+    created_at: str
+    memberships: list[MembershipShown]
+
+
+class AccountShown(Shown):
+    """An account."""
+
+    id: str
+    name: str
+    created_at: str
+    policy: str | None
+    floor: str | None
+    reset_allowlist: list[str]
+    max_keys_per_user: int | None
+
+
+class SuspendedAccount(Shown):
+    """How many keys of an account were suspended."""
+
+    account_id: str
+    keys: int
+    receipt: ReceiptShown
+
+
+class SessionShown(Shown):
+    """A session; its token is shown this once."""
+
+    id: str
+    token: str
+    user_id: str
+    account_id: str
+    role: str
+    ends_at: str
+
+
+class PolicyShown(Shown):
+    """A policy."""
+
+    name: str
+    version: int
+    base: str | None
+    preset: bool
+    fields: dict[str, Any]
+    sources: dict[str, str] | None
+
+
+class ImpactShown(Shown):
+    """What a policy finds when it is put in place (R32)."""
+
+    keys: int
+    keys_due: list[str]
+    owners_over_limit: list[str]
+    open_resets: list[str]
+
+
+class StoredPolicy(PolicyShown):
+    """A policy, and what it changes now."""
+
+    impact: ImpactShown
+
+
+class ExplainedField(Shown):
+    """One field of the policy in force, and what made it so (R31)."""
+
+    value: Any
+    source: str = Field(alias="from")
+    strictness: str
+    doc: str
+
+
+class ExplainedPolicy(Shown):
+    """The policy in force, field by field."""
+
+    policy: str
+    fields: dict[str, ExplainedField]
+
+
+class AuditShown(Shown):
+    """One record of the audit log."""
+
+    number: int
+    at: str
+    actor_id: str
+    user_id: str
+    channel: str
+    address: str | None
+    session: str
+    action: str
+    outcome: str
+    account_id: str
+    subject_id: str
+    detail: dict[str, str]
+
+
+class PageShown(Shown, Generic[T]):
+    """A part of a list; `next_cursor` asks for the next."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class Problem(BaseModel):
+    """A refusal (RFC 9457), decided upon by `code`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str

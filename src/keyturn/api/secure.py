@@ -1,0 +1,22 @@
+"""Whether an answer may hold a secret: over HTTPS, to this machine, or through a listed proxy that says `https` (K11)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from keyturn.core.allowlist import Matcher
+
+_LOOPBACK: Final = Matcher(("127.0.0.0/8", "::1/128"))
+_FORWARDED_PROTO: Final = b"x-forwarded-proto"
+
+
+def is_secure(scope: Mapping[str, Any], proxies: Matcher) -> bool:
+    """Whether nobody on the way can read the answer, as far as we can tell.
+
+    A listed proxy speaks for the way beyond it, also where it runs on this very machine.
+    """
+    client = scope.get("client")
+    peer = client[0] if client else ""
+    said = [value.strip().lower() for name, value in scope["headers"] if name == _FORWARDED_PROTO]
+    if proxies.admits(peer) and (said or scope["scheme"] != "https"):
+        return said == [b"https"]
+    return scope["scheme"] == "https" or _LOOPBACK.admits(peer)

@@ -1,0 +1,224 @@
+"""Values of the core in their wire form."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from keyturn.api import page
+from keyturn.api.node import Node
+from keyturn.core import limit as limits
+from keyturn.core.account import Account, Member, User
+from keyturn.core.audit import AuditRecord
+from keyturn.core.handover import Gap
+from keyturn.core.instant import FOREVER, Instant, to_text
+from keyturn.core.key import Key, Secret, status
+from keyturn.core.reset import Reset, stage_at
+from keyturn.flow.key import KeyAnswer
+from keyturn.flow.reset import ResetAnswer
+from keyturn.ports import Use
+
+T = TypeVar("T")
+Wire = dict[str, Any]
+
+
+def when(instant: Instant | None) -> str | None:
+    """RFC 3339, or null for never."""
+    return None if instant is None or instant >= FOREVER else to_text(instant)
+
+
+def key(one: Key, now: Instant) -> Wire:
+    """A key; never a digest."""
+    held = one.suspension
+    newest = one.secrets[-1]
+    return {
+        "id": one.id,
+        "account_id": one.account_id,
+        "owner_id": one.owner_id,
+        "name": one.name,
+        "environment": one.environment,
+        "status": status(one, now),
+        "version": one.version,
+        "hint": newest.hint,
+        "permissions": list(one.permissions),
+        "allowlist": list(one.allowlist),
+        "limit": limits.to_text(one.limit) if one.limit else None,
+        "policy": one.policy or None,
+        "expires_at": when(one.expires_at),
+        "created_at": when(one.created_at),
+        "created_by": one.created_by,
+        "last_used_at": when(one.last_used_at),
+        "suspended": held
+        and {"at": when(held.at), "by": held.by, "reason": held.reason, "reset_id": held.reset_id or None},
+        "revoked_at": when(one.revoked_at),
+        "secrets": [_secret(secret) for secret in one.secrets],
+    }
+
+
+def _secret(one: Secret) -> Wire:
+    return {
+        "version": one.version,
+        "hint": one.hint,
+        "created_at": when(one.created_at),
+        "starts_at": when(one.starts_at),
+        "dangerous_starts_at": when(one.dangerous_starts_at),
+        "stops_at": when(one.stops_at),
+        "stopped_at": when(one.stopped_at),
+        "stop_reason": one.stop_reason.value if one.stop_reason else None,
+        "replaced_by": one.replaced_by or None,
+        "last_used_at": when(one.last_used_at),
+    }
+
+
+def created_key(answer: KeyAnswer, now: Instant) -> Wire:
+    """A new key with its secret, this once."""
+    secret = answer.secret.reveal if answer.secret else None
+    return key(answer.key, now) | {"secret": secret, "secret_shown": answer.secret_shown}
+
+
+def changed_key(answer: KeyAnswer, now: Instant, node: Node) -> Wire:
+    """A key after a stop or a resume, with the receipt where something changed."""
+    held = answer.key.suspension
+    stopped = answer.key.revoked_at or (held.at if held else None)
+    told = receipt(node, key_id=answer.key.id, rev=answer.rev, stopped_at=stopped) if answer.rev else None
+    return key(answer.key, now) | {"receipt": told}
+
+
+def receipt(
+    node: Node, *, rev: int, stopped_at: Instant | None, key_id: str | None = None, reset_id: str | None = None
+) -> Wire:
+    """R53.  On the only node everything up to `rev` is applied before the answer is written."""
+    durability = node.durability
+    return {
+        "reset": reset_id,
+        "key": key_id,
+        "rev": rev,
+        "epoch": node.verifier.epoch,
+        "stopped_at": when(stopped_at),
+        "confirmed": durability.strict and node.verifier.applied_rev >= rev,
+        "reason": None if durability.strict else durability.reason,
+        "waited_ms": 0,
+        "verifiers": {"acknowledged": 1, "waited_out": [], "unleased": []},
+    }
+
+
+def listed_reset(one: Reset, now: Instant) -> Wire:
+    """A reset by itself: as in a list."""
+    return {
+        "id": one.id,
+        "key_id": one.key_id,
+        "account_id": one.account_id,
+        "owner_id": one.owner_id,
+        "reason": one.asking.reason.value,
+        "channel": one.channel.value,
+        "asked_by": one.asked_by,
+        "stage": stage_at(one, now).value,
+        "missing": list(one.missing(now)),
+        "policy": one.policy.name,
+        "asked_at": when(one.asked_at),
+        "lapses_at": when(one.lapses_at),
+        "old_version": one.new_version - 1 if one.new_version else None,
+        "new_version": one.new_version,
+        "minted_at": when(one.minted_at),
+        "new_starts_at": when(one.new_starts_at),
+        "old_stops_at": when(one.old_stops_at),
+        "gap": None,
+        "first_used_at": when(one.first_used_at),
+        "ended_at": when(one.ended_at),
+        "end_reason": one.end_reason or None,
+        "used_by": [],
+        "proofs": [{"kind": proof.kind, "at": when(proof.at)} for proof in one.proofs],
+    }
+
+
+def reset(answer: ResetAnswer, now: Instant) -> Wire:
+    """A reset with its plan, or with who still uses the old secret."""
+    shown = listed_reset(answer.reset, now) | {"used_by": [_use(one) for one in answer.used_by]}
+    plan = answer.plan
+    if plan is not None:
+        shown |= {
+            "new_starts_at": when(plan.new_starts),
+            "old_stops_at": when(plan.old_stops),
+            "gap": _gap(plan.gap),
+        }
+    return shown
+
+
+def moved_reset(answer: ResetAnswer, now: Instant, node: Node) -> Wire:
+    """The answer of the call that moved it: the stage it moved to, the secret this once, the receipt."""
+    one = answer.reset
+    minted = one.new_version is not None
+    rev = answer.rev or _minted_rev(answer)
+    told = receipt(node, key_id=one.key_id, reset_id=one.id, rev=rev, stopped_at=one.old_stops_at) if minted else None
+    return reset(answer, now) | {
+        "stage": one.stage.value,
+        "secret": answer.secret.reveal if answer.secret else None,
+        "secret_shown": answer.secret_shown,
+        "receipt": told,
+    }
+
+
+def _minted_rev(answer: ResetAnswer) -> int:
+    minted = answer.key.secret(answer.reset.new_version or 0)
+    return minted.rev if minted else 0
+
+
+def _gap(gap: Gap | None) -> Wire | None:
+    return gap and {"since": when(gap.since), "until": when(gap.until)}
+
+
+def _use(use: Use) -> Wire:
+    return {
+        "address": use.address,
+        "permission": use.permission,
+        "user_agent": use.user_agent,
+        "last_seen": when(use.last_seen),
+        "count": use.count,
+    }
+
+
+def user(one: User, members: Sequence[Member]) -> Wire:
+    """A person and where they belong."""
+    return {
+        "id": one.id,
+        "email": one.email,
+        "name": one.name,
+        "created_at": when(one.created_at),
+        "memberships": [{"account_id": member.account_id, "role": member.role.value} for member in members],
+    }
+
+
+def account(one: Account) -> Wire:
+    """An account."""
+    return {
+        "id": one.id,
+        "name": one.name,
+        "created_at": when(one.created_at),
+        "policy": one.policy or None,
+        "floor": one.floor or None,
+        "reset_allowlist": list(one.reset_allowlist),
+        "max_keys_per_user": one.max_keys_per_user,
+    }
+
+
+def audit(number: int, one: AuditRecord) -> Wire:
+    """One audit record."""
+    return {
+        "number": number,
+        "at": when(one.at),
+        "actor_id": one.actor_id,
+        "user_id": one.user_id,
+        "channel": one.channel,
+        "address": one.address,
+        "session": one.session,
+        "action": one.action,
+        "outcome": one.outcome,
+        "account_id": one.account_id,
+        "subject_id": one.subject_id,
+        "detail": dict(one.detail),
+    }
+
+
+def listing(found: Sequence[tuple[int, T]], size: int, show: Callable[[T], Wire]) -> Wire:
+    """One page of a list.  One more than `size` was asked for: it tells whether there is a next page."""
+    kept = found[:size]
+    following = page.cursor(kept[-1][0]) if len(found) > size else None
+    return {"items": [show(one) for _, one in kept], "next_cursor": following}

@@ -1,0 +1,88 @@
+"""`/v1/users` and `/v1/sessions`: people, as far as resets need them."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from keyturn.api import page, shown
+from keyturn.api.call import AnyCall, AnyVisit, id_in_path
+from keyturn.api.keys import OfAccount
+from keyturn.api.problem import Refused
+from keyturn.api.schemas import CreateUser, PageShown, SessionShown, SetPassword, SignIn, UserShown
+from keyturn.core.account import Role
+from keyturn.core.instant import to_text
+from keyturn.core.refusal import HttpsRequired
+from keyturn.flow import user as users
+from keyturn.flow.user import UserWish
+
+router = APIRouter()
+
+
+@router.post("/v1/users", status_code=201, response_model=UserShown, summary="Add a user", tags=["users"])
+def create(call: AnyCall, body: CreateUser) -> dict[str, Any]:
+    """As a member of the caller's account, or of another one with the right over it."""
+    wish = UserWish(
+        email=body.email,
+        name=body.name or body.email.partition("@")[0],
+        role=Role(body.role),
+        account_id=body.account_id,
+        password=call.node.passwords.hash(body.password) if body.password else "",
+    )
+    (user, member), _ = call.change(lambda tx: users.create(tx, actor=call.actor, wish=wish, forge=call.node.forge))
+    return shown.user(user, [member])
+
+
+@router.get("/v1/users", response_model=PageShown[UserShown], summary="List users", tags=["users"])
+def listing(
+    call: AnyCall, account_id: OfAccount = None, limit: page.Size = page.USUAL, cursor: page.Cursor = None
+) -> dict[str, Any]:
+    """Newest first."""
+    asked = page.asked(limit, cursor)
+    found, _ = call.read(lambda tx: users.listing(tx, actor=call.actor, account_id=account_id, page=asked))
+    return shown.listing(found, limit, lambda one: shown.user(*one))
+
+
+@router.get("/v1/users/{user_id}", response_model=UserShown, summary="Read a user", tags=["users"])
+def show(call: AnyCall, user_id: str) -> dict[str, Any]:
+    """With the memberships the caller may know of."""
+    (user, members), _ = call.read(lambda tx: users.show(tx, actor=call.actor, user_id=id_in_path(user_id)))
+    return shown.user(user, members)
+
+
+@router.put("/v1/users/{user_id}/password", response_model=UserShown, summary="Set a password", tags=["users"])
+def set_password(call: AnyCall, user_id: str, body: SetPassword) -> dict[str, Any]:
+    """Every session of the user ends."""
+    stored = call.node.passwords.hash(body.password)
+    (user, members), _ = call.change(
+        lambda tx: users.set_password(tx, actor=call.actor, user_id=id_in_path(user_id), password=stored)
+    )
+    return shown.user(user, members)
+
+
+@router.post("/v1/sessions", status_code=201, response_model=SessionShown, summary="Sign in", tags=["sessions"])
+def sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
+    """With a password; the token is in this answer and nowhere else, ever."""
+    if not visit.secure:
+        raise Refused(HttpsRequired())
+    email = body.user.lower()
+    stored, _ = visit.read(lambda tx: users.stored_password(tx, email=email))
+    matched = stored if visit.node.passwords.check(stored, body.password) else ""
+    (session, token), _ = visit.change(
+        lambda tx: users.sign_in(
+            tx, email=email, matched_password=matched, account_id=body.account_id, forge=visit.node.forge
+        )
+    )
+    return {
+        "id": session.id,
+        "token": token,
+        "user_id": session.user_id,
+        "account_id": session.account_id,
+        "role": session.role.value,
+        "ends_at": to_text(session.ends_at),
+    }
+
+
+@router.delete("/v1/sessions/current", status_code=204, summary="Sign out", tags=["sessions"])
+def sign_out(call: AnyCall) -> None:
+    """End the session whose token this request shows."""
+    call.change(lambda tx: users.sign_out(tx, actor=call.actor))
