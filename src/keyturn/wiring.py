@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -57,6 +57,10 @@ class Node:
     admin_key: str
     """The administrator key's secret where this start has made it, else empty."""
 
+    def preset_sources(self, name: str) -> Mapping[str, str]:
+        """Where each value of a preset comes from."""
+        return presets.sources(name)
+
     @property
     def admin_key_file(self) -> Path:
         """Where the administrator key lies."""
@@ -100,8 +104,8 @@ def _build(settings: Settings, store: SqlStore) -> Node:
     verifier = Verifier(most_keys=settings.cached_keys)
     follower = Follower(store, verifier)
     admin_key = store.change(lambda tx: _found(tx, settings, forge))
-    rev, now, deployment = store.read(lambda tx: (tx.rev, tx.now, tx.deployment_account_id))
-    verifier.applied_rev, verifier.floor = rev, to_micros(now)  # an empty cache is right at any revision
+    rev, epoch, now, deployment = store.read(lambda tx: (tx.rev, tx.epoch, tx.now, tx.deployment_account_id))
+    verifier.start_at(rev=rev, now=to_micros(now), epoch=epoch)
     store.follow = follower.committed
     return Node(
         settings=settings,
@@ -186,7 +190,8 @@ def _write_last_uses(node: Node) -> None:
 def log_to_stderr() -> None:
     """Lines of this process's log on standard error."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for library in ("alembic", "uvicorn"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def serve(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """What the HTTP API needs of the node it speaks for; `keyturn.wiring` builds one."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from keyturn.core.instant import Instant
@@ -43,3 +44,6 @@ class Node(Protocol):
     def durability(self) -> Durability: ...
     @property
     def deployment_account_id(self) -> str: ...
+    def preset_sources(self, name: str) -> Mapping[str, str]:
+        """Where each value of a preset comes from."""
+        ...

@@ -120,7 +120,7 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> Refusal:
 
 
 def field_name(path: Iterable[object]) -> str:
-    """A field's name for a problem: dotted, without the tags that mark a choice, without anything that may be secret."""
+    """A field's name for a problem: dotted, without tags, without anything that may be secret."""
     parts = [_safe_name(str(one)) for one in path if not (isinstance(one, str) and "[" in one)]
     return ".".join(parts) or "body"
 

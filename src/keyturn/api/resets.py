@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from keyturn.api import page, shown
 from keyturn.api.call import AnyCall, Call, OnceCall, id_in_path
 from keyturn.api.keys import OfAccount
-from keyturn.api.schemas import AskReset, Id, MintedReset, Nothing, PageShown, ResetShown, ShowProof
+from keyturn.api.schemas import AskReset, Id, MintedReset, Narrow, Nothing, PageShown, ResetShown, ShowProof
 from keyturn.core.actor import Channel
 from keyturn.core.instant import Instant
 from keyturn.core.proof import PASSWORD
@@ -24,21 +24,23 @@ def ask(call: OnceCall, key_id: str, body: AskReset) -> dict[str, Any]:
     """A credential that proves enough gets it minted in the same answer; `missing` tells what else is to be proved."""
     if call.actor.channel is not Channel.PERSON:
         call.needs_https("reset.asked", key_id)
-    narrow = body.narrow
     asking = Asking(
         reason=Reason(body.reason),
         grace=body.grace,
         expected_version=body.expected_version,
-        narrow=narrow
-        and Narrowing(
-            permissions=narrow.permissions,
-            allowlist=narrow.allowlist,
-            expires_at=Instant(narrow.expires_at) if narrow.expires_at else None,
-        ),
+        narrow=None if body.narrow is None else _narrowing(body.narrow),
         waive_cool_down=body.waive_cool_down,
         suspend_created_since=Instant(body.suspend_created_since) if body.suspend_created_since else None,
     )
     return asked(call, id_in_path(key_id), asking)
+
+
+def _narrowing(narrow: Narrow) -> Narrowing:
+    return Narrowing(
+        permissions=narrow.permissions,
+        allowlist=narrow.allowlist,
+        expires_at=Instant(narrow.expires_at) if narrow.expires_at else None,
+    )
 
 
 def asked(call: Call, key_id: str, asking: Asking) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic.config import JsonDict
 
 from keyturn.core import allowlist, duration, instant, permission
 from keyturn.core import limit as limits
@@ -18,7 +19,11 @@ from keyturn.core.reset import Reason
 T = TypeVar("T")
 LONGEST_NAME = 200
 LEAST_PASSWORD, MOST_PASSWORD = 15, 1024
-_KEY_EXAMPLE = {"name": "trading bot", "permissions": ["orders:write", "*:read"], "allowlist": ["192.0.2.0/24"]}
+_KEY_EXAMPLE: JsonDict = {
+    "name": "trading bot",
+    "permissions": ["orders:write", "*:read"],
+    "allowlist": ["192.0.2.0/24"],
+}
 
 
 def _text(parse: Callable[[str], T]) -> Callable[[Any], T]:
@@ -57,7 +62,7 @@ def _name(value: str) -> str:
 def _email(value: str) -> str:
     local, at, domain = value.partition("@")
     plain = value.isprintable() and not any(one.isspace() for one in value)
-    if not (local and at and domain) or "@" in domain or not plain or len(value) > 320:  # noqa: PLR2004  # RFC 3696
+    if not (local and at and domain) or "@" in domain or not plain or len(value) > 320:  # RFC 3696
         msg = "an e-mail address such as name@example.com"
         raise ValueError(msg)
     return value.lower()

@@ -1,4 +1,4 @@
-"""Whether an answer may hold a secret: over HTTPS, to this machine, or through a listed proxy that says `https` (K11)."""
+"""Whether an answer may hold a secret: over HTTPS, to this machine, or through a listed proxy that says so (K11)."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -162,7 +162,7 @@ def _minted_rev(answer: ResetAnswer) -> int:
 
 
 def _gap(gap: Gap | None) -> Wire | None:
-    return gap and {"since": when(gap.since), "until": when(gap.until)}
+    return None if gap is None else {"since": when(gap.since), "until": when(gap.until)}
 
 
 def _use(use: Use) -> Wire:

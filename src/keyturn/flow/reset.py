@@ -32,7 +32,6 @@ from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
 from keyturn.ports import Forge, Page, Transaction, Use
 
-
 _REFUSED: Final = "refused"
 """What is remembered of a proof that was not accepted."""
 

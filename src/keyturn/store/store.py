@@ -148,7 +148,7 @@ class SqlStore:
         return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def _transaction(self, connection: Connection) -> SqlTransaction:
-        columns = select(authority.c.rev, authority.c.high_water, authority.c.deployment_account_id)
+        columns = select(authority.c.rev, authority.c.epoch, authority.c.high_water, authority.c.deployment_account_id)
         if self._clock is None:
             row = connection.execute(columns.add_columns(_DATABASE_MICROS)).one()
             clock = from_micros(row.micros)
@@ -159,6 +159,7 @@ class SqlStore:
             connection,
             now=max(clock, row.high_water),
             rev=row.rev,
+            epoch=row.epoch,
             deployment_account_id=row.deployment_account_id or "",
             presets=self._presets,
         )

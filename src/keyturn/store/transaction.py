@@ -97,12 +97,14 @@ class SqlTransaction:
         *,
         now: Instant,
         rev: int,
+        epoch: int,
         deployment_account_id: str,
         presets: Mapping[str, Policy],
     ) -> None:
         self._connection = connection
         self._now = now
         self._rev = rev
+        self._epoch = epoch
         self._deployment_account_id = deployment_account_id
         self._presets = presets
         self._loaded: dict[str, Key] = {}
@@ -126,6 +128,11 @@ class SqlTransaction:
     def deployment_account_id(self) -> str:
         """The first account: the operator's own."""
         return self._deployment_account_id
+
+    @property
+    def epoch(self) -> int:
+        """How often the authority was restored or forced anew (F9)."""
+        return self._epoch
 
     def rev_of(self, key_id: str) -> int:
         """The revision at which this transaction tells verifiers of the key; 0 where it does not."""

@@ -1,0 +1,215 @@
+"""The control plane put together: FastAPI, and below it what every request passes."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from keyturn import __version__
+from keyturn.api import accounts, keys, own, pages, policies, probes, resets, trail, users
+from keyturn.api.body import StrictBody
+from keyturn.api.call import RATE_HEADERS, Surroundings
+from keyturn.api.hot import HotProtocol
+from keyturn.api.node import Node
+from keyturn.api.probes import Metrics
+from keyturn.api.problem import (
+    Refused,
+    internal_bytes,
+    note_bug,
+    of_outage,
+    of_validation,
+    problem_bytes,
+    problem_headers,
+)
+from keyturn.api.schemas import Problem
+from keyturn.api.verdict import AUTHZ, VERIFY, Hot
+from keyturn.api.verifying import Verifying, is_authz
+from keyturn.core.allowlist import Matcher
+from keyturn.core.refusal import MethodNotAllowed, NotFound, Refusal
+from keyturn.ports import StoreUnavailable
+
+log = logging.getLogger("keyturn.request")
+_DESCRIPTION: Final = """\
+Issue, verify and reset API keys.
+
+Show a key as `Authorization: Bearer …`. Times are RFC 3339 in UTC, durations texts such as `"24h"`.
+Refusals are problem documents (RFC 9457); decide by their `code`.
+"""
+_STATUSES: Final = {
+    400: "Malformed.",
+    401: "No valid credential.",
+    403: "Not allowed.",
+    404: "Not found, or somebody else's.",
+    405: "Not that method.",
+    409: "Not possible in this state.",
+    410: "Lapsed.",
+    413: "Body over 64 KiB.",
+    415: "Not JSON.",
+    422: "A field cannot be used.",
+    429: "Too many.",
+    503: "The database is away; nothing was changed.",
+}
+
+
+def build_app(node: Node) -> tuple[ASGIApp, Callable[..., HotProtocol]]:
+    """The application of a node, and the protocol that answers plain verifications before it is asked."""
+    settings = node.settings
+    proxies, gateways = Matcher(settings.trusted_proxies), Matcher(settings.trusted_gateways)
+    hot = Hot(
+        verifier=node.verifier,
+        micros=node.clock.micros,
+        lookup=node.store.lookup,
+        deployment_account_id=node.deployment_account_id,
+        proxies=proxies,
+        gateways=gateways,
+        hops=Matcher((*settings.trusted_proxies, *settings.trusted_gateways)),
+        base_url=settings.base_url,
+    )
+    metrics = Metrics(node)
+    api = _build_api(node, Surroundings(node=node, proxies=proxies), metrics)
+    verifying = Verifying(api, node, hot)
+    strict = StrictBody(verifying, applied_rev=lambda: node.verifier.applied_rev, base_url=settings.base_url)
+    # A gateway's question carries the head of the caller's request, and perhaps a body of any kind: not ours to judge.
+    split = _Split(authz=verifying, others=strict)
+    return Watched(split, metrics, base_url=settings.base_url), partial(HotProtocol, hot=hot)
+
+
+class _Split:
+    """ASGI: gateways' questions one way, everything else the other."""
+
+    def __init__(self, *, authz: ASGIApp, others: ASGIApp) -> None:
+        self._authz = authz
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = self._authz if scope["type"] == "http" and is_authz(scope["path"]) else self._others
+        await chosen(scope, receive, send)
+
+
+def _build_api(node: Node, around: Surroundings, metrics: Metrics) -> FastAPI:
+    problems: dict[int | str, dict[str, Any]] = {
+        status: {"description": said, "model": Problem, "content": {"application/problem+json": {}}}
+        for status, said in _STATUSES.items()
+    }
+    app = FastAPI(
+        title="keyturn",
+        version=__version__,
+        description=_DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url=None,
+        redoc_url=None,
+        responses=problems,
+        redirect_slashes=False,
+    )
+    app.state.around = around
+    app.state.metrics = metrics
+    for part in (keys, resets, own, accounts, users, policies, trail, probes, pages):
+        app.include_router(part.router)
+    _handle_refusals(app, node.settings.base_url)
+    return app
+
+
+def _handle_refusals(app: FastAPI, base_url: str) -> None:
+    def answer(refusal: Refusal) -> Response:
+        return Response(
+            problem_bytes(refusal, base_url=base_url), status_code=refusal.status, headers=problem_headers(refusal)
+        )
+
+    @app.exception_handler(Refused)
+    async def refused(_request: Request, error: Refused) -> Response:
+        return answer(error.refusal)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        return answer(of_validation(error.errors()))
+
+    @app.exception_handler(StoreUnavailable)
+    async def away(request: Request, error: StoreUnavailable) -> Response:
+        request.app.state.metrics.outages.inc()
+        return answer(of_outage(error))
+
+    @app.exception_handler(HTTPException)
+    async def no_route(_request: Request, error: HTTPException) -> Response:
+        made = answer(MethodNotAllowed() if error.status_code == MethodNotAllowed.status else NotFound())
+        if error.headers and "allow" in {name.lower() for name in error.headers}:
+            made.headers["allow"] = next(value for name, value in error.headers.items() if name.lower() == "allow")
+        return made
+
+
+class Watched:
+    """ASGI middleware: counts, logs and times each request by its route template, and answers for bugs.
+
+    Neither a raw path nor a query is logged or counted: both may hold anything.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, base_url: str) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._base_url = base_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        answered = _Answered(scope, send)
+        try:
+            await self._app(scope, receive, answered)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets an answer that says nothing of it
+            note_bug(error)
+            await answered.internal(self._base_url)
+        self._tell(scope, answered.status, time.perf_counter() - began)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "(none)")
+        if scope["path"] == VERIFY or is_authz(scope["path"]):
+            route = VERIFY if scope["path"] == VERIFY else AUTHZ
+        method = scope["method"] if scope["method"] in _METHODS else "(other)"
+        self._metrics.seconds.labels(route, method, str(status)).observe(seconds)
+        if route not in _QUIET:
+            line = {"route": route, "method": method, "status": status, "ms": round(seconds * 1e3, 1)}
+            log.info("%s", json.dumps(line))
+
+
+_QUIET: Final = frozenset({"/livez", "/readyz", "/metrics", VERIFY, AUTHZ})
+"""Counted, not logged: they come by the thousand."""
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_ALWAYS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+class _Answered:
+    """Sends on, with the headers that every answer has, and remembers the status."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            named = {name for name, _ in message.get("headers", ())}
+            limits = self._scope.get(RATE_HEADERS) or {}
+            extra = [(name, value) for name, value in _ALWAYS if name not in named]
+            extra += [(name.encode(), value.encode()) for name, value in limits.items()]
+            message = {**message, "headers": [*message.get("headers", ()), *extra]}
+        await self._send(message)
+
+    async def internal(self, base_url: str) -> None:
+        if self.status:
+            return  # the answer had begun; the connection ends with it
+        document = internal_bytes(base_url=base_url)
+        headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(document)).encode())]
+        await self({"type": "http.response.start", "status": 500, "headers": headers})
+        await self({"type": "http.response.body", "body": document})

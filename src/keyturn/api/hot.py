@@ -1,0 +1,312 @@
+"""The quick way to verify over HTTP: a plain, warm request is answered before any ASGI scope is built.
+
+Sound because it is so narrow.  A request is answered here only if it arrived whole, at a message boundary, with
+nothing before it still unanswered, and if its head is of one canonical form that no two parsers read differently: known
+request line, `Name: value` lines of visible ASCII, one Host, one Content-Length in digits, none of Transfer-Encoding,
+Expect, Upgrade, and no header that matters twice.  Everything else goes on untouched to httptools and the careful way
+(`verifying.py`), which would have given the same answer.
+
+Callers send the same head again and again, so its reading is remembered by its SHA-256, without any secret.
+"""
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from keyturn.api.client_address import behind
+from keyturn.api.verdict import (
+    AUTHZ,
+    VERIFIES,
+    Hot,
+    Remembered,
+    address,
+    authz_of,
+    body_of,
+    may_verify_all,
+    secret_of,
+    wanted_permissions,
+)
+from keyturn.api.verifying import read_gateway_question
+from keyturn.core.refusal import Refusal
+from keyturn.verify.decision import MISS, RATE_LIMITED
+
+_VERIFY_LINE: Final = b"POST /v1/verify HTTP/1.1"
+_AUTHZ_LINE: Final = re.compile(rb"[A-Z]{3,7} /v1/authz(?:/[0-9A-Za-z._~/-]*)? HTTP/1\.1")
+_HEADER: Final = re.compile(rb"([0-9A-Za-z-]+): ([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)")
+_END: Final = b"\r\n\r\n"
+_NEVER: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"connection"})
+_ONCE: Final = frozenset(
+    {b"host", b"content-length", b"content-type", b"authorization", b"x-api-key"}
+    | {b"x-keyturn-credential", b"x-keyturn-permission", b"x-forwarded-for", b"user-agent"}
+)
+_MOST_BODY: Final = 4096
+_MOST_HEAD: Final = 8192
+_ALWAYS: Final = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\n"
+_JSON: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n" + _ALWAYS
+_PHRASES: Final = {200: b"OK", 401: b"Unauthorized", 403: b"Forbidden", 429: b"Too Many Requests"}
+
+
+class _Asked(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
+    """The plain form of a question; anything else is for the careful way."""
+
+    key: str
+    permissions: tuple[str, ...] = ()
+    ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What a head said, without its secrets."""
+
+    credential: bytes
+    """The fingerprint of the caller's credential; empty for none."""
+    length: int
+    forwarded: tuple[bytes, ...]
+    question: Any
+    """For `/v1/authz` the question but for the address; None for `/v1/verify`."""
+
+
+class HotProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with the quick way in front."""
+
+    def __init__(self, *, hot: Hot, **arguments: Any) -> None:  # noqa: ANN401  # uvicorn's own
+        super().__init__(**arguments)
+        self._hot = hot
+        self._between = True
+        self._answered = 0
+        self._seen = 0
+        self._watch: Any = None
+        self._trusted = False
+        self._peer = ""
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401  # asyncio's transport, or uvloop's
+        """Also begin to watch for idleness: uvicorn's own timer starts after a request of its own only."""
+        super().connection_made(transport)
+        self._peer = self.client[0] if self.client else ""
+        self._trusted = self._hot.gateways.admits(self._peer)
+        self._watch = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop watching."""
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """The parser is inside a request from here on."""
+        self._between = False
+        self._answered += 1
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """And outside again."""
+        super().on_message_complete()
+        self._between = True
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what is plain and warm; hand on the rest."""
+        if self._between and self._is_quiet() and not self.flow.write_paused:
+            answers = []
+            while data:
+                found = answer(self._hot, data, trusted=self._trusted, peer=self._peer)
+                if found is None:
+                    break
+                written, length = found
+                answers.append(written)
+                data = data[length:]
+            if answers:
+                self._write(answers)
+        if data:
+            super().data_received(data)
+
+    def _write(self, answers: list[tuple[bytes, bytes]]) -> None:
+        self._answered += len(answers)
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        date = _lines(self.server_state.default_headers)
+        self.transport.write(b"".join(head + date + rest for head, rest in answers))
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is being answered.  uvicorn says None before its first request, against its own types."""
+        cycle: Any = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _close_if_idle(self) -> None:
+        quiet = self._answered == self._seen and self._between
+        if quiet and self._is_quiet():
+            self.transport.close()
+            return
+        self._seen = self._answered
+        self._watch = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
+
+
+_heads = Remembered()
+_wanted = Remembered()
+_addresses = Remembered()
+_decode = msgspec.json.Decoder(_Asked).decode
+
+
+def answer(hot: Hot, data: bytes, *, trusted: bool, peer: str) -> tuple[tuple[bytes, bytes], int] | None:
+    """The answer, without its date, to the request that `data` begins with, and its length; None to hand it on."""
+    end = data.find(_END, 0, _MOST_HEAD)
+    if end < 0:
+        return None
+    raw = data[:end]
+    mark = sha256(raw).digest()
+    head = _heads.get(mark)
+    if head is None:
+        head = _read_head(raw)
+        if head is None:
+            return None
+        _heads.put(mark, head)
+    length = end + 4 + head.length
+    if len(data) < length:
+        return None
+    now = hot.micros()
+    if not trusted and not _may_ask(hot, head, peer, now):
+        return None
+    plain = head.question is None
+    written = _verify(hot, data[end + 4 : length], now) if plain else _authz(hot, head, peer, now)
+    return None if written is None else (written, length)
+
+
+def _may_ask(hot: Hot, head: _Head, peer: str, now: int) -> bool:
+    if not head.credential:
+        return False
+    ip = behind(peer, list(head.forwarded), hot.proxies) if head.forwarded else _canonical(peer)
+    # Asked anew each time: a credential that was stopped meanwhile is refused.
+    return may_verify_all(
+        hot.verifier.verify_fingerprint(head.credential, permissions=VERIFIES, ip=ip, now=now),
+        hot.deployment_account_id,
+    )
+
+
+def _verify(hot: Hot, body: bytes, now: int) -> tuple[bytes, bytes] | None:
+    if b"\\" in body or body.count(b'"key"') != 1 or body.count(b'"permissions"') > 1 or body.count(b'"ip"') > 1:
+        return None
+    try:
+        asked = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    wanted: tuple[str, ...] | None = ()
+    if asked.permissions:
+        wanted = _wanted_of(asked.permissions)
+    ip = _canonical(asked.ip) if asked.ip is not None else None
+    if wanted is None or (asked.ip is not None and ip is None):
+        return None
+    verdict = hot.verifier.verify(asked.key, permissions=wanted, ip=ip, now=now)
+    if verdict is MISS:
+        return None
+    code, entry, profile, _ = verdict
+    if profile.limit is not None or code == RATE_LIMITED:
+        remaining = hot.verifier.remaining(verdict, now=now) if verdict.valid else None
+        return _with_length(_JSON, body_of(verdict, remaining))
+    written = hot.written.get((code, entry))
+    if written is None:
+        written = _with_length(_JSON, body_of(verdict, None))
+        hot.written.put((code, entry), written)
+    return written
+
+
+def _authz(hot: Hot, head: _Head, peer: str, now: int) -> tuple[bytes, bytes] | None:
+    question = head.question
+    if not question.secret:
+        return None
+    ip = behind(peer, list(head.forwarded), hot.hops)
+    verdict = hot.verifier.verify_fingerprint(
+        question.secret, permissions=question.wanted, ip=ip, user_agent=question.user_agent, now=now
+    )
+    if verdict is MISS:
+        return None
+    written = hot.written.get((AUTHZ, verdict.code, verdict.entry)) if verdict.code != RATE_LIMITED else None
+    if written is None:
+        status, headers, body = authz_of(verdict, hot.base_url)
+        lines = _lines(headers)
+        written = _with_length(b"HTTP/1.1 %d %s\r\n" % (status, _PHRASES[status]) + lines + _ALWAYS, body)
+        if verdict.code != RATE_LIMITED:
+            hot.written.put((AUTHZ, verdict.code, verdict.entry), written)
+    return written
+
+
+def _read_head(raw: bytes) -> _Head | None:
+    line, *lines = raw.split(b"\r\n")
+    is_verify = line == _VERIFY_LINE
+    if not is_verify and not _AUTHZ_LINE.fullmatch(line):
+        return None
+    headers: dict[bytes, bytes] = {}
+    for one in lines:
+        found = _HEADER.fullmatch(one)
+        if found is None:
+            return None
+        name = found[1].lower()
+        keeps = name == b"connection" and found[2].lower() == b"keep-alive"
+        if (name in _NEVER and not keeps) or (name in _ONCE and name in headers):
+            return None
+        headers[name] = found[2]
+    if b"host" not in headers:
+        return None
+    return _verify_head(headers) if is_verify else _authz_head(headers, head_only=line.startswith(b"HEAD "))
+
+
+def _verify_head(headers: dict[bytes, bytes]) -> _Head | None:
+    length = headers.get(b"content-length", b"")
+    if headers.get(b"content-type") != b"application/json" or not length.isdigit() or len(length) > 4:  # digits
+        return None
+    if not 0 < int(length) <= _MOST_BODY:
+        return None
+    return _Head(_credential(headers.get(b"authorization", b"")), int(length), _forwarded(headers), None)
+
+
+def _authz_head(headers: dict[bytes, bytes], *, head_only: bool) -> _Head | None:
+    if head_only or headers.get(b"content-length", b"0") != b"0":
+        return None
+    question = read_gateway_question(headers, None)
+    if isinstance(question, Refusal):
+        return None
+    shown = headers.get(b"x-keyturn-credential", b"")
+    credential = _credential(shown if shown.lower().startswith(b"bearer ") else b"Bearer " + shown)
+    return _Head(credential, 0, _forwarded(headers), question)
+
+
+def _credential(value: bytes) -> bytes:
+    scheme, _, shown = value.partition(b" ")
+    return secret_of(shown.strip().decode("latin-1")) if scheme.lower() == b"bearer" else b""
+
+
+def _forwarded(headers: dict[bytes, bytes]) -> tuple[bytes, ...]:
+    said = headers.get(b"x-forwarded-for")
+    return () if said is None else (said,)
+
+
+def _wanted_of(texts: tuple[str, ...]) -> tuple[str, ...] | None:
+    wanted = _wanted.get(texts)
+    if wanted is None:
+        try:
+            wanted = wanted_permissions(texts)
+        except ValueError:
+            return None
+        _wanted.put(texts, wanted)
+    return wanted
+
+
+def _canonical(text: str) -> str | None:
+    known = _addresses.get(text)
+    if known is None:
+        try:
+            known = address(text)
+        except ValueError:
+            return None
+        _addresses.put(text, known)
+    return known
+
+
+def _with_length(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+    return head, b"content-length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(b"%s: %s\r\n" % one for one in headers)

@@ -1,0 +1,227 @@
+"""The careful way to verify over HTTP: any request the server understands, warm or cold, answered below the framework.
+
+`hot.py` answers the plain and warm ones before they come here; both ask the same verifier and write the same answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from keyturn.api import credential
+from keyturn.api.body import PARSED, query_holds_secret
+from keyturn.api.client_address import behind, client_address
+from keyturn.api.node import Node
+from keyturn.api.problem import of_outage, problem_bytes, problem_headers
+from keyturn.api.verdict import (
+    AUTHZ,
+    VERIFY,
+    Hot,
+    Question,
+    address,
+    authz_of,
+    body_of,
+    secret_of,
+    wanted_permissions,
+)
+from keyturn.core.actor import Actor
+from keyturn.core.permission import RIGHT_VERIFY
+from keyturn.core.refusal import (
+    DuplicateHeader,
+    InvalidField,
+    InvalidHeader,
+    KeyInQuery,
+    MethodNotAllowed,
+    PermissionMissing,
+    Refusal,
+    Unauthenticated,
+    UnknownField,
+)
+from keyturn.ports import StoreUnavailable
+from keyturn.verify.decision import MALFORMED_VERDICT, MISS, UNKNOWN_VERDICT, Verdict
+
+_FIELDS: Final = frozenset({"key", "key_sha256", "permissions", "ip", "context"})
+_HEX_OF_SHA256: Final = 64
+_LONGEST_AGENT: Final = 200
+_SINGLE: Final = frozenset({b"authorization", b"x-api-key", b"x-keyturn-credential", b"x-keyturn-permission"})
+
+
+class Verifying:
+    """ASGI middleware: answers the two calls, passes everything else on."""
+
+    def __init__(self, app: ASGIApp, node: Node, hot: Hot) -> None:
+        self._app = app
+        self._node = node
+        self._hot = hot
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == VERIFY:
+            await self._answer(scope, send, self._verify)
+        elif scope["type"] == "http" and is_authz(scope["path"]):
+            await self._answer(scope, send, self._authz)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, send: Send, call: Any) -> None:  # noqa: ANN401  # one of the two below
+        try:
+            status, headers, body = await call(scope)
+        except StoreUnavailable as error:
+            status, headers, body = self._problem(of_outage(error))
+        start = {"type": "http.response.start", "status": status}
+        await send(start | {"headers": [*headers, (b"content-length", str(len(body)).encode())]})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def _problem(self, refusal: Refusal) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        headers = [(name.encode(), value.encode()) for name, value in problem_headers(refusal).items()]
+        if isinstance(refusal, MethodNotAllowed):
+            headers.append((b"allow", b"POST"))
+        if isinstance(refusal, Unauthenticated | PermissionMissing):
+            headers.append((b"x-keyturn-code", refusal.kind.encode()))
+        return refusal.status, headers, problem_bytes(refusal, base_url=self._hot.base_url)
+
+    async def _verify(self, scope: Scope) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        if scope["method"] != "POST":
+            return self._problem(MethodNotAllowed())
+        asker = await self._asker(scope)
+        if isinstance(asker, Refusal):
+            return self._problem(asker)
+        question = read_question(scope[PARSED])
+        if isinstance(question, Refusal):
+            return self._problem(question)
+        verdict = await self._decide(question, asker)
+        remaining = None
+        if verdict.profile.limit is not None and verdict.valid:
+            remaining = self._hot.verifier.remaining(verdict, now=self._hot.micros())
+        return HTTPStatus.OK, [(b"content-type", b"application/json")], body_of(verdict, remaining)
+
+    async def _authz(self, scope: Scope) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        headers = single_headers(scope["headers"])
+        if isinstance(headers, Refusal):
+            return self._problem(headers)
+        if scope.get("query_string") and query_holds_secret(scope["query_string"]):
+            return self._problem(KeyInQuery())
+        asker = await self._gateway(scope, headers)
+        if isinstance(asker, Refusal):
+            return self._problem(asker)
+        client = scope.get("client")
+        said = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        ip = behind(client[0] if client else "", said, self._hot.hops)
+        question = read_gateway_question(headers, ip)
+        if isinstance(question, Refusal):
+            return self._problem(question)
+        return authz_of(await self._decide(question, asker), self._hot.base_url)
+
+    async def _asker(self, scope: Scope) -> Actor | Refusal | None:
+        """Who asks; None for a trusted gateway, which needs no credential."""
+        client = scope.get("client")
+        if client and self._hot.gateways.admits(client[0]):
+            return None
+        known = credential.show(self._node, scope, address=client_address(scope, self._hot.proxies))
+        if callable(known):
+            known = await run_in_threadpool(known)
+        return known if isinstance(known, Refusal) else known.actor
+
+    async def _gateway(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Actor | Refusal | None:
+        """The same for `/v1/authz`, whose `Authorization` is the key under test."""
+        shown = headers.get(b"x-keyturn-credential", b"")
+        shown = shown if shown.lower().startswith(b"bearer ") else b"Bearer " + shown
+        own = [(b"authorization", shown)] + [one for one in scope["headers"] if one[0] == b"x-forwarded-for"]
+        return await self._asker({**scope, "headers": own})
+
+    async def _decide(self, question: Question, asker: Actor | None) -> Verdict:
+        if not question.secret:
+            self._hot.verifier.counts["malformed"] += 1
+            return MALFORMED_VERDICT
+        asked: dict[str, Any] = {"permissions": question.wanted, "ip": question.ip, "user_agent": question.user_agent}
+        asked["now"] = self._hot.micros()
+        verifier = self._hot.verifier
+        verdict = verifier.verify_fingerprint(question.secret, **asked)
+        if verdict is MISS:
+            ask = partial(verifier.verify_cold, question.secret, self._hot.lookup, **asked)
+            verdict = await run_in_threadpool(ask)
+        seen = verdict.view
+        if seen is not None and asker is not None and not asker.may(RIGHT_VERIFY, seen.account_id):
+            return UNKNOWN_VERDICT  # somebody else's key is as good as none (pitfall 18)
+        return verdict
+
+
+def is_authz(path: str) -> bool:
+    """Whether a gateway asks here."""
+    return path == AUTHZ or path.startswith(AUTHZ + "/")
+
+
+def read_question(body: Any) -> Question | Refusal:  # noqa: ANN401  # any JSON
+    """What `/v1/verify` was asked."""
+    if not isinstance(body, dict):
+        return InvalidField(field="body", reason="write an object")
+    for name in body:
+        if name not in _FIELDS:
+            return UnknownField(field=name if name.isidentifier() and len(name) <= _HEX_OF_SHA256 else "?")
+    secret = _read_secret(body)
+    if isinstance(secret, Refusal):
+        return secret
+    permissions, ip, context = (body.get(name) for name in ("permissions", "ip", "context"))
+    if permissions is not None and not (
+        isinstance(permissions, list) and all(isinstance(one, str) for one in permissions)
+    ):
+        return InvalidField(field="permissions", reason="write a list of texts")
+    if context is not None and not isinstance(context, dict):
+        return InvalidField(field="context", reason="write an object")
+    if ip is not None and not isinstance(ip, str):
+        return InvalidField(field="ip", reason="write a text")
+    agent = (context or {}).get("user_agent", "")
+    if not isinstance(agent, str):
+        return InvalidField(field="context.user_agent", reason="write a text")
+    try:
+        wanted = wanted_permissions(permissions or ())
+    except ValueError:
+        return InvalidField(field="permissions", reason="write resource:action, such as orders:read")
+    try:
+        known = None if ip is None else address(ip)
+    except ValueError:
+        return InvalidField(field="ip", reason="not an IP address")
+    return Question(secret=secret, wanted=wanted, ip=known, user_agent=agent[:_LONGEST_AGENT])
+
+
+def _read_secret(body: Mapping[str, Any]) -> bytes | Refusal:
+    key, digest = body.get("key"), body.get("key_sha256")
+    if (key is None) == (digest is None):
+        return InvalidField(field="key", reason="write either key or key_sha256")
+    if key is not None:
+        return secret_of(key) if isinstance(key, str) else InvalidField(field="key", reason="write a text")
+    try:
+        if isinstance(digest, str) and len(digest) == _HEX_OF_SHA256:
+            return bytes.fromhex(digest)
+    except ValueError:
+        pass
+    return InvalidField(field="key_sha256", reason="write 64 hexadecimal digits")
+
+
+def single_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes] | Refusal:
+    """The headers that may stand once."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _SINGLE and name in found:
+            return DuplicateHeader(header=name.decode())
+        found[name] = value
+    return found
+
+
+def read_gateway_question(headers: Mapping[bytes, bytes], ip: str | None) -> Question | Refusal:
+    """What `/v1/authz` was asked."""
+    scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
+    bearer = bearer.strip() if scheme.lower() == b"bearer" else b""
+    api_key = headers.get(b"x-api-key", b"").strip()
+    if bearer and api_key and bearer != api_key:
+        return DuplicateHeader(header="x-api-key")
+    texts = headers.get(b"x-keyturn-permission", b"").decode("latin-1").replace(",", " ").split()
+    try:
+        wanted = wanted_permissions(texts)
+    except ValueError:
+        return InvalidHeader(header="x-keyturn-permission")
+    agent = headers.get(b"user-agent", b"").decode("latin-1")[:_LONGEST_AGENT]
+    presented = (bearer or api_key).decode("latin-1")
+    return Question(secret=secret_of(presented), wanted=wanted, ip=ip, user_agent=agent)

@@ -1,0 +1,5 @@
+"""`python -m keyturn.cli` is `keyturn`."""
+
+from keyturn.cli.root import main
+
+main()
