@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -147,19 +148,21 @@ def test_disk_full_changes_are_refused_and_nothing_is_lost(small_disk: Path) -> 
         assert server.verdict(made["secret"]) == "suspended"
 
 
-def test_read_only_database_changes_are_refused(small_disk: Path) -> None:
-    with served(small_disk / "data") as server:
+def test_read_only_database_changes_are_refused(own_postgres: Postgres, tmp_path: Path) -> None:
+    database = own_postgres.create_database()
+    with served(tmp_path / "data", own_postgres.url(database)) as server:
         made = server.create()
         assert server.verdict(made["secret"]) == "valid"
         before = len(server.call("/v1/keys?limit=200").body["items"])
-        # Open files would hold a plain remount up; a change of the mount alone makes opening for writing fail.
-        subprocess.run(["mount", "-o", "remount,ro,bind", small_disk], check=True)
-        try:
-            _assert_changes_refused(server, made["id"])
-            _assert_nothing_changed(server, made, before)
-        finally:
-            subprocess.run(["mount", "-o", "remount,rw,bind", small_disk], check=True)
-        _eventually(lambda: server.call(f"/v1/keys/{made['id']}/suspend", {}).status == HTTPStatus.OK)
+        own_postgres.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        own_postgres.execute("SELECT pg_reload_conf()")
+        emails = (f"{at}@example.com" for at in count())
+        _eventually(lambda: server.call("/v1/users", {"email": next(emails)}).status != HTTPStatus.CREATED)
+        _assert_changes_refused(server, made["id"])
+        _assert_nothing_changed(server, made, before)
+        own_postgres.execute("SET default_transaction_read_only = off; ALTER SYSTEM RESET ALL")
+        own_postgres.execute("SELECT pg_reload_conf()")
+        _eventually(lambda: server.call(f"/v1/keys/{made['id']}/revoke", {}).status == HTTPStatus.OK)
 
 
 def test_sigterm_answers_what_is_under_way_and_exits_0(tmp_path: Path) -> None:

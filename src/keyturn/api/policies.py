@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from keyturn.api.call import AnyCall, id_in_path
-from keyturn.api.problem import Refused, shielded
+from keyturn.api.problem import Refused, field_name, shielded
 from keyturn.api.schemas import ExplainedPolicy, Id, PageShown, PolicyShown, StoredPolicy, StorePolicy
 from keyturn.core import policy as policies
 from keyturn.core.policy import FIELDS, Effective, Policy
@@ -72,7 +72,7 @@ def store(call: AnyCall, body: StorePolicy, response: Response) -> dict[str, Any
     fields = body.model_extra or {}
     for name in fields:
         if name not in FIELDS:
-            raise Refused(UnknownField(field=name if name.isidentifier() else "?"))
+            raise Refused(UnknownField(field=field_name([name])))
 
     def run(tx: Transaction) -> tuple[Drafted, dict[str, Any]] | Refusal:
         base = body.base or ""

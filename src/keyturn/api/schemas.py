@@ -10,6 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic.config import JsonDict
 
+from keyturn.api.body import holds_secret
 from keyturn.core import allowlist, duration, instant, permission
 from keyturn.core import limit as limits
 from keyturn.core.account import Role
@@ -55,6 +56,13 @@ def _limit(value: Any) -> Limit:  # noqa: ANN401  # as above
 def _name(value: str) -> str:
     if not value.strip() or len(value) > LONGEST_NAME or not value.isprintable():
         msg = f"1 to {LONGEST_NAME} printable characters"
+        raise ValueError(msg)
+    return _no_secret(value)
+
+
+def _no_secret(value: str) -> str:
+    if holds_secret(value):
+        msg = "that is a secret; consider it leaked and reset its key"
         raise ValueError(msg)
     return value
 

@@ -15,7 +15,7 @@ from keyturn.api import credential
 from keyturn.api.body import PARSED, query_holds_secret
 from keyturn.api.client_address import behind, client_address
 from keyturn.api.node import Node
-from keyturn.api.problem import of_outage, problem_bytes, problem_headers
+from keyturn.api.problem import field_name, of_outage, problem_bytes, problem_headers
 from keyturn.api.verdict import (
     AUTHZ,
     VERIFY,
@@ -159,7 +159,7 @@ def read_question(body: Any) -> Question | Refusal:  # noqa: ANN401  # any JSON
         return InvalidField(field="body", reason="write an object")
     for name in body:
         if name not in _FIELDS:
-            return UnknownField(field=name if name.isidentifier() and len(name) <= _HEX_OF_SHA256 else "?")
+            return UnknownField(field=field_name([name]))
     secret = _read_secret(body)
     if isinstance(secret, Refusal):
         return secret
