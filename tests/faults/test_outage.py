@@ -160,7 +160,7 @@ def test_read_only_database_changes_are_refused(own_postgres: Postgres, tmp_path
         _eventually(lambda: server.call("/v1/users", {"email": next(emails)}).status != HTTPStatus.CREATED)
         _assert_changes_refused(server, made["id"])
         _assert_nothing_changed(server, made, before)
-        own_postgres.execute("SET default_transaction_read_only = off; ALTER SYSTEM RESET ALL")
+        own_postgres.execute("ALTER SYSTEM RESET ALL")
         own_postgres.execute("SELECT pg_reload_conf()")
         _eventually(lambda: server.call(f"/v1/keys/{made['id']}/revoke", {}).status == HTTPStatus.OK)
 

@@ -145,7 +145,7 @@ class SqlStore:
         connection = self._engine.connect()
         if self._is_sqlite:
             return connection
-        return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        return connection.execution_options(isolation_level="REPEATABLE READ")
 
     def _transaction(self, connection: Connection) -> SqlTransaction:
         columns = select(authority.c.rev, authority.c.epoch, authority.c.high_water, authority.c.deployment_account_id)
