@@ -14,9 +14,10 @@ from starlette.concurrency import run_in_threadpool
 
 from keyturn.api import credential
 from keyturn.api.body import ARRIVED_REV, PARSED
+from keyturn.api.client_address import client_address
 from keyturn.api.node import Node
 from keyturn.api.problem import Refused
-from keyturn.api.secure import address_of, is_secure
+from keyturn.api.secure import is_secure
 from keyturn.core.actor import Actor
 from keyturn.core.allowlist import Matcher
 from keyturn.core.instant import Instant
@@ -161,7 +162,7 @@ def _once(request: Request, actor: Actor, idempotency_key: str | None) -> Once |
 
 
 def _address(request: Request, around: Surroundings) -> str | None:
-    return address_of(request.scope, around.proxies)
+    return client_address(request.scope, around.proxies)
 
 
 AnyVisit = Annotated[Visit, Depends(_stranger)]

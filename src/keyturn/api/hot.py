@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from keyturn.api.client_address import client_address
+from keyturn.api.client_address import behind
 from keyturn.api.verdict import (
     AUTHZ,
     VERIFIES,
@@ -65,7 +65,7 @@ class _Head:
     credential: bytes
     """The fingerprint of the caller's credential; empty for none."""
     length: int
-    forwarded: tuple[str, ...]
+    forwarded: tuple[bytes, ...]
     question: Any
     """For `/v1/authz` the question but for the address; None for `/v1/verify`."""
 
@@ -177,7 +177,7 @@ def answer(hot: Hot, data: bytes, *, trusted: bool, peer: str) -> tuple[tuple[by
 def _may_ask(hot: Hot, head: _Head, peer: str, now: int) -> bool:
     if not head.credential:
         return False
-    ip = client_address(peer, head.forwarded, proxies=hot.proxies) if head.forwarded else _canonical(peer)
+    ip = behind(peer, list(head.forwarded), hot.proxies) if head.forwarded else _canonical(peer)
     # Asked anew each time: a credential that was stopped meanwhile is refused.
     return may_verify_all(
         hot.verifier.verify_fingerprint(head.credential, permissions=VERIFIES, ip=ip, now=now),
@@ -216,7 +216,7 @@ def _authz(hot: Hot, head: _Head, peer: str, now: int) -> tuple[bytes, bytes] | 
     question = head.question
     if not question.secret:
         return None
-    ip = client_address(peer, head.forwarded, proxies=hot.hops) if head.forwarded else _canonical(peer)
+    ip = behind(peer, list(head.forwarded), hot.hops)
     verdict = hot.verifier.verify_fingerprint(
         question.secret, permissions=question.wanted, ip=ip, user_agent=question.user_agent, now=now
     )
@@ -277,9 +277,9 @@ def _credential(value: bytes) -> bytes:
     return secret_of(shown.strip().decode("latin-1")) if scheme.lower() == b"bearer" else b""
 
 
-def _forwarded(headers: dict[bytes, bytes]) -> tuple[str, ...]:
+def _forwarded(headers: dict[bytes, bytes]) -> tuple[bytes, ...]:
     said = headers.get(b"x-forwarded-for")
-    return () if said is None else (said.decode("latin-1"),)
+    return () if said is None else (said,)
 
 
 def _wanted_of(texts: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keyturn.api import credential
 from keyturn.api.body import PARSED, query_holds_secret
+from keyturn.api.client_address import behind, client_address
 from keyturn.api.node import Node
 from keyturn.api.problem import field_name, of_outage, problem_bytes, problem_headers
-from keyturn.api.secure import address_of
 from keyturn.api.verdict import (
     AUTHZ,
     VERIFY,
@@ -106,7 +106,10 @@ class Verifying:
         asker = await self._gateway(scope, headers)
         if isinstance(asker, Refusal):
             return self._problem(asker)
-        question = read_gateway_question(headers, address_of(scope, self._hot.hops))
+        client = scope.get("client")
+        said = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        ip = behind(client[0] if client else "", said, self._hot.hops)
+        question = read_gateway_question(headers, ip)
         if isinstance(question, Refusal):
             return self._problem(question)
         return authz_of(await self._decide(question, asker), self._hot.base_url)
@@ -116,7 +119,7 @@ class Verifying:
         client = scope.get("client")
         if client and self._hot.gateways.admits(client[0]):
             return None
-        known = credential.show(self._node, scope, address=address_of(scope, self._hot.proxies))
+        known = credential.show(self._node, scope, address=client_address(scope, self._hot.proxies))
         if callable(known):
             known = await run_in_threadpool(known)
         return known if isinstance(known, Refusal) else known.actor
