@@ -39,6 +39,8 @@ class Serving:
     folder: Path
     database_url: str = ""
     flags: Sequence[str] = ()
+    tls: bool = False
+    """Whether it speaks HTTPS: then being ready is not asked for over plain HTTP."""
     port: int = 0
     log: list[str] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
@@ -66,7 +68,7 @@ class Serving:
             for line in said.splitlines():
                 if "listens on" in line:
                     self.port = int(line.strip().rpartition(":")[2])
-                    return self._await_ready(until)
+                    return self if self.tls else self._await_ready(until)
             if self._process.poll() is not None:
                 break
             time.sleep(0.02)
@@ -121,11 +123,12 @@ class Serving:
     ) -> Answer:
         """One request as the administrator, or with `key`; a POST where there is a body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        sent = {"Authorization": f"Bearer {self.admin_key if key is None else key}"} | dict(headers or {})
+        sent = {"Authorization": f"Bearer {self.admin_key if key is None else key}"}
         data = None
         if body is not None:
             sent["Content-Type"] = "application/json"
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent |= dict(headers or {})
         try:
             connection.request(method or ("GET" if body is None else "POST"), path, data, sent)
             answer = connection.getresponse()

@@ -1,0 +1,32 @@
+"""One server for all tests of the API on each database: they make their own accounts and keys."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import databases
+from tests.conftest import BOTH
+from tests.postgres import Postgres
+from tests.serving import Serving
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A running server."""
+    folder = tmp_path_factory.mktemp("api")
+    if request.param == "sqlite":
+        yield from _serve(Serving(folder=folder / "data"))
+        return
+    server: Postgres = request.getfixturevalue("postgres_server")
+    with databases.postgres_empty(server) as url:
+        yield from _serve(Serving(folder=folder / "data", database_url=url))
+
+
+def _serve(server: Serving) -> Iterator[Serving]:
+    server.start()
+    try:
+        lift = server.call("/v1/accounts").body["items"][-1]["id"]
+        server.call(f"/v1/accounts/{lift}", {"max_keys_per_user": 100_000}, method="PATCH")
+        yield server
+    finally:
+        server.kill()

@@ -1,0 +1,58 @@
+"""The served OpenAPI document describes what the server does: schemathesis tries it, and finds no 5xx."""
+
+from http import HTTPStatus
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+
+from tests.serving import Serving
+
+EXAMPLES = 12
+
+
+def test_openapi_is_3_1_and_served_with_an_offline_viewer(api: Serving) -> None:
+    document = api.call("/openapi.json").body
+    assert document["openapi"].startswith("3.1")
+    assert {"/v1/keys", "/v1/verify", "/v1/authz", "/v1/resets/{reset_id}/mint"} <= document["paths"].keys()
+    page = api.call("/docs")
+    assert page.status == HTTPStatus.OK
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for mark in ("http://", "https://", "<script", "style="):
+        assert mark not in page.text.replace("http://127.0.0.1", ""), mark
+    assert all(path in page.text for path in document["paths"])
+
+
+def test_every_problem_type_leads_to_a_page(api: Serving) -> None:
+    refused = api.call("/v1/keys", {})
+    page = api.call(refused.body["type"])
+    assert (page.status, refused.body["code"] in page.text) == (HTTPStatus.OK, True)
+    assert api.call("/problems/nonsense").status == HTTPStatus.NOT_FOUND
+
+
+def test_schemathesis_finds_no_server_error(api: Serving) -> None:
+    address = f"http://127.0.0.1:{api.port}"
+    schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
+    headers = {"Authorization": f"Bearer {api.admin_key}"}
+    tried = 0
+
+    for found in schema.get_all_operations():
+        operation = found.ok()
+
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @operation.as_strategy().wraps_given
+        def attempt(case: schemathesis.Case) -> None:
+            answer = case.call(base_url=address, headers=headers)
+            not_a_server_error  # noqa: B018
+            assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR, answer.text
+
+        attempt()
+        tried += 1
+    assert tried > 20
