@@ -241,6 +241,11 @@ def report_use(tx: Transaction, *, key_number: int, version: int, used_at: Insta
     return _answer(tx, used.reset, key=used.key)
 
 
+def any_quiet(tx: Transaction) -> bool:
+    """Whether `end_quiet` may have something to do."""
+    return any(protocol.is_quiet(one, old_last_used_at=None, now=tx.now) for one in tx.resets_in_handover())
+
+
 def end_quiet(tx: Transaction, *, limit: int) -> int:
     """R33: end the graces in which the old secret has fallen quiet, at most `limit`; the answer is how many."""
     ended = 0

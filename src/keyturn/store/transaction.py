@@ -13,6 +13,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Table,
+    Text,
     and_,
     bindparam,
     case,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    type_coerce,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -372,9 +374,11 @@ class SqlTransaction:
         return [rows.read_reset(row) for row in self._find_resets(query.with_for_update())]
 
     def resets_in_handover(self) -> Sequence[Reset]:
-        """Minted or settled ones whose old secret still goes on (R33)."""
+        """Minted or settled ones whose old secret still goes on, under a policy that ends it when it is quiet (R33)."""
         stages = (Stage.MINTED.value, Stage.SETTLED.value)
-        handover = and_(resets.c.stage.in_(stages), resets.c.old_stops_at > self._now)
+        # The one look into a body: graces may run for years, and those of policies without `quiet_after` never end so.
+        quiet = type_coerce(resets.c.body, Text).not_like('%"quiet_after":null%')
+        handover = and_(resets.c.stage.in_(stages), resets.c.old_stops_at > self._now, quiet)
         query = select(resets).where(handover).order_by(resets.c.number.desc())
         return [rows.read_reset(row) for row in self._find_resets(query)]
 
