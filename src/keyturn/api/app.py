@@ -16,6 +16,7 @@ from keyturn import __version__
 from keyturn.api import accounts, keys, own, pages, policies, probes, resets, trail, users
 from keyturn.api.body import StrictBody
 from keyturn.api.call import RATE_HEADERS, Surroundings
+from keyturn.api.described import PATHS
 from keyturn.api.hot import HotProtocol
 from keyturn.api.node import Node
 from keyturn.api.probes import Metrics
@@ -113,7 +114,15 @@ def _build_api(node: Node, around: Surroundings, metrics: Metrics) -> FastAPI:
     for part in (keys, resets, own, accounts, users, policies, trail, probes, pages):
         app.include_router(part.router)
     _handle_refusals(app, node.settings.base_url)
+    _describe(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Put the calls that FastAPI does not know of into its document."""
+    made = app.openapi()
+    made["paths"] = PATHS | made["paths"]
+    app.openapi_schema = made
 
 
 def _handle_refusals(app: FastAPI, base_url: str) -> None:
