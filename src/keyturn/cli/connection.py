@@ -45,7 +45,7 @@ _HINTS: Final = {
     "key_changed": "Somebody reset it meanwhile: keyturn key show, then decide again.",
     "reset_already_open": "Finish or call it off first: keyturn reset list, keyturn reset cancel RESET",
     "proof_required": "Who administers the account proves it by credential: act with such a key.",
-    "key_limit_reached": "Revoke a key that is not needed, or raise the limit: keyturn account edit --max-keys-per-user",
+    "key_limit_reached": "Revoke a key nobody needs, or raise the limit: keyturn account edit --max-keys-per-user",
     "policy_unknown": "keyturn policy list names those there are.",
     "new_not_started": "Wait for the cool-down; or, if the old secret is in wrong hands, reset with --reason leaked.",
     "store_unavailable": "Nothing was changed. Look after the database (keyturn doctor), then try again.",
@@ -87,7 +87,11 @@ def data_folder() -> Path:
 def _client(url: str, credential: str | None, ca_file: str | None, *, allow_plain_http: bool) -> "Client":
     from keyturn.sdk.client import Client, is_loopback_url
 
-    key, source = _credential(credential, is_here=is_loopback_url(url))
+    try:
+        is_here = is_loopback_url(url)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    key, source = _credential(credential, is_here=is_here)
     if not key:
         raise Failure(
             "no key to act with",

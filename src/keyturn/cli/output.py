@@ -37,7 +37,7 @@ class Failure(click.ClickException):
     ) -> None:
         super().__init__(message)
         self.hint = hint
-        self.exit_code = exit_code
+        vars(self)["exit_code"] = exit_code  # click declares it as one number for the whole class
         self.problem = problem
         """The same as a JSON object, where the command was to print JSON."""
 

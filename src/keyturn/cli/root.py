@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "user": "Add people and set their passwords.",
     "account": "Add, edit and suspend accounts.",
     "audit": "Read who did what.",
+    "bench": "Measure, each figure beside a floor in the same run.",
 }
 """In the order of the help.  Each is the `command` of the module of its name; a test compares the sentences."""
 

@@ -75,7 +75,10 @@ class _Connection:
         self, url: str, *, key: str | None, key_file: str | Path | None, allow_plain_http: bool, retries: int
     ) -> None:
         self.url = url.rstrip("/")
-        parsed = httpx2.URL(self.url)
+        try:
+            parsed = httpx2.URL(self.url)
+        except httpx2.InvalidURL as error:
+            raise ValueError(f"not an address of a server: {error}") from None
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise ValueError(f"not an address of a server: {self.url!r}; write https://host or http://127.0.0.1:8787")
         if parsed.userinfo or parsed.query:
@@ -240,6 +243,14 @@ class AsyncClient(Calls[Awaitable[Answer]]):
 
     def __repr__(self) -> str:
         return f"AsyncClient({self._connection.url!r}, key=…)"
+
+
+def is_loopback_url(url: str) -> bool:
+    """Whether this is an address of this very machine.  Raises ValueError for what is no address."""
+    try:
+        return _is_loopback(httpx2.URL(url).host)
+    except httpx2.InvalidURL as error:
+        raise ValueError(f"not an address of a server: {error}") from None
 
 
 def _is_loopback(host: str) -> bool:

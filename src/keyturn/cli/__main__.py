@@ -1,5 +1,0 @@
-"""`python -m keyturn.cli` is `keyturn`."""
-
-from keyturn.cli.root import main
-
-main()

@@ -1,0 +1,373 @@
+"""`keyturn key`: issue keys, see them, change them, reset and stop them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from keyturn.cli.connection import connected, reads_stdin_once
+from keyturn.cli.listing import fetch, more, paged
+from keyturn.cli.output import FAILED, Failure, Output, moment
+from keyturn.cli.receipt import exit_code, tell_receipt, tell_reset
+from keyturn.cli.secret import ask, out_option, receiving
+from keyturn.core import duration
+from keyturn.core.secret import is_well_formed
+from keyturn.outside import clock
+
+if TYPE_CHECKING:
+    from keyturn.sdk.client import Client
+
+Json = dict[str, Any]
+REASONS: Final = ("lost", "leaked", "suspicious", "routine", "personnel", "policy")
+NEVER: Final = "never"
+
+
+class Expiry(click.ParamType[str]):
+    """From now (`90d`), a date (`2031-01-31T00:00:00Z`), or `never`."""
+
+    name = "when"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if text == NEVER:
+            return text
+        try:
+            if text[:1].isdigit() and "-" in text:
+                at = datetime.fromisoformat(text)
+                return _instant(at if at.tzinfo else at.replace(tzinfo=UTC))
+            return _instant(clock.now() + duration.parse(text))
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is neither a span such as 90d, nor a date such as 2031-01-31, nor never", param, ctx)
+
+
+class Instant(Expiry):
+    """A date, or a span back from now (`24h`)."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        try:
+            return _instant(clock.now() - duration.parse(text))
+        except (ValueError, OverflowError):
+            return super().convert(text, param, ctx)
+
+
+permission_option = click.option(
+    "--permission",
+    "permissions",
+    multiple=True,
+    metavar="RESOURCE:ACTION",
+    help="Such as orders:read, *:write or keyturn.verify; repeat it for several.",
+)
+allow_option = click.option(
+    "--allow", "allowlist", multiple=True, metavar="NETWORK", help="An address or network to use it from; repeatable."
+)
+
+
+@click.group()
+def command() -> None:
+    """Issue, list, edit, reset and stop keys."""
+
+
+@command.command()
+@click.argument("name")
+@click.option("--environment", type=click.Choice(("live", "test")), help="live unless you say test.")
+@permission_option
+@allow_option
+@click.option("--expires", type=Expiry(), help="90d, a date, or never.")
+@click.option("--limit", metavar="REQUESTS/WINDOW", help="Such as 100/1m.")
+@click.option("--policy", help="Follow this policy instead of the account's.")
+@click.option("--account", "account_id", metavar="ACCOUNT", help="Whose key it is; your own account's by default.")
+@click.option("--owner", "owner_id", metavar="USER", help="Its owner in that account.")
+@click.option("--idempotency-key", metavar="TEXT", help="The same text makes the same key once, however often you try.")
+@out_option
+@connected
+def create(
+    *,
+    api: "Client",
+    out: Output,
+    name: str,
+    permissions: Sequence[str],
+    allowlist: Sequence[str],
+    expires: str | None,
+    out_file: str | None,
+    **rest: str | None,
+) -> int | None:
+    """Issue a key called NAME and print its secret, once.
+
+    Without --permission it may read everything and change nothing.
+    """
+    with receiving(out_file, out) as receiver:
+        made = api.create_key(
+            name,
+            permissions=permissions or None,
+            allowlist=allowlist or None,
+            expires_at=None if expires == NEVER else expires,
+            **rest,
+        )
+        if not out.as_json:
+            out.facts(_facts(made), to_stderr=True)
+        delivered = receiver.deliver(made, again=f"keyturn key reset {made['id']} --reason lost")
+    if out.as_json:
+        out.document(made)
+    return None if delivered else FAILED
+
+
+@command.command("list")
+@click.option("--account", "account_id", metavar="ACCOUNT", help="Of this account only.")
+@click.option("--owner", "owner_id", metavar="USER", help="Of this owner only.")
+@paged
+@connected
+def list_(*, api: "Client", out: Output, **query: Any) -> None:  # noqa: ANN401  # the options of a page
+    """List keys, newest first."""
+    page = fetch(api.list_keys, **query)
+    if out.as_json:
+        out.document(page)
+        return
+    out.table(
+        ("KEY", "NAME", "STATUS", "VERSION", "HINT", "PERMISSIONS", "LAST USED"),
+        (
+            (
+                one["id"],
+                one["name"],
+                one["status"],
+                one["version"],
+                one["hint"],
+                one["permissions"],
+                moment(one["last_used_at"]),
+            )
+            for one in page["items"]
+        ),
+    )
+    more(page, out)
+
+
+@command.command()
+@click.argument("key_id", metavar="KEY")
+@connected
+def show(*, api: "Client", out: Output, key_id: str) -> None:
+    """Show one key and the history of its secrets."""
+    key = api.get_key(key_id)
+    if out.as_json:
+        out.document(key)
+        return
+    out.facts(_facts(key))
+    out.line("")
+    out.table(
+        ("VERSION", "HINT", "ACCEPTED FROM", "UNTIL", "WHY IT STOPPED", "LAST USED"),
+        (
+            (
+                one["version"],
+                one["hint"],
+                moment(one["starts_at"]),
+                moment(one["stopped_at"] or one["stops_at"]),
+                one["stop_reason"],
+                moment(one["last_used_at"]),
+            )
+            for one in key["secrets"]
+        ),
+    )
+
+
+@command.command()
+@click.argument("key_id", metavar="KEY")
+@click.option("--name", help="Call it so.")
+@permission_option
+@click.option("--no-permissions", is_flag=True, help="Let it do nothing at all.")
+@allow_option
+@click.option("--no-allowlist", is_flag=True, help="Let it be used from anywhere.")
+@click.option("--limit", metavar="REQUESTS/WINDOW", help="Such as 100/1m.")
+@click.option("--no-limit", is_flag=True, help="Let it be used as often as one likes.")
+@click.option("--expires", type=Expiry(), help="90d, a date, or never.")
+@click.option("--policy", help="Follow this policy.")
+@click.option("--no-policy", is_flag=True, help="Follow the account's policy.")
+@connected
+def edit(
+    *,
+    api: "Client",
+    out: Output,
+    key_id: str,
+    name: str | None,
+    permissions: Sequence[str],
+    no_permissions: bool,
+    allowlist: Sequence[str],
+    no_allowlist: bool,
+    limit: str | None,
+    no_limit: bool,
+    expires: str | None,
+    policy: str | None,
+    no_policy: bool,
+) -> None:
+    """Change what a key may do.  What you name takes the place of what was; the rest stays.
+
+    Verifiers follow before this returns.
+    """
+    changes: Json = {"name": name} if name is not None else {}
+    _choose(changes, "permissions", list(permissions) or None, drop=no_permissions, dropped=[])
+    _choose(changes, "allowlist", list(allowlist) or None, drop=no_allowlist, dropped=[])
+    _choose(changes, "limit", limit, drop=no_limit, dropped=None)
+    _choose(changes, "policy", policy, drop=no_policy, dropped=None)
+    _choose(changes, "expires_at", None if expires == NEVER else expires, drop=expires == NEVER, dropped=None)
+    if not changes:
+        raise click.UsageError("name what to change")
+    key = api.edit_key(key_id, **changes)
+    _print_key(key, out)
+
+
+@command.command()
+@click.argument("key_id", metavar="KEY")
+@click.option(
+    "--reason",
+    type=click.Choice(REASONS),
+    required=True,
+    help="leaked and suspicious stop the old secret first and at once; the others let it go on as policy and --grace"
+    " say; lost stops it at the first use of the new one.",
+)
+@click.option("--grace", metavar="SPAN", help="How long the old secret goes on: 1h, 0s. Policy sets the most.")
+@click.option("--expected-version", type=int, help="Refuse where the key is at another version already.")
+@click.option("--narrow-permission", "narrow_permissions", multiple=True, help="Leave it only this; repeatable.")
+@click.option("--narrow-allow", "narrow_allowlist", multiple=True, help="Only from here; repeatable.")
+@click.option("--narrow-expires", type=Expiry(), help="An earlier end: 30d, or a date.")
+@click.option("--waive-cool-down", is_flag=True, help="Let the new secret start at once; takes one proof more.")
+@click.option(
+    "--suspend-created-since", type=Instant(), help="With leaked: suspend what it created since: 24h ago, or a date."
+)
+@click.option("--idempotency-key", metavar="TEXT", help="The same text resets once, however often you try.")
+@out_option
+@connected
+def reset(
+    *,
+    api: "Client",
+    out: Output,
+    key_id: str,
+    narrow_permissions: Sequence[str],
+    narrow_allowlist: Sequence[str],
+    narrow_expires: str | None,
+    waive_cool_down: bool,
+    out_file: str | None,
+    **rest: Any,  # noqa: ANN401  # the rest goes to the API as it is
+) -> int | None:
+    """Give a key a new secret and print it, once; say what becomes of the old one.
+
+    When this returns 0, the old secret is refused, or has the end that is printed.
+    """
+    narrow: Json = {}
+    _choose(narrow, "permissions", list(narrow_permissions) or None, drop=False, dropped=None)
+    _choose(narrow, "allowlist", list(narrow_allowlist) or None, drop=False, dropped=None)
+    _choose(narrow, "expires_at", narrow_expires, drop=False, dropped=None)
+    with receiving(out_file, out) as receiver:
+        answer = api.reset_key(key_id, narrow=narrow or None, waive_cool_down=waive_cool_down or None, **rest)
+        if not out.as_json:
+            tell_reset(answer, out)
+        delivered = receiver.deliver(answer, again=f"keyturn key reset {key_id} --reason lost")
+    if out.as_json:
+        out.document(answer)
+    return FAILED if answer.get("secret_shown") and not delivered else exit_code(answer)
+
+
+@command.command()
+@click.argument("key_id", metavar="KEY")
+@click.option("--reason", help="Why, for the audit log.")
+@connected
+def suspend(*, api: "Client", out: Output, key_id: str, reason: str | None) -> int | None:
+    """Stop a key for now.  Nothing is lost: `keyturn key resume` or a reset brings it back."""
+    return _stopped(api.suspend_key(key_id, reason=reason), out)
+
+
+@command.command()
+@click.argument("key_id", metavar="KEY")
+@connected
+def resume(*, api: "Client", out: Output, key_id: str) -> int | None:
+    """Lift a suspension: a false alarm.  An open reset of the key ends."""
+    return _stopped(api.resume_key(key_id), out)
+
+
+@command.command()
+@click.argument("key_id", metavar="KEY")
+@click.option("--yes", is_flag=True, help="Do not ask on a terminal.")
+@connected
+def revoke(*, api: "Client", out: Output, key_id: str, yes: bool) -> int | None:
+    """Stop a key for good; nothing brings it back."""
+    sure(f"Revoke {key_id} for good?", yes=yes)
+    return _stopped(api.revoke_key(key_id), out)
+
+
+@command.command()
+@click.option("--key-file", metavar="FILE", help="File with the key; standard input by default.")
+@connected
+def identify(*, api: "Client", out: Output, key_file: str | None) -> int | None:
+    """Say which key a secret belongs to: one you found, say.
+
+    Only its SHA-256 is sent.  The secret comes from standard input or a file.
+    """
+    context = click.get_current_context()
+    reads_stdin_once(key_file or "-", context.params.get("credential"))
+    secret = ask(key_file, what="key", option="--key-file")
+    if not is_well_formed(secret):
+        raise Failure("this is no key: its form or its checksum is wrong", hint="Was it copied whole?")
+    found = api.verify(key_sha256=sha256(secret.encode()).hexdigest())
+    if out.as_json:
+        out.document(found)
+    elif found["key_id"] is None:
+        out.say("nobody's: no key here has this secret")
+    else:
+        names = ("key_id", "version", "account_id", "owner_id", "environment", "code", "permissions")
+        out.facts((name.removesuffix("_id"), found.get(name)) for name in names)
+    return None if found["key_id"] is not None else FAILED
+
+
+def sure(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be undone, on a terminal only: a script has decided already."""
+    import sys
+
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm(question, abort=True, err=True)
+
+
+def _choose(changes: Json, name: str, value: object, *, drop: bool, dropped: object) -> None:
+    if drop and value is not None:
+        raise click.UsageError(f"{name}: give a value or drop it, not both")
+    if drop:
+        changes[name] = dropped
+    elif value is not None:
+        changes[name] = value
+
+
+def _stopped(key: Json, out: Output) -> int:
+    _print_key(key, out)
+    if not out.as_json:
+        tell_receipt(key.get("receipt"), out)
+    return exit_code({"receipt": key.get("receipt")})
+
+
+def _print_key(key: Json, out: Output) -> None:
+    if out.as_json:
+        out.document(key)
+    else:
+        out.facts(_facts(key))
+
+
+def _facts(key: Json) -> list[tuple[str, object]]:
+    facts: list[tuple[str, object]] = [(name, key[name]) for name in ("id", "name", "status", "environment")]
+    facts += [
+        ("version", f"{key['version']} ({key['hint']})"),
+        ("permissions", key["permissions"] or "none"),
+        ("allowlist", key["allowlist"] or "from anywhere"),
+        ("limit", key["limit"] or "none"),
+        ("policy", key["policy"] or "the account's"),
+        ("expires", moment(key["expires_at"]) if key["expires_at"] else "never"),
+        ("account", key["account_id"]),
+        ("owner", key["owner_id"]),
+        ("created", f"{moment(key['created_at'])} by {key['created_by']}"),
+        ("last used", moment(key["last_used_at"])),
+    ]
+    if held := key.get("suspended"):
+        facts.append(("suspended", f"{moment(held['at'])} by {held['by']} ({held['reason'] or 'no reason given'})"))
+    if key.get("revoked_at"):
+        facts.append(("revoked", moment(key["revoked_at"])))
+    return facts
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

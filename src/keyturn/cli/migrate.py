@@ -1,0 +1,61 @@
+"""`keyturn migrate`: the schema, brought up to date while nothing serves."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from keyturn.cli.installation import configured, database_shown, sentences
+from keyturn.cli.output import Output, json_option
+
+if TYPE_CHECKING:
+    from keyturn.settings import Settings
+
+
+@click.command("migrate")
+@configured
+@json_option
+def command(*, settings: "Settings", as_json: bool) -> None:
+    """Bring the database to this version's schema, and say what that took.
+
+    `keyturn serve` does the same when it starts.  Refused while a server uses the database.
+    """
+    out = Output(as_json=as_json)
+    with sentences():
+        before, after = _migrate(settings)
+    if as_json:
+        out.document({"database": database_shown(settings), "before": before, "after": after})
+        return
+    done = "it was up to date" if before == after else f"migrated from {before or 'an empty database'}"
+    out.line(f"{database_shown(settings)}: at revision {after}; {done}")
+
+
+def _migrate(settings: "Settings") -> tuple[str | None, str | None]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from keyturn.outside import folder
+    from keyturn.outside.folder import FolderLock
+    from keyturn.ports import StoreUnavailable
+    from keyturn.store.alone import Alone
+    from keyturn.store.database import connect
+    from keyturn.store.migrate import migrate, revisions
+
+    folder.make(settings.data)
+    lock = FolderLock(settings.data).acquire()
+    try:
+        engine = connect(settings.database)
+        alone = Alone(engine)
+        try:
+            alone.hold()
+            before, _ = revisions(engine)
+            migrate(engine)
+            after, _ = revisions(engine)
+        except SQLAlchemyError as error:
+            # Never the address: it may hold a password.
+            kind = type(getattr(error, "orig", None) or error).__name__
+            raise StoreUnavailable(f"the database cannot be opened: {kind}") from None
+        finally:
+            alone.release()
+            engine.dispose()
+    finally:
+        lock.release()
+    return before, after

@@ -1,0 +1,71 @@
+"""What a person is told of a reset or a receipt, and the exit code that follows from it."""
+
+from datetime import datetime
+from typing import Any
+
+from keyturn.cli.output import OK, PENDING, UNCONFIRMED, Output, moment
+from keyturn.outside import clock
+
+Json = dict[str, Any]
+
+
+def tell_reset(reset: Json, out: Output) -> None:
+    """The consequences of a reset, from the answer and nowhere else."""
+    facts: list[tuple[str, object]] = [
+        ("reset", reset["id"]),
+        ("key", reset["key_id"]),
+        ("reason", reset["reason"]),
+        ("stage", reset["stage"]),
+    ]
+    if reset.get("missing"):
+        facts.append(("still missing", " or ".join(reset["missing"])))
+    if reset.get("new_version"):
+        facts.append(("version", f"{reset['old_version']} is handed over to {reset['new_version']}"))
+    if reset["stage"] != "ended":
+        facts += [
+            ("new secret", _date(reset.get("new_starts_at"), "accepted since", "accepted from")),
+            ("old secret", _date(reset.get("old_stops_at"), "refused since", "accepted until")),
+        ]
+    if gap := reset.get("gap"):
+        facts.append(("gap", f"no secret is accepted from {moment(gap['since'])} to {moment(gap['until'])}"))
+    if reset.get("ended_at"):
+        facts.append(("ended", f"{moment(reset['ended_at'])} ({reset.get('end_reason')})"))
+    facts += _receipt_facts(reset.get("receipt"))
+    out.facts(facts, to_stderr=True)
+    for use in reset.get("used_by") or ():
+        seen = f"{use.get('address') or 'unknown address'}, {use.get('user_agent') or 'no user agent'}"
+        out.say(f"still used by {seen}: {use['count']} times, last {moment(use['last_seen'])}")
+
+
+def tell_receipt(receipt: Json | None, out: Output) -> None:
+    """What was stopped, and whether every verifier has confirmed it."""
+    if receipt:
+        out.facts(_receipt_facts(receipt), to_stderr=True)
+
+
+def exit_code(answer: Json) -> int:
+    """5 where a stop is not confirmed, 3 where a proof is missing or a cool-down runs, else 0."""
+    receipt = answer.get("receipt")
+    if receipt and not receipt["confirmed"]:
+        return UNCONFIRMED
+    if answer.get("missing") or _is_ahead(answer.get("new_starts_at")):
+        return PENDING
+    return OK
+
+
+def _receipt_facts(receipt: Json | None) -> list[tuple[str, object]]:
+    if not receipt:
+        return []
+    confirmed = f"yes, after {receipt['waited_ms']} ms" if receipt["confirmed"] else f"no: {receipt.get('reason')}"
+    return [("confirmed everywhere", confirmed), ("feed revision", receipt["rev"])]
+
+
+def _date(text: str | None, past: str, ahead: str) -> str:
+    if not text:
+        return f"{ahead}: no date set"
+    return f"{ahead if _is_ahead(text) else past} {moment(text)}"
+
+
+def _is_ahead(text: str | None) -> bool:
+    # The server's dates against this machine's clock: close enough for a sentence, and nothing is decided by it.
+    return text is not None and datetime.fromisoformat(text) > clock.now()
