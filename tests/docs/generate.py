@@ -6,10 +6,13 @@
 import dataclasses
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, get_type_hints
 
+import click
+
+from keyturn.cli.root import root
 from keyturn.core import stage
 from keyturn.core.refusal import Refusal
 from keyturn.settings import FILE_NAME, PREFIX, Settings
@@ -103,10 +106,28 @@ def _shown(default: object) -> str:
     return "" if default in (None, "", ()) else f"`{default}`"
 
 
+def command_line() -> str:
+    """`cli.md`: every command, as it explains itself."""
+    lines = ["# Command line", "", _NOTE]
+    for path, context in _commands(click.Context(root, info_name="keyturn", terminal_width=100, max_content_width=100)):
+        lines += [f"## {path}", "", "```text", context.get_help().rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def _commands(context: click.Context) -> Iterator[tuple[str, click.Context]]:
+    yield context.command_path, context
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            if command is not None and not command.hidden:
+                yield from _commands(click.Context(command, parent=context, info_name=name))
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "problems.md": problems,
     "settings.md": settings,
     "stages.md": stages,
+    "cli.md": command_line,
 }
 
 
