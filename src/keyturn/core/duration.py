@@ -27,7 +27,10 @@ def parse(text: str) -> timedelta:
     """Read a duration.  Raises ValueError with a sentence for a person."""
     if text == _UNTIL_STOPPED_TEXT:
         return UNTIL_STOPPED
-    span = _parse_iso(text) if text.startswith("P") else _parse_short(text)
+    try:
+        span = _parse_iso(text) if text.startswith("P") else _parse_short(text)
+    except OverflowError:
+        span = UNTIL_STOPPED  # longer than any span can be
     if span is None:
         msg = f'not a duration: {text[:40]!r}; write "90d", "24h", "30m", "0s" or ISO 8601'
         raise ValueError(msg)

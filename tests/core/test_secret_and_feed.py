@@ -1,0 +1,111 @@
+"""The form of a secret, its digest (R3, R4), and the feed's own form of a key (F1)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from hmac import new as hmac
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.core import feed, secret
+from keyturn.core.feed import KeyState, Predicate, SecretState
+from keyturn.core.instant import FOREVER, Instant
+from keyturn.core.limit import Limit
+from keyturn.core.secret import ALPHABET, Pepper, SecretText
+
+PEPPER = Pepper("p1", b"\x01" * 32)
+T0 = Instant(datetime(2030, 1, 1, tzinfo=UTC))
+
+
+@given(
+    st.binary(min_size=32, max_size=32),
+    st.sampled_from(["kt", "acme", "my_brand_2"]),
+    st.sampled_from(["live", "test"]),
+)
+def test_r4_a_generated_secret_has_its_form_and_checksum(entropy: bytes, brand: str, environment: str) -> None:
+    made = secret.make(brand=brand, environment=environment, entropy=entropy, pepper=PEPPER)
+    text = made.text.reveal
+    assert text.startswith(f"{brand}_{environment}_")
+    assert len(text) == len(brand) + len(environment) + 2 + 49
+    assert set(text[-49:]) <= set(ALPHABET)
+    assert secret.is_well_formed(text)
+    assert made.hint == f"{brand}_{environment}_…{text[-4:]}"
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 48), st.sampled_from(ALPHABET))
+def test_r4_a_typing_error_is_noticed(entropy: bytes, at: int, char: str) -> None:
+    text = secret.make(brand="kt", environment="live", entropy=entropy, pepper=PEPPER).text.reveal
+    where = len(text) - 49 + at
+    typed = text[:where] + char + text[where + 1 :]
+    assert secret.is_well_formed(typed) is (typed == text)
+
+
+def test_r3_the_digest_is_hmac_under_the_pepper_of_the_fingerprint() -> None:
+    made = secret.make(brand="kt", environment="live", entropy=bytes(32), pepper=PEPPER)
+    text = made.text.reveal
+    assert secret.fingerprint(text) == sha256(text.encode()).digest()
+    assert made.digest == hmac(PEPPER.value, sha256(text.encode()).digest(), "sha256").digest()
+    assert made.pepper == "p1"
+
+
+def test_k11_neither_secret_nor_pepper_shows_itself() -> None:
+    made = secret.make(brand="kt", environment="live", entropy=bytes(32), pepper=PEPPER)
+    shown = f"{made!r} {made.text} {PEPPER!r} {SecretText('x')!r}"
+    assert made.text.reveal not in shown
+    assert PEPPER.value.hex() not in shown
+    assert "\\x01" not in repr(PEPPER)
+
+
+@pytest.mark.parametrize("brand", ["", "KT", "k-t", "_kt", "kt_", "a__b", "x" * 17, "a_b_c_d_e"])
+def test_pitfall_17_a_brand_that_cannot_stand_in_front_is_refused(brand: str) -> None:
+    with pytest.raises(ValueError, match="not a brand"):
+        secret.check_brand(brand)
+
+
+def test_too_little_randomness_is_refused() -> None:
+    with pytest.raises(ValueError, match="32 random bytes"):
+        secret.make(brand="kt", environment="live", entropy=b"short", pepper=PEPPER)
+
+
+@pytest.mark.parametrize("text", ["", "kt_live_", "x" * 200, "kt_live_" + "0" * 49, "kt_prod_" + "0" * 49, "\ud800"])
+def test_what_cannot_be_a_secret(text: str) -> None:
+    assert not secret.is_well_formed(text)
+    assert len(secret.fingerprint(text)) == 32
+
+
+STATE = KeyState(
+    number=7,
+    key_id="key_1",
+    account_id="acc_1",
+    owner_id="usr_1",
+    environment="live",
+    permissions=("orders:read",),
+    allowlist=("192.0.2.0/24",),
+    limit=Limit(requests=5, window=timedelta(minutes=1)),
+    expires_at=FOREVER,
+    suspended=True,
+    revoked=False,
+    secrets=(
+        SecretState(
+            version=1,
+            starts_at=T0,
+            dangerous_starts_at=T0,
+            stops_at=FOREVER,
+            stopped=False,
+            replaced_by="rst_1",
+            watched=True,
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize("change", [STATE, Predicate(account_id="acc_1"), Predicate()])
+def test_f1_a_feed_entry_survives_its_stored_form(change: KeyState | Predicate) -> None:
+    assert feed.from_json(feed.to_json(change)) == change
+
+
+def test_f1_a_key_without_a_limit_too() -> None:
+    unlimited = replace(STATE, limit=None)
+    assert feed.from_json(feed.to_json(unlimited)) == unlimited
