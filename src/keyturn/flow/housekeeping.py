@@ -78,7 +78,7 @@ def _as_uses(drained: Uses) -> list[tuple[Use, Instant]]:
 
 
 def _storable(text: str, longest: int) -> str:
-    """Text that every database takes: what a caller says of itself must not keep the others' uses from being written."""
+    """Text that every database takes: no caller's words may keep the uses of all from being written."""
     return text.encode("utf-8", "replace").decode().replace("\0", "?")[:longest]
 
 

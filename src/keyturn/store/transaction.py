@@ -78,6 +78,11 @@ _RAISED = case(
     else_=authority.c.high_water,
 )
 _NEXT_REV = update(authority).values(rev=authority.c.rev + 1, high_water=_RAISED).returning(authority.c.rev)
+_RAISE_HIGH_WATER = (
+    update(authority)
+    .where(authority.c.high_water < bindparam("now", type_=Moment))
+    .values(high_water=bindparam("now", type_=Moment))
+)
 _SECRET_ENDS = ("stops_at", "stopped_at", "stop_reason", "replaced_by", "watched")
 _END_SECRET = (
     update(secrets)
@@ -271,6 +276,9 @@ class SqlTransaction:
             ):
                 if batch:
                     self._connection.execute(statement, batch)
+            if self._records and not entries:
+                # Last, for its lock is one that all changes wait for.  A revision has raised it already (F8).
+                self._connection.execute(_RAISE_HIGH_WATER, {"now": self._now})
         return entries
 
     def _flush_secrets(self) -> None:
