@@ -57,6 +57,12 @@ class Calls(ABC, Generic[A]):
     def send(self, call: Call) -> A:
         """Send one call and answer its JSON object; raises `ApiError` where the server said no."""
 
+    # The server
+
+    def ready(self) -> A:
+        """Whether it can answer: `status`."""
+        return self.send(_get("/readyz"))
+
     # Keys
 
     def create_key(
