@@ -251,9 +251,15 @@ def _rule(doc: str, *lax_to_strict: str) -> Field:
 
 
 def _permission_set(doc: str) -> Field:
+    def parse(value: Any) -> tuple[str, ...]:  # noqa: ANN401  # as above
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            msg = 'a list of permissions such as ["*:write"]'
+            raise ValueError(msg)
+        return permission.parse_set(value)
+
     return Field(
         doc=doc,
-        parse=permission.parse_set,
+        parse=parse,
         to_wire=list,
         stricter=lambda one, other: tuple(sorted({*one, *other})),
         strictness="more is stricter",
