@@ -3,6 +3,7 @@
 import json
 import socket
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_another_media_type_is_refused(api: Serving, path: str, media: str) -> N
     assert (refused.status, refused.body["code"]) == (415, "unsupported_media_type")
 
 
-FIELDS = {
+FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
     "a bare number for a duration": ("/resets", {"reason": "routine", "grace": 60}),
     "a month": ("/resets", {"reason": "routine", "grace": "P1M"}),
     "a negative duration": ("/resets", {"reason": "routine", "grace": "-1d"}),

@@ -159,6 +159,7 @@ def test_r20_grace_finish_and_who_still_uses_the_old_one(api: Serving) -> None:
     asked = {"permissions": ["orders:read"], "ip": "192.0.2.9", "context": {"user_agent": "old bot/1.0"}}
     assert api.verdict(made["secret"], **asked) == "valid"
     path = f"/v1/resets/{reset['id']}"
+    used: list[dict[str, Any]] = []
     for _ in range(100):
         used = [one for one in api.call(path).body["used_by"] if one["address"]]
         if used:
@@ -217,7 +218,7 @@ def test_r23_a_reset_narrows_and_never_widens(api: Serving) -> None:
 
 
 def test_r24_waiving_a_cool_down_takes_two_administrators(api: Serving) -> None:
-    account = api.call("/v1/accounts", {"name": "cool", "policy": "binance"}).body["id"]
+    account = api.call("/v1/accounts", {"name": "cool", "policy": "binance", "max_keys_per_user": 1000}).body["id"]
     key = api.create(account_id=account)
     reset = api.call(f"/v1/keys/{key['id']}/resets", {"reason": "routine", "waive_cool_down": True}).body
     assert (reset["stage"], reset["secret"]) == ("asked", None)
@@ -273,7 +274,8 @@ def test_r43_people_are_held_to_the_manual_mode_of_the_policy(api: Serving) -> N
 
 
 def test_k9_a_reset_starts_only_from_the_accounts_addresses_while_suspending_is_free(api: Serving) -> None:
-    account = api.call("/v1/accounts", {"name": "here", "reset_allowlist": ["198.51.100.0/24"]}).body["id"]
+    wish = {"name": "here", "reset_allowlist": ["198.51.100.0/24"], "max_keys_per_user": 1000}
+    account = api.call("/v1/accounts", wish).body["id"]
     key = api.create(account_id=account)
     refused = api.call(f"/v1/keys/{key['id']}/resets", {"reason": "leaked"})
     assert (refused.status, refused.body["code"]) == (403, "reset_origin_refused")
@@ -286,7 +288,7 @@ def test_k9_a_reset_starts_only_from_the_accounts_addresses_while_suspending_is_
 def test_r32_a_policy_says_first_what_it_would_change(api: Serving) -> None:
     name = f"strict-{next(_numbers)}"
     assert api.call("/v1/policies", {"name": name, "grace_max": "1h"}).status == HTTPStatus.CREATED
-    account = api.call("/v1/accounts", {"name": "governed", "policy": name}).body["id"]
+    account = api.call("/v1/accounts", {"name": "governed", "policy": name, "max_keys_per_user": 1000}).body["id"]
     api.create(account_id=account)
     dry = api.call("/v1/policies", {"name": name, "grace_max": "1h", "max_age": "0s", "dry_run": True})
     assert (dry.status, dry.body["impact"]["keys"], len(dry.body["impact"]["keys_due"])) == (200, 1, 1)
@@ -311,7 +313,7 @@ def test_k30_every_change_and_every_refused_attempt_is_recorded(api: Serving) ->
 
 
 def test_f11_an_account_is_suspended_in_one_step(api: Serving) -> None:
-    account = api.call("/v1/accounts", {"name": "bulk"}).body["id"]
+    account = api.call("/v1/accounts", {"name": "bulk", "max_keys_per_user": 1000}).body["id"]
     made = [api.create(account_id=account)["secret"] for _ in range(3)]
     outside = api.create()["secret"]
     assert {api.verdict(secret) for secret in made} == {"valid"}

@@ -1,6 +1,7 @@
 """The served OpenAPI document describes what the server does: schemathesis tries it, and finds no 5xx."""
 
 from http import HTTPStatus
+from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -50,7 +51,7 @@ def test_schemathesis_finds_no_server_error(api: Serving) -> None:
             suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy())
-        def attempt(case: schemathesis.Case) -> None:
+        def attempt(case: schemathesis.Case[Any]) -> None:
             answer = case.call(base_url=address, headers=headers)
             assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR, answer.text
 

@@ -5,10 +5,12 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
+from secrets import token_hex
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,9 +20,10 @@ from keyturn.api.body import StrictBody
 from keyturn.api.call import RATE_HEADERS, Surroundings
 from keyturn.api.described import PATHS
 from keyturn.api.hot import HotProtocol
+from keyturn.api.metrics import Metrics
 from keyturn.api.node import Node
-from keyturn.api.probes import Metrics
 from keyturn.api.problem import (
+    MEDIA_TYPE,
     Refused,
     internal_bytes,
     note_bug,
@@ -33,10 +36,11 @@ from keyturn.api.schemas import Problem
 from keyturn.api.verdict import AUTHZ, VERIFY, Hot
 from keyturn.api.verifying import Verifying, is_authz
 from keyturn.core.allowlist import Matcher
-from keyturn.core.refusal import MethodNotAllowed, NotFound, Refusal
+from keyturn.core.refusal import MalformedBody, MethodNotAllowed, NotFound, Refusal
 from keyturn.ports import StoreUnavailable
 
 log = logging.getLogger("keyturn.request")
+_PARTS: Final = (keys, resets, own, accounts, users, policies, trail, probes, pages)
 _DESCRIPTION: Final = """\
 Issue, verify and reset API keys.
 
@@ -74,7 +78,7 @@ def build_app(node: Node) -> tuple[ASGIApp, Callable[..., HotProtocol]]:
         base_url=settings.base_url,
     )
     metrics = Metrics(node)
-    api = _build_api(node, Surroundings(node=node, proxies=proxies), metrics)
+    api = _build_api(Surroundings(node=node, proxies=proxies, metrics=metrics))
     verifying = Verifying(api, node, hot)
     strict = StrictBody(verifying, applied_rev=lambda: node.verifier.applied_rev, base_url=settings.base_url)
     # A gateway's question carries the head of the caller's request, and perhaps a body of any kind: not ours to judge.
@@ -94,7 +98,7 @@ class _Split:
         await chosen(scope, receive, send)
 
 
-def _build_api(node: Node, around: Surroundings, metrics: Metrics) -> FastAPI:
+def _build_api(around: Surroundings) -> FastAPI:
     problems: dict[int | str, dict[str, Any]] = {
         status: {"description": said, "model": Problem, "content": {"application/problem+json": {}}}
         for status, said in _STATUSES.items()
@@ -108,12 +112,19 @@ def _build_api(node: Node, around: Surroundings, metrics: Metrics) -> FastAPI:
         redoc_url=None,
         responses=problems,
         redirect_slashes=False,
+        # It would hand whole bodies and exception messages, secrets among them, to whatever the environment names.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     app.state.around = around
-    app.state.metrics = metrics
-    for part in (keys, resets, own, accounts, users, policies, trail, probes, pages):
+    for part in _PARTS:
         app.include_router(part.router)
-    _handle_refusals(app, node.settings.base_url)
+    _handle_refusals(app, around)
     _describe(app)
     return app
 
@@ -125,7 +136,9 @@ def _describe(app: FastAPI) -> None:
     app.openapi_schema = made
 
 
-def _handle_refusals(app: FastAPI, base_url: str) -> None:
+def _handle_refusals(app: FastAPI, around: Surroundings) -> None:
+    base_url = around.node.settings.base_url
+
     def answer(refusal: Refusal) -> Response:
         return Response(
             problem_bytes(refusal, base_url=base_url), status_code=refusal.status, headers=problem_headers(refusal)
@@ -140,16 +153,34 @@ def _handle_refusals(app: FastAPI, base_url: str) -> None:
         return answer(of_validation(error.errors()))
 
     @app.exception_handler(StoreUnavailable)
-    async def away(request: Request, error: StoreUnavailable) -> Response:
-        request.app.state.metrics.outages.inc()
+    async def away(_request: Request, error: StoreUnavailable) -> Response:
+        around.metrics.outages.inc()
         return answer(of_outage(error))
 
     @app.exception_handler(HTTPException)
-    async def no_route(_request: Request, error: HTTPException) -> Response:
-        made = answer(MethodNotAllowed() if error.status_code == MethodNotAllowed.status else NotFound())
-        if error.headers and "allow" in {name.lower() for name in error.headers}:
-            made.headers["allow"] = next(value for name, value in error.headers.items() if name.lower() == "allow")
-        return made
+    async def no_route(request: Request, error: HTTPException) -> Response:
+        if error.status_code == MethodNotAllowed.status:
+            made = answer(MethodNotAllowed())
+            made.headers["allow"] = ", ".join(sorted(_methods(request.scope)))
+            return made
+        return answer(NotFound() if error.status_code == NotFound.status else MalformedBody(reason="it cannot be read"))
+
+    @app.exception_handler(Exception)
+    async def bug(_request: Request, _error: Exception) -> Response:
+        # Raised on from here, and noted by `Watched`, which answers where this cannot.
+        return Response(internal_bytes(base_url=base_url), status_code=500, media_type=MEDIA_TYPE)
+
+
+def _methods(scope: Scope) -> set[str]:
+    """Every method that this address takes: each has a route of its own."""
+    path = scope["route"].path
+    return {
+        method
+        for part in _PARTS
+        for route in part.router.routes
+        if isinstance(route, APIRoute) and route.path == path
+        for method in route.methods or ()
+    }
 
 
 class Watched:
@@ -168,28 +199,31 @@ class Watched:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        answered = _Answered(scope, send)
+        request_id = token_hex(_ID_BYTES)
+        answered = _Answered(scope, send, request_id)
         try:
             await self._app(scope, receive, answered)
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets an answer that says nothing of it
-            note_bug(error)
+            note_bug(error, request_id=request_id)
             await answered.internal(self._base_url)
-        self._tell(scope, answered.status, time.perf_counter() - began)
+        self._tell(scope, answered.status, time.perf_counter() - began, request_id)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _tell(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         route = getattr(scope.get("route"), "path", "(none)")
         if scope["path"] == VERIFY or is_authz(scope["path"]):
             route = VERIFY if scope["path"] == VERIFY else AUTHZ
         method = scope["method"] if scope["method"] in _METHODS else "(other)"
         self._metrics.seconds.labels(route, method, str(status)).observe(seconds)
         if route not in _QUIET:
-            line = {"route": route, "method": method, "status": status, "ms": round(seconds * 1e3, 1)}
+            line = {"request": request_id, "route": route, "method": method, "status": status}
+            line["ms"] = round(seconds * 1e3, 1)
             log.info("%s", json.dumps(line))
 
 
 _QUIET: Final = frozenset({"/livez", "/readyz", "/metrics", VERIFY, AUTHZ})
 """Counted, not logged: they come by the thousand."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_ID_BYTES: Final = 8
 _ALWAYS: Final = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -200,9 +234,10 @@ _ALWAYS: Final = (
 class _Answered:
     """Sends on, with the headers that every answer has, and remembers the status."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self._scope = scope
         self._send = send
+        self._request_id = request_id
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
@@ -211,6 +246,7 @@ class _Answered:
             named = {name for name, _ in message.get("headers", ())}
             limits = self._scope.get(RATE_HEADERS) or {}
             extra = [(name, value) for name, value in _ALWAYS if name not in named]
+            extra.append((b"x-request-id", self._request_id.encode()))
             extra += [(name.encode(), value.encode()) for name, value in limits.items()]
             message = {**message, "headers": [*message.get("headers", ()), *extra]}
         await self._send(message)

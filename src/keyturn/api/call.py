@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,15 +16,17 @@ from starlette.concurrency import run_in_threadpool
 from keyturn.api import credential
 from keyturn.api.body import ARRIVED_REV, PARSED
 from keyturn.api.client_address import client_address
+from keyturn.api.metrics import Metrics
 from keyturn.api.node import Node
-from keyturn.api.problem import Refused
+from keyturn.api.problem import Refused, field_name
 from keyturn.api.secure import is_secure
 from keyturn.core.actor import Actor
 from keyturn.core.allowlist import Matcher
 from keyturn.core.instant import Instant
-from keyturn.core.refusal import HttpsRequired, InvalidHeader, NotFound, Refusal
+from keyturn.core.refusal import HttpsRequired, InvalidField, InvalidHeader, NotFound, Refusal
 from keyturn.flow.evidence import refused
 from keyturn.flow.replay import Once
+from keyturn.flow.reset import ResetAnswer
 from keyturn.ports import Transaction
 
 T = TypeVar("T")
@@ -39,6 +42,7 @@ class Surroundings:
 
     node: Node
     proxies: Matcher
+    metrics: Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,7 @@ class Visit:
     """A request, whoever asks."""
 
     node: Node
+    metrics: Metrics
     secure: bool
     address: str | None
 
@@ -74,6 +79,11 @@ class Call(Visit):
             return
         actor = self.actor
         self.change(lambda tx: refused(tx, actor, action, HttpsRequired(), subject_id=subject_id))
+
+    def note_minted(self, answer: ResetAnswer) -> None:
+        """Count a new secret, once: a replay holds none."""
+        if answer.secret is not None:
+            self.metrics.minted.labels(answer.reset.asking.reason.value).inc()
 
 
 def id_in_path(text: str) -> str:
@@ -105,13 +115,25 @@ class _Bearer(SecurityBase):
         if isinstance(known, Refusal):
             raise Refused(known)
         request.scope[RATE_HEADERS] = known.rate_headers
+        _check_query(request)
         return known.actor
+
+
+def _check_query(request: Request) -> None:
+    """Refuse a parameter unknown to the call, or given twice: without its filter a list would hold everything."""
+    known = {one.alias for one in request.scope["route"].dependant.query_params}
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            raise Refused(InvalidField(field=field_name([name]), reason="there is no such query parameter"))
+        if count > 1:
+            raise Refused(InvalidField(field=field_name([name]), reason="given twice"))
 
 
 def _visit(request: Request) -> Visit:
     around: Surroundings = request.app.state.around
     return Visit(
         node=around.node,
+        metrics=around.metrics,
         secure=is_secure(request.scope, around.proxies),
         address=_address(request, around),
     )
@@ -143,6 +165,7 @@ def _known(request: Request, actor: Actor, *, once: Once | None) -> Call:
     visit = _visit(request)
     return Call(
         node=visit.node,
+        metrics=visit.metrics,
         secure=visit.secure,
         address=visit.address,
         actor=actor,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from keyturn.api.problem import Refused
+from keyturn.api.problem import INTERNAL, INTERNAL_TITLE, Refused
 from keyturn.core.refusal import NotFound, Refusal
 
 router = APIRouter(include_in_schema=False)
@@ -56,6 +56,8 @@ def style() -> HTMLResponse:
 @router.get("/problems/{code}", response_class=HTMLResponse)
 def problem_page(code: str) -> HTMLResponse:
     """What a problem type means: the address in its `type` leads here."""
+    if code == INTERNAL:
+        return _page(code, f"<h1><code>{code}</code></h1><p>{escape(INTERNAL_TITLE)}</p><p class=soft>Status 500</p>")
     kind = next((one for one in _kinds(Refusal) if one.kind == code), None)
     if kind is None:
         raise Refused(NotFound())

@@ -9,13 +9,15 @@ from keyturn.api.problem import Refused, field_name, shielded
 from keyturn.api.schemas import ExplainedPolicy, Id, PageShown, PolicyShown, StoredPolicy, StorePolicy
 from keyturn.core import policy as policies
 from keyturn.core.policy import FIELDS, Effective, Policy
-from keyturn.core.refusal import InvalidField, NotFound, Refusal, UnknownField
+from keyturn.core.refusal import InvalidField, NameTaken, NotFound, Refusal, UnknownField
 from keyturn.flow import policy as flow
 from keyturn.flow.key import find
 from keyturn.flow.policy import Drafted
 from keyturn.ports import Transaction
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
+_TAKEN = frozenset({"explain"})
+"""Names under which a policy could not be read: they are addresses of other things."""
 
 
 @router.get("", response_model=PageShown[PolicyShown], summary="List policies")
@@ -33,6 +35,8 @@ def explain(
 ) -> dict[str, Any]:
     """Each field with the policy or floor that made it so; without a key or account, of the caller's account."""
     actor = call.actor
+    if key_id is not None and account_id is not None:
+        raise Refused(InvalidField(field="account_id", reason="name a key or an account, not both"))
 
     def question(tx: Transaction) -> Effective | Refusal:
         if key_id is not None:
@@ -70,6 +74,8 @@ def show(call: AnyCall, name: str) -> dict[str, Any]:
 def store(call: AnyCall, body: StorePolicy, response: Response) -> dict[str, Any]:
     """With `dry_run`, tell only what it would change now."""
     fields = body.model_extra or {}
+    if body.name in _TAKEN:
+        raise Refused(NameTaken(field="name"))
     for name in fields:
         if name not in FIELDS:
             raise Refused(UnknownField(field=field_name([name])))

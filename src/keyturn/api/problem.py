@@ -29,6 +29,9 @@ from keyturn.ports import StoreBusy, StoreUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 CHALLENGE: Final = 'Bearer realm="keyturn"'
+INTERNAL: Final = "internal"
+"""The code of a bug's answer.  It is no refusal."""
+INTERNAL_TITLE: Final = "Something went wrong here; it was noted."
 AWAY_SECONDS: Final = 2
 """When to come back to a store that is away."""
 _BUSY_SECONDS: Final = 1
@@ -85,18 +88,18 @@ def retry_after(refusal: Refusal) -> int | None:
 
 def internal_bytes(*, base_url: str = "") -> bytes:
     """The answer to a bug: it says nothing, the log says where."""
-    title = "Something went wrong here; it was noted."
-    document = {"type": f"{base_url}/problems/internal", "title": title, "status": 500}
-    return json.dumps(document | {"detail": title, "code": "internal"}).encode()
+    document = {"type": f"{base_url}/problems/{INTERNAL}", "title": INTERNAL_TITLE, "status": 500}
+    return json.dumps(document | {"detail": INTERNAL_TITLE, "code": INTERNAL}).encode()
 
 
-def note_bug(error: BaseException) -> None:
+def note_bug(error: BaseException, *, request_id: str) -> None:
     """Log where an unexpected exception came from, never what it says: a message may hold what was sent."""
     while error.__cause__ is not None or (error.__context__ is not None and not error.__suppress_context__):
         frames = traceback.extract_tb(error.__traceback__)
-        log.error("bug: %s%s", type(error).__qualname__, _where(frames))
+        log.error("bug in request %s: %s%s", request_id, type(error).__qualname__, _where(frames))
         error = error.__cause__ or error.__context__  # type: ignore[assignment]  # the loop has just seen one of them
-    log.error("bug: %s%s", type(error).__qualname__, _where(traceback.extract_tb(error.__traceback__)))
+    frames = traceback.extract_tb(error.__traceback__)
+    log.error("bug in request %s: %s%s", request_id, type(error).__qualname__, _where(frames))
 
 
 def of_outage(error: StoreUnavailable) -> Refusal:

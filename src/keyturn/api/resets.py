@@ -22,6 +22,7 @@ router = APIRouter(tags=["resets"])
 )
 def ask(call: OnceCall, key_id: str, body: AskReset) -> dict[str, Any]:
     """A credential that proves enough gets it minted in the same answer; `missing` tells what else is to be proved."""
+    key_id = id_in_path(key_id)
     if call.actor.channel is not Channel.PERSON:
         call.needs_https("reset.asked", key_id)
     asking = Asking(
@@ -32,7 +33,7 @@ def ask(call: OnceCall, key_id: str, body: AskReset) -> dict[str, Any]:
         waive_cool_down=body.waive_cool_down,
         suspend_created_since=Instant(body.suspend_created_since) if body.suspend_created_since else None,
     )
-    return asked(call, id_in_path(key_id), asking)
+    return asked(call, key_id, asking)
 
 
 def _narrowing(narrow: Narrow) -> Narrowing:
@@ -56,6 +57,7 @@ def asked(call: Call, key_id: str, asking: Asking) -> dict[str, Any]:
             arrived_rev=call.arrived_rev,
         )
     )
+    call.note_minted(answer)
     return shown.moved_reset(answer, now, call.node)
 
 
@@ -103,12 +105,12 @@ def _matched(call: Call, password: str | None) -> str:
 @router.post("/v1/resets/{reset_id}/mint", response_model=MintedReset, summary="Make the new secret")
 def mint(call: OnceCall, reset_id: str, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
     """For whoever asked, in the same session.  The secret is in this answer and nowhere else, ever."""
+    reset_id = id_in_path(reset_id)
     call.needs_https("reset.minted", reset_id)
     answer, now = call.change(
-        lambda tx: resets.mint(
-            tx, actor=call.actor, reset_id=id_in_path(reset_id), forge=call.node.forge, once=call.once
-        )
+        lambda tx: resets.mint(tx, actor=call.actor, reset_id=reset_id, forge=call.node.forge, once=call.once)
     )
+    call.note_minted(answer)
     return shown.moved_reset(answer, now, call.node)
 
 

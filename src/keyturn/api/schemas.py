@@ -129,7 +129,7 @@ Password = Annotated[
 ]
 AnyPassword = Annotated[str, Field(max_length=MOST_PASSWORD, json_schema_extra={"format": "password"})]
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["tradingonramp"])]
-Id = Annotated[str, Field(max_length=64, examples=["acc_3fJq…"])]
+Id = Annotated[str, Field(pattern=r"^[!-~]{1,64}$", examples=["acc_3fJq0Zb7Yc2Lw9Xn4Tk1"])]
 ShortText = Annotated[
     str, BeforeValidator(_text(_name)), Field(max_length=LONGEST_NAME, json_schema_extra={"minLength": 1})
 ]
