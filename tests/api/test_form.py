@@ -4,6 +4,7 @@ import json
 import socket
 from http import HTTPStatus
 from typing import Any
+from typing import Any
 
 import pytest
 

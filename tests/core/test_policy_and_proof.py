@@ -139,7 +139,7 @@ def test_r30_a_policy_survives_its_wire_form(one: Policy) -> None:
     assert policy.differences(again, one) == ()
 
 
-BAD = {
+BAD: dict[str, dict[str, Any]] = {
     "an unknown field": {"nonsense": 1},
     "a number for a duration": {"max_age": 90},
     "an endless cool-down": {"cool_down": "until_stopped"},
