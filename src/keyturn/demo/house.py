@@ -114,7 +114,7 @@ class House:
     def _is_ready(self, url: str) -> bool:
         try:
             with Client(url, retries=0, timeout=5) as client:
-                return client.ready()["status"] == "ready"
+                return bool(client.ready()["status"] == "ready")
         except (ApiError, ServerUnreachable):
             return False
 

@@ -4,10 +4,11 @@ What is claimed is counted, and a claim that does not hold makes the demo fail.
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from keyturn.core import duration
+from keyturn.core.instant import from_text
 from keyturn.demo.house import DemoError
 from keyturn.demo.narration import Narration, milliseconds
 from keyturn.demo.seed import STORY_KEYS, Seeded
@@ -89,7 +90,7 @@ class Story:
             asked = clock.tick()
             reset = self._operator.reset_key(key["id"], reason="routine", grace=GRACE)
             took = milliseconds(clock.tick() - asked)
-            ends = datetime.fromisoformat(reset["old_stops_at"])
+            ends = from_text(reset["old_stops_at"])
             tell.step("reset: routine", f"the old secret goes on until {ends:%H:%M:%S}", took=took, good=True)
             self._accepted(gateway, "new secret", reset["secret"])
             self._accepted(gateway, "old secret", key["secret"])
