@@ -12,18 +12,18 @@ Callers send the same head again and again, so its reading is remembered by its 
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from keyturn.api.client_address import behind
+from keyturn.api.client_address import behind, canonical, told
 from keyturn.api.verdict import (
     AUTHZ,
     VERIFIES,
     Hot,
+    Question,
     Remembered,
-    address,
     authz_of,
     body_of,
     may_verify_all,
@@ -32,7 +32,7 @@ from keyturn.api.verdict import (
 )
 from keyturn.api.verifying import read_gateway_question
 from keyturn.core.refusal import Refusal
-from keyturn.verify.decision import MISS, RATE_LIMITED
+from keyturn.verify.decision import MISS, RATE_LIMITED, VALID, Verdict
 
 _VERIFY_LINE: Final = b"POST /v1/verify HTTP/1.1"
 _AUTHZ_LINE: Final = re.compile(rb"[A-Z]{3,7} /v1/authz(?:/[0-9A-Za-z._~/-]*)? HTTP/1\.1")
@@ -41,7 +41,7 @@ _END: Final = b"\r\n\r\n"
 _NEVER: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"connection"})
 _ONCE: Final = frozenset(
     {b"host", b"content-length", b"content-type", b"authorization", b"x-api-key"}
-    | {b"x-keyturn-credential", b"x-keyturn-permission", b"x-forwarded-for", b"user-agent"}
+    | {b"x-keyturn-credential", b"x-keyturn-permission", b"x-forwarded-for", b"user-agent", b"idempotency-key"}
 )
 _MOST_BODY: Final = 4096
 _MOST_HEAD: Final = 8192
@@ -66,8 +66,28 @@ class _Head:
     """The fingerprint of the caller's credential; empty for none."""
     length: int
     forwarded: tuple[bytes, ...]
-    question: Any
+    question: Question | None
     """For `/v1/authz` the question but for the address; None for `/v1/verify`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a whole request said, without its secrets."""
+
+    head: _Head
+    length: int
+    secret: bytes
+    """The fingerprint of the key under test."""
+    malformed: bool
+    wanted: tuple[str, ...]
+    ip: str | None
+
+
+class _Date:
+    """The header lines that every answer begins with, as last written."""
+
+    headers: ClassVar[Any] = None
+    written: ClassVar[bytes] = b""
 
 
 class HotProtocol(HttpToolsProtocol):
@@ -108,27 +128,26 @@ class HotProtocol(HttpToolsProtocol):
         self._between = True
 
     def data_received(self, data: bytes) -> None:
-        """Answer what is plain and warm; hand on the rest."""
-        if self._between and self._is_quiet() and not self.flow.write_paused:
-            answers = []
-            while data:
-                found = answer(self._hot, data, trusted=self._trusted, peer=self._peer)
-                if found is None:
-                    break
-                written, length = found
-                answers.append(written)
-                data = data[length:]
-            if answers:
-                self._write(answers)
-        if data:
-            super().data_received(data)
+        """Answer what is plain and warm, in turn; from the first that is not, hand the rest on."""
+        while self._between and self._is_quiet() and not self.flow.write_paused:
+            found = answer(self._hot, data, trusted=self._trusted, peer=self._peer)
+            if found is None:
+                break
+            head, rest, length = found
+            self._write(head, rest)
+            if length == len(data):
+                return
+            data = data[length:]
+        super().data_received(data)
 
-    def _write(self, answers: list[tuple[bytes, bytes]]) -> None:
-        self._answered += len(answers)
+    def _write(self, head: bytes, rest: bytes) -> None:
+        self._answered += 1
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
-        date = _lines(self.server_state.default_headers)
-        self.transport.write(b"".join(head + date + rest for head, rest in answers))
+        headers = self.server_state.default_headers
+        if headers is not _Date.headers:  # uvicorn makes a new list each second
+            _Date.headers, _Date.written = headers, _lines(headers)
+        self.transport.write(head + _Date.written + rest)
 
     def _is_quiet(self) -> bool:
         """Whether nothing is being answered.  uvicorn says None before its first request, against its own types."""
@@ -136,8 +155,8 @@ class HotProtocol(HttpToolsProtocol):
         return cycle is None or cycle.response_complete
 
     def _close_if_idle(self) -> None:
-        quiet = self._answered == self._seen and self._between
-        if quiet and self._is_quiet():
+        # A head that never ends counts as idle too; a body that never ends has a time limit of its own.
+        if self._answered == self._seen and self._is_quiet():
             self.transport.close()
             return
         self._seen = self._answered
@@ -145,19 +164,64 @@ class HotProtocol(HttpToolsProtocol):
 
 
 _heads = Remembered()
+_requests = Remembered()
 _wanted = Remembered()
 _addresses = Remembered()
 _decode = msgspec.json.Decoder(_Asked).decode
 
 
-def answer(hot: Hot, data: bytes, *, trusted: bool, peer: str) -> tuple[tuple[bytes, bytes], int] | None:
-    """The answer, without its date, to the request that `data` begins with, and its length; None to hand it on."""
+def answer(hot: Hot, data: bytes, *, trusted: bool, peer: str) -> tuple[bytes, bytes, int] | None:
+    """The answer, in two parts between which the date goes, to the request that `data` begins with, and its length.
+
+    None to hand it on.
+    """
+    mark = sha256(data).digest()
+    request: _Request | None = _requests.get(mark)
+    if request is None:
+        request = _read(data)
+        if request is None:
+            return None
+        if request.length == len(data):
+            _requests.put(mark, request)
+    head, verifier, now = request.head, hot.verifier, hot.micros()
+    # The time is read before the entry (F3).  Whether the store has to be asked is seen before anything is decided:
+    # who hands on has used nothing up.
+    entry = verifier.held(request.secret)
+    if entry is None and not request.malformed and not verifier.knows(request.secret, now=now):
+        return None
+    if not trusted and not _may_ask(hot, head, peer, now):
+        return None
+    question = head.question
+    if entry is None:
+        verdict = verifier.malformed() if request.malformed else verifier.verify_fingerprint(request.secret, now=now)
+    elif question is None:
+        verdict = verifier.decide(entry, request.wanted, request.ip, "", now)
+    else:
+        ip = told(head.forwarded, hot.hops) if head.forwarded else None
+        verdict = verifier.decide(entry, question.wanted, ip, question.user_agent, now)
+    if verdict is MISS:
+        return None
+    written = _write_verdict(hot, verdict, now) if question is None else _write_authz(hot, verdict)
+    return (*written, request.length)
+
+
+def _may_ask(hot: Hot, head: _Head, peer: str, now: int) -> bool:
+    """Whether the credential is accepted and serves every account."""
+    entry = hot.verifier.held(head.credential)
+    if entry is None or not may_verify_all(hot, entry):
+        return False
+    ip = behind(peer, head.forwarded, hot.proxies) if head.forwarded else _canonical(peer)
+    # Asked anew each time: a credential that was stopped meanwhile is refused.
+    return hot.verifier.decide(entry, VERIFIES, ip, "", now)[0] == VALID
+
+
+def _read(data: bytes) -> _Request | None:
     end = data.find(_END, 0, _MOST_HEAD)
     if end < 0:
         return None
     raw = data[:end]
     mark = sha256(raw).digest()
-    head = _heads.get(mark)
+    head: _Head | None = _heads.get(mark)
     if head is None:
         head = _read_head(raw)
         if head is None:
@@ -166,69 +230,56 @@ def answer(hot: Hot, data: bytes, *, trusted: bool, peer: str) -> tuple[tuple[by
     length = end + 4 + head.length
     if len(data) < length:
         return None
-    now = hot.micros()
-    if not trusted and not _may_ask(hot, head, peer, now):
-        return None
-    plain = head.question is None
-    written = _verify(hot, data[end + 4 : length], now) if plain else _authz(hot, head, peer, now)
-    return None if written is None else (written, length)
+    if head.question is None:
+        return _read_body(head, data[end + 4 : length], length)
+    secret = head.question.secret
+    return _Request(head, length, secret, malformed=not secret, wanted=(), ip=None)
 
 
-def _may_ask(hot: Hot, head: _Head, peer: str, now: int) -> bool:
-    if not head.credential:
-        return False
-    ip = behind(peer, list(head.forwarded), hot.proxies) if head.forwarded else _canonical(peer)
-    # Asked anew each time: a credential that was stopped meanwhile is refused.
-    return may_verify_all(
-        hot.verifier.verify_fingerprint(head.credential, permissions=VERIFIES, ip=ip, now=now),
-        hot.deployment_account_id,
-    )
-
-
-def _verify(hot: Hot, body: bytes, now: int) -> tuple[bytes, bytes] | None:
-    if b"\\" in body or body.count(b'"key"') != 1 or body.count(b'"permissions"') > 1 or body.count(b'"ip"') > 1:
-        return None
+def _read_body(head: _Head, body: bytes, length: int) -> _Request | None:
     try:
         asked = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    wanted: tuple[str, ...] | None = ()
-    if asked.permissions:
-        wanted = _wanted_of(asked.permissions)
+    # msgspec keeps the last of two.  Without escapes each name and each text has two quotes: one too many shows.
+    quotes = 4 + (4 if asked.ip is not None else 0) + (2 + 2 * len(asked.permissions) if asked.permissions else 0)
+    if body.count(b'"') != quotes or b"\\" in body:
+        return None
+    wanted = _wanted_of(asked.permissions) if asked.permissions else ()
     ip = _canonical(asked.ip) if asked.ip is not None else None
-    if wanted is None or (asked.ip is not None and ip is None):
+    if wanted is None or (ip is None and asked.ip is not None):
         return None
-    verdict = hot.verifier.verify(asked.key, permissions=wanted, ip=ip, now=now)
-    if verdict is MISS:
-        return None
+    secret = secret_of(asked.key)
+    return _Request(head, length, secret, malformed=not secret, wanted=wanted, ip=ip)
+
+
+def _write_verdict(hot: Hot, verdict: Verdict, now: int) -> tuple[bytes, bytes]:
     code, entry, profile, _ = verdict
-    if profile.limit is not None or code == RATE_LIMITED:
-        remaining = hot.verifier.remaining(verdict, now=now) if verdict.valid else None
-        return _with_length(_JSON, body_of(verdict, remaining))
-    written = hot.written.get((code, entry))
+    if code == RATE_LIMITED:
+        return _with_length(_JSON, body_of(verdict, None))
+    written: tuple[bytes, bytes] | None = hot.written.get((code, entry))
     if written is None:
-        written = _with_length(_JSON, body_of(verdict, None))
+        body = body_of(verdict, None)
+        limited = code == VALID and profile.limit is not None
+        written = (b"", body[:-1]) if limited else _with_length(_JSON, body)
         hot.written.put((code, entry), written)
-    return written
+    if written[0]:
+        return written
+    # `remaining` stands last in the body, so only the end has to be written each time.
+    last = b',"remaining":%d}' % hot.verifier.remaining(verdict, now=now)
+    start = written[1]
+    return _JSON, b"content-length: %d\r\n\r\n%s%s" % (len(start) + len(last), start, last)
 
 
-def _authz(hot: Hot, head: _Head, peer: str, now: int) -> tuple[bytes, bytes] | None:
-    question = head.question
-    if not question.secret:
-        return None
-    ip = behind(peer, list(head.forwarded), hot.hops)
-    verdict = hot.verifier.verify_fingerprint(
-        question.secret, permissions=question.wanted, ip=ip, user_agent=question.user_agent, now=now
-    )
-    if verdict is MISS:
-        return None
-    written = hot.written.get((AUTHZ, verdict.code, verdict.entry)) if verdict.code != RATE_LIMITED else None
+def _write_authz(hot: Hot, verdict: Verdict) -> tuple[bytes, bytes]:
+    code, entry, _, _ = verdict
+    limited = code == RATE_LIMITED
+    written: tuple[bytes, bytes] | None = None if limited else hot.written.get((AUTHZ, code, entry))
     if written is None:
         status, headers, body = authz_of(verdict, hot.base_url)
-        lines = _lines(headers)
-        written = _with_length(b"HTTP/1.1 %d %s\r\n" % (status, _PHRASES[status]) + lines + _ALWAYS, body)
-        if verdict.code != RATE_LIMITED:
-            hot.written.put((AUTHZ, verdict.code, verdict.entry), written)
+        written = _with_length(b"HTTP/1.1 %d %s\r\n" % (status, _PHRASES[status]) + _lines(headers) + _ALWAYS, body)
+        if not limited:
+            hot.written.put((AUTHZ, code, entry), written)
     return written
 
 
@@ -294,13 +345,11 @@ def _wanted_of(texts: tuple[str, ...]) -> tuple[str, ...] | None:
 
 
 def _canonical(text: str) -> str | None:
-    known = _addresses.get(text)
+    known: str | None = _addresses.get(text)
     if known is None:
-        try:
-            known = address(text)
-        except ValueError:
-            return None
-        _addresses.put(text, known)
+        known = canonical(text)
+        if known is not None:
+            _addresses.put(text, known)
     return known
 
 

@@ -14,13 +14,13 @@ from keyturn.core.instant import FOREVER, from_micros, to_micros, to_text
 from keyturn.core.permission import RIGHT_VERIFY
 from keyturn.core.secret import fingerprint, is_well_formed
 from keyturn.verify.decision import IP_NOT_ALLOWED, PERMISSION_MISSING, RATE_LIMITED, REPLACED, VALID, Verdict
-from keyturn.verify.entry import EntryView
+from keyturn.verify.entry import EntryView, view
 from keyturn.verify.verifier import Fill, Verifier
 
 VERIFY: Final = "/v1/verify"
 AUTHZ: Final = "/v1/authz"
 _FOREVER: Final = to_micros(FOREVER)
-_MOST_REMEMBERED: Final = 65_536
+_MOST_REMEMBERED: Final = 16_384
 _STATUS_OF: Final = {VALID: 200, IP_NOT_ALLOWED: 403, PERMISSION_MISSING: 403, RATE_LIMITED: 429}
 _REFUSED: Final = 401
 _ASCII: Final = 128
@@ -56,6 +56,8 @@ class Hot:
     base_url: str
     written: Remembered = field(default_factory=Remembered)
     """Answers by what they were decided on: the same entry and code are written the same."""
+    serves_all: Remembered = field(default_factory=Remembered)
+    """By a credential's entry whether it serves every account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +90,13 @@ def secret_of(presented: str) -> bytes:
     return fingerprint(presented) if is_well_formed(presented) else b""
 
 
-def may_verify_all(verdict: Verdict, deployment_account_id: str) -> bool:
-    """Whether this credential serves every account: it is the operator's own (ADR 6)."""
-    seen = verdict.view
-    return seen is not None and verdict.code == VALID and seen.account_id == deployment_account_id
+def may_verify_all(hot: Hot, entry: bytes) -> bool:
+    """Whether this credential, if it is accepted, serves every account: it is the operator's own (ADR 6)."""
+    known: bool | None = hot.serves_all.get(entry)
+    if known is None:
+        known = view(entry).account_id == hot.deployment_account_id
+        hot.serves_all.put(entry, known)
+    return known
 
 
 VERIFIES: Final = (RIGHT_VERIFY,)

@@ -3,6 +3,7 @@
 `hot.py` answers the plain and warm ones before they come here; both ask the same verifier and write the same answer.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keyturn.api import credential
 from keyturn.api.body import PARSED, query_holds_secret
-from keyturn.api.client_address import behind, client_address
+from keyturn.api.client_address import client_address, told
 from keyturn.api.node import Node
 from keyturn.api.problem import field_name, of_outage, problem_bytes, problem_headers
 from keyturn.api.verdict import (
@@ -41,10 +42,12 @@ from keyturn.core.refusal import (
     UnknownField,
 )
 from keyturn.ports import StoreUnavailable
-from keyturn.verify.decision import MALFORMED_VERDICT, MISS, UNKNOWN_VERDICT, Verdict
+from keyturn.verify.decision import MISS, UNKNOWN_VERDICT, Verdict
+from keyturn.verify.entry import view
+from keyturn.verify.verifier import Fill
 
 _FIELDS: Final = frozenset({"key", "key_sha256", "permissions", "ip", "context"})
-_HEX_OF_SHA256: Final = 64
+_DIGEST: Final = re.compile("[0-9A-Fa-f]{64}", re.ASCII)
 _LONGEST_AGENT: Final = 200
 _SINGLE: Final = frozenset({b"authorization", b"x-api-key", b"x-keyturn-credential", b"x-keyturn-permission"})
 
@@ -106,9 +109,9 @@ class Verifying:
         asker = await self._gateway(scope, headers)
         if isinstance(asker, Refusal):
             return self._problem(asker)
-        client = scope.get("client")
+        # Whoever may ask is believed: it could as well name the address in the body of `/v1/verify`.
         said = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        ip = behind(client[0] if client else "", said, self._hot.hops)
+        ip = told(said, self._hot.hops)
         question = read_gateway_question(headers, ip)
         if isinstance(question, Refusal):
             return self._problem(question)
@@ -122,7 +125,9 @@ class Verifying:
         known = credential.show(self._node, scope, address=client_address(scope, self._hot.proxies))
         if callable(known):
             known = await run_in_threadpool(known)
-        return known if isinstance(known, Refusal) else known.actor
+        if isinstance(known, Refusal):
+            return known
+        return known.actor if _may_verify_any(known.actor) else PermissionMissing(needed=RIGHT_VERIFY)
 
     async def _gateway(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Actor | Refusal | None:
         """The same for `/v1/authz`, whose `Authorization` is the key under test."""
@@ -132,20 +137,44 @@ class Verifying:
         return await self._asker({**scope, "headers": own})
 
     async def _decide(self, question: Question, asker: Actor | None) -> Verdict:
+        verifier = self._hot.verifier
         if not question.secret:
-            self._hot.verifier.counts["malformed"] += 1
-            return MALFORMED_VERDICT
+            return verifier.malformed()
         asked: dict[str, Any] = {"permissions": question.wanted, "ip": question.ip, "user_agent": question.user_agent}
         asked["now"] = self._hot.micros()
-        verifier = self._hot.verifier
+        # Somebody else's key is as good as none (pitfall 18).  Seen before anything is decided: a stranger's question
+        # must neither use up the key's limit nor count as its use.
+        entry = verifier.held(question.secret)
+        if entry is not None and not _reaches(asker, view(entry).account_id):
+            return UNKNOWN_VERDICT
         verdict = verifier.verify_fingerprint(question.secret, **asked)
-        if verdict is MISS:
-            ask = partial(verifier.verify_cold, question.secret, self._hot.lookup, **asked)
-            verdict = await run_in_threadpool(ask)
-        seen = verdict.view
-        if seen is not None and asker is not None and not asker.may(RIGHT_VERIFY, seen.account_id):
-            return UNKNOWN_VERDICT  # somebody else's key is as good as none (pitfall 18)
-        return verdict
+        if verdict is not MISS:
+            return verdict
+
+        def lookup(fingerprint: bytes) -> Fill:
+            fill = self._hot.lookup(fingerprint)
+            if fill.state is not None and not _reaches(asker, fill.state.account_id):
+                raise _OutOfReachError
+            return fill
+
+        try:
+            return await run_in_threadpool(partial(verifier.verify_cold, question.secret, lookup, **asked))
+        except _OutOfReachError:
+            return UNKNOWN_VERDICT
+
+
+class _OutOfReachError(Exception):
+    """The key is somebody else's."""
+
+
+def _reaches(asker: Actor | None, account_id: str) -> bool:
+    return asker is None or asker.may(RIGHT_VERIFY, account_id)
+
+
+def _may_verify_any(asker: Actor) -> bool:
+    """Whether the asker holds the right to verify at all, whichever account it names."""
+    accounts = {one.partition("@")[2] or asker.account_id for one in asker.permissions}
+    return any(asker.may(RIGHT_VERIFY, account_id) for account_id in accounts)
 
 
 def is_authz(path: str) -> bool:
@@ -192,11 +221,8 @@ def _read_secret(body: Mapping[str, Any]) -> bytes | Refusal:
         return InvalidField(field="key", reason="write either key or key_sha256")
     if key is not None:
         return secret_of(key) if isinstance(key, str) else InvalidField(field="key", reason="write a text")
-    try:
-        if isinstance(digest, str) and len(digest) == _HEX_OF_SHA256:
-            return bytes.fromhex(digest)
-    except ValueError:
-        pass
+    if isinstance(digest, str) and _DIGEST.fullmatch(digest):
+        return bytes.fromhex(digest)
     return InvalidField(field="key_sha256", reason="write 64 hexadecimal digits")
 
 
@@ -218,6 +244,9 @@ def read_gateway_question(headers: Mapping[bytes, bytes], ip: str | None) -> Que
     if bearer and api_key and bearer != api_key:
         return DuplicateHeader(header="x-api-key")
     texts = headers.get(b"x-keyturn-permission", b"").decode("latin-1").replace(",", " ").split()
+    if not texts and b"x-keyturn-permission" in headers:
+        # A gateway that has lost its setting must not let everything through.
+        return InvalidHeader(header="x-keyturn-permission")
     try:
         wanted = wanted_permissions(texts)
     except ValueError:

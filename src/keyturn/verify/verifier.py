@@ -112,10 +112,9 @@ class Verifier:
         entry = self._entries.get(fingerprint)
         if entry is None:
             if not is_well_formed(presented):
-                self.counts[MALFORMED] += 1
-                return MALFORMED_VERDICT
+                return self.malformed()
             return self._stranger(fingerprint, now)
-        return self._decide(entry, permissions, ip, user_agent, now)
+        return self.decide(entry, permissions, ip, user_agent, now)
 
     def verify_fingerprint(
         self,
@@ -130,9 +129,23 @@ class Verifier:
         entry = self._entries.get(fingerprint)
         if entry is None:
             return self._stranger(fingerprint, now)
-        return self._decide(entry, permissions, ip, user_agent, now)
+        return self.decide(entry, permissions, ip, user_agent, now)
 
-    def _decide(self, entry: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str, now: int) -> Verdict:
+    def held(self, fingerprint: bytes) -> bytes | None:
+        """The entry of this secret as it is held, for a look at whose it is before anything is decided or used up."""
+        return self._entries.get(fingerprint)
+
+    def knows(self, fingerprint: bytes, *, now: int) -> bool:
+        """Whether the store need not be asked about this secret."""
+        return fingerprint in self._entries or self._unknown.get(fingerprint, 0) > max(now, self.floor)
+
+    def malformed(self) -> Verdict:
+        """The answer to what cannot be a secret at all."""
+        self.counts[MALFORMED] += 1
+        return MALFORMED_VERDICT
+
+    def decide(self, entry: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str, now: int) -> Verdict:
+        """`verify` for a caller that has just looked the entry up with `held`, at or after reading `now`."""
         if now < self.floor:  # noqa: PLR1730  # `max` costs a tenth of a SHA-256
             now = self.floor
         judged = self._judged.get((entry, wanted, ip))
