@@ -67,7 +67,7 @@ def show(*, api: "Client", out: Output, name: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what it would change now, and store nothing.")
 @connected
 def apply(*, api: "Client", out: Output, file: str, dry_run: bool) -> None:
-    r"""Store the policy in FILE, or its next version, and say what that changes.
+    """Store the policy in FILE, or its next version, and say what that changes.
 
     FILE is TOML or JSON (- for standard input) with `name`, `base` and the fields that differ from the base:
 
