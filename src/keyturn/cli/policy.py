@@ -76,7 +76,7 @@ def apply(*, api: "Client", out: Output, file: str, dry_run: bool) -> None:
       base = "tradingonramp"
       max_age = "30d"
       cool_down = "24h"
-    """
+    """  # noqa: D301  # click's mark is a real backspace
     fields = _read(file)
     name, base = fields.pop("name", None), fields.pop("base", None)
     if not isinstance(name, str):
