@@ -43,7 +43,7 @@ lint: .venv
 	@$(BIN)/lint-imports --no-cache
 
 bench: .venv provision-bench
-	@$(BIN)/keyturn bench $(BENCH_ARGS)
+	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 docs: .venv
 	@$(BIN)/python -m tests.docs.generate
