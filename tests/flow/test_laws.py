@@ -115,6 +115,8 @@ class Histories(RuleBasedStateMachine):
         self.keys: list[MKey] = []
         self.seen: set[str] = set()
         self.replays: list[Callable[[], Any]] = []
+        self.unreported: list[tuple[MKey, int, datetime]] = []
+        self.narrowing: dict[str, datetime] = {}
         self.numbers = 0
         self.mark()
         self.create()
@@ -221,7 +223,7 @@ class Histories(RuleBasedStateMachine):
         reset_expiry = expires
         model.ask(reset)
         if who == "person":
-            self.narrowing = {**getattr(self, "narrowing", {}), reset.id: reset_expiry}
+            self.narrowing[reset.id] = reset_expiry
             self.recorded("reset.asked")
             assert answer.secret is None
             return
@@ -394,7 +396,7 @@ class Histories(RuleBasedStateMachine):
         verdict = self.ask_verifier(self.here.verifier, secret.text, wanted, now)
         if verdict == "valid" and secret.watched:
             secret.last_use = max(secret.last_use or now, now)
-            self.unreported = [*getattr(self, "unreported", []), (model, index, now)]
+            self.unreported.append((model, index, now))
         self.recorded()
 
     @rule()
@@ -403,13 +405,13 @@ class Histories(RuleBasedStateMachine):
         now = self.now
         self.here.housekeeper.tick()
         first: dict[tuple[str, int], datetime] = {}
-        for model, index, used in getattr(self, "unreported", []):
+        for model, index, used in self.unreported:
             first[model.id, index] = min(used, first.get((model.id, index), used))
         for model in self.keys:
             for index in range(len(model.secrets)):
                 if (model.id, index) in first:
                     model.first_use(index, first[model.id, index], now)
-        self.unreported: list[tuple[MKey, int, datetime]] = []
+        self.unreported = []
         for model in self.keys:
             model.end_quiet(now)
         new = self.here.audit()[self.audited :]
@@ -537,7 +539,7 @@ class Histories(RuleBasedStateMachine):
     def clock_set_back(self) -> None:
         self.here.clock.advance(-HOUR)
 
-    @precondition(lambda self: getattr(self, "replays", None))
+    @precondition(lambda self: bool(self.replays))
     @rule(choice=pick)
     def replay(self, choice: int) -> None:
         """Law 7: replaying any prefix of the requests changes nothing twice."""
@@ -599,7 +601,7 @@ def test_laws_1_to_7_hold_over_random_histories(database_url: str) -> None:
 
         here.store.follow = follow
         machine = type("Laws", (Histories,), {"here": here, "mirror": mirror})
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis has no types for it
+        run_state_machine_as_test(
             machine,
             settings=settings(
                 max_examples=400 if FULL else 20,
