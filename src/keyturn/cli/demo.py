@@ -44,7 +44,9 @@ def command(*, once: bool, port: int, data: Path, as_json: bool) -> None:
             out.document(counted)
             sys.stdout.flush()
 
-    signal.signal(signal.SIGTERM, _leave)
+    # Set outright: a shell that starts us in the background has SIGINT ignored.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, _leave)
     status = _show_status if sys.stderr.isatty() and not once else None
     try:
         play(data, port=port, narration=narration, once=once, told=told, status=status)
@@ -55,6 +57,8 @@ def command(*, once: bool, port: int, data: Path, as_json: bool) -> None:
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)  # once is enough: what follows is the server's orderly end
     raise KeyboardInterrupt
 
 

@@ -106,7 +106,7 @@ def _invite(house: House, seeded: Seeded, narration: Narration) -> None:
     narration.line(f"  read the API     {house.url}/docs")
     narration.line(f"  metrics          {house.url}/metrics")
     narration.line("  verify that key  " + shlex.join(curl_verify(house.url, house.data)))
-    commands = f"KEYTURN_URL={house.url} KEYTURN_DATA={house.data} {program}"
+    commands = f"KEYTURN_URL={house.url} KEYTURN_DATA={shlex.quote(str(house.data))} {program}"
     narration.line(f"  list the keys    {commands} key list")
     narration.line(f"  reset it         {commands} key reset {held.id} --reason routine --grace 1h")
 
