@@ -33,6 +33,7 @@ from keyturn.api.problem import (
     problem_headers,
 )
 from keyturn.api.schemas import Problem
+from keyturn.api.slow import Slowly
 from keyturn.api.verdict import AUTHZ, VERIFY, Hot
 from keyturn.api.verifying import Verifying, is_authz
 from keyturn.core.allowlist import Matcher
@@ -78,7 +79,7 @@ def build_app(node: Node) -> tuple[ASGIApp, Callable[..., HotProtocol]]:
         base_url=settings.base_url,
     )
     metrics = Metrics(node)
-    api = _build_api(Surroundings(node=node, proxies=proxies, metrics=metrics))
+    api = _build_api(Surroundings(node=node, proxies=proxies, metrics=metrics, slowly=Slowly()))
     verifying = Verifying(api, node, hot)
     strict = StrictBody(verifying, applied_rev=lambda: node.verifier.applied_rev, base_url=settings.base_url)
     # A gateway's question carries the head of the caller's request, and perhaps a body of any kind: not ours to judge.

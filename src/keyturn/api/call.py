@@ -20,6 +20,7 @@ from keyturn.api.metrics import Metrics
 from keyturn.api.node import Node
 from keyturn.api.problem import Refused, field_name
 from keyturn.api.secure import is_secure
+from keyturn.api.slow import Slowly
 from keyturn.core.actor import Actor
 from keyturn.core.allowlist import Matcher
 from keyturn.core.instant import Instant
@@ -43,6 +44,7 @@ class Surroundings:
     node: Node
     proxies: Matcher
     metrics: Metrics
+    slowly: Slowly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class Visit:
 
     node: Node
     metrics: Metrics
+    slowly: Slowly
     secure: bool
     address: str | None
 
@@ -134,6 +137,7 @@ def _visit(request: Request) -> Visit:
     return Visit(
         node=around.node,
         metrics=around.metrics,
+        slowly=around.slowly,
         secure=is_secure(request.scope, around.proxies),
         address=_address(request, around),
     )
@@ -166,6 +170,7 @@ def _known(request: Request, actor: Actor, *, once: Once | None) -> Call:
     return Call(
         node=visit.node,
         metrics=visit.metrics,
+        slowly=visit.slowly,
         secure=visit.secure,
         address=visit.address,
         actor=actor,

@@ -85,8 +85,12 @@ def show(call: AnyCall, reset_id: str) -> dict[str, Any]:
 
 
 @router.post("/v1/resets/{reset_id}/proofs", response_model=ResetShown, summary="Show a proof")
-def prove(call: AnyCall, reset_id: str, body: ShowProof) -> dict[str, Any]:
+async def prove(call: AnyCall, reset_id: str, body: ShowProof) -> dict[str, Any]:
     """Wrong ones are counted; too many end the reset."""
+    return await call.slowly(_prove)(call, reset_id, body)
+
+
+def _prove(call: AnyCall, reset_id: str, body: ShowProof) -> dict[str, Any]:
     matched = _matched(call, body.password) if body.kind == PASSWORD else ""
     answer, now = call.change(
         lambda tx: resets.prove(

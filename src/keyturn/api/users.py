@@ -19,8 +19,12 @@ router = APIRouter()
 
 
 @router.post("/v1/users", status_code=201, response_model=UserShown, summary="Add a user", tags=["users"])
-def create(call: AnyCall, body: CreateUser) -> dict[str, Any]:
+async def create(call: AnyCall, body: CreateUser) -> dict[str, Any]:
     """As a member of the caller's account, or of another one with the right over it."""
+    return await call.slowly(_create)(call, body)
+
+
+def _create(call: AnyCall, body: CreateUser) -> dict[str, Any]:
     wish = UserWish(
         email=body.email,
         name=body.name or body.email.partition("@")[0],
@@ -50,8 +54,12 @@ def show(call: AnyCall, user_id: str) -> dict[str, Any]:
 
 
 @router.put("/v1/users/{user_id}/password", response_model=UserShown, summary="Set a password", tags=["users"])
-def set_password(call: AnyCall, user_id: str, body: SetPassword) -> dict[str, Any]:
+async def set_password(call: AnyCall, user_id: str, body: SetPassword) -> dict[str, Any]:
     """Every session of the user ends."""
+    return await call.slowly(_set_password)(call, user_id, body)
+
+
+def _set_password(call: AnyCall, user_id: str, body: SetPassword) -> dict[str, Any]:
     stored = call.node.passwords.hash(body.password)
     (user, members), _ = call.change(
         lambda tx: users.set_password(tx, actor=call.actor, user_id=id_in_path(user_id), password=stored)
@@ -60,10 +68,14 @@ def set_password(call: AnyCall, user_id: str, body: SetPassword) -> dict[str, An
 
 
 @router.post("/v1/sessions", status_code=201, response_model=SessionShown, summary="Sign in", tags=["sessions"])
-def sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
+async def sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
     """With a password; the token is in this answer and nowhere else, ever."""
     if not visit.secure:
         raise Refused(HttpsRequired())
+    return await visit.slowly(_sign_in)(visit, body)
+
+
+def _sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
     email = body.user.lower()
     stored, _ = visit.read(lambda tx: users.stored_password(tx, email=email))
     matched = stored if visit.node.passwords.check(stored, body.password) else ""
