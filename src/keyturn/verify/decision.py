@@ -181,9 +181,10 @@ class Counters:
 
     def _take_first(self, number: int, interval: int, window: int, now: int) -> int:
         with self._growing:
-            if len(self._arrivals) >= self.most:
-                self._prune(now)
-            self._arrivals.setdefault(number, 0)
+            if number not in self._arrivals:  # another thread may just have been first
+                if len(self._arrivals) >= self.most:
+                    self._prune(now)
+                self._arrivals[number] = 0
         return self.take(number, interval, window, now)
 
     def _prune(self, now: int) -> None:

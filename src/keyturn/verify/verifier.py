@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import takewhile
 from threading import Lock
 from typing import Final
 
@@ -307,19 +308,15 @@ class Verifier:
 
     def _touched_since(self, rev: int, state: KeyState | None) -> bool:
         """Whether an applied entry after `rev` may have touched the key; of a stranger's, any may."""
-        if rev < self.applied_rev and (state is None or rev < self._known_since):
+        if rev >= self.applied_rev:
+            return False
+        if state is None or rev < self._known_since:
             return True
-        for at, touched in reversed(self._touched):
-            if at <= rev:
-                break
-            if _touches(touched, state):
-                return True
-        return False
+        after = takewhile(lambda one: one[0] > rev, reversed(self._touched))
+        return any(_touches(touched, state) for _, touched in after)
 
 
-def _touches(touched: int | Predicate, state: KeyState | None) -> bool:
-    if state is None:
-        return True
+def _touches(touched: int | Predicate, state: KeyState) -> bool:
     if not isinstance(touched, Predicate):
         return touched == state.number
     return touched.account_id in ("", state.account_id) and touched.owner_id in ("", state.owner_id)

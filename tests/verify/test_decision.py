@@ -1,0 +1,203 @@
+"""What a key's record, the time, the address and the wanted permissions decide."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.core import limit as limits
+from keyturn.core.feed import KeyState
+from keyturn.core.instant import FOREVER, Instant, from_text, to_micros
+from keyturn.core.permission import action_rank, covers
+from keyturn.verify.decision import CODES, Judgement, judge
+from keyturn.verify.entry import MOST_ANSWERS, Profile, mark, pack, view
+from keyturn.verify.verifier import Fill, Verifier
+from tests.verify.states import NOW, T0, digest, key, secret_text, version
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "decision.json").read_text())
+
+
+def _instant(text: str | None) -> Instant:
+    return from_text(text) if text else FOREVER
+
+
+def _state(record: dict[str, Any]) -> KeyState:
+    secret = version(
+        starts_at=_instant(record["starts_at"]),
+        dangerous_starts_at=_instant(record["dangerous_starts_at"]),
+        stops_at=_instant(record["stops_at"]),
+        stopped=record["stopped"],
+        replaced_by=record["replaced_by"] or "",
+    )
+    return key(
+        permissions=tuple(record["permissions"]),
+        allowlist=tuple(record["allowlist"]),
+        limit=limits.parse(record["limit"]) if record["limit"] else None,
+        expires_at=_instant(record["expires_at"]),
+        suspended=record["suspended"],
+        revoked=record["revoked"],
+        secrets=(secret,),
+    )
+
+
+@pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
+def test_vectors_warm_and_cold(case: dict[str, Any]) -> None:
+    """R2, R24, pitfall 5: each vector, from memory and from the store, by secret and by fingerprint."""
+    fill = Fill(rev=0, state=_state(case["record"]), version=1)
+    now, wanted = to_micros(from_text(case["now"])), tuple(case["permissions"])
+    cold = Verifier().verify_cold(digest(), lambda _: fill, permissions=wanted, ip=case["ip"], now=now)
+    unkept = Verifier().decide_fill(fill, permissions=wanted, ip=case["ip"], now=now)
+    warm = Verifier()
+    assert warm.fill(digest(), fill, now=now)
+    codes = [cold.code, unkept.code]
+    for _ in range(2):  # reckoned, then remembered
+        codes.append(warm.verify(secret_text(), permissions=wanted, ip=case["ip"], now=now).code)
+        codes.append(warm.verify_fingerprint(digest(), permissions=wanted, ip=case["ip"], now=now).code)
+    assert set(codes) == {case["code"]}
+
+
+@pytest.mark.parametrize("series", VECTORS["limits"], ids=lambda series: series["name"])
+def test_vectors_of_limits(series: dict[str, Any]) -> None:
+    """R23: one key asked in turn."""
+    verifier = Verifier()
+    state = _state(VECTORS["limits_record"] | {"limit": series["limit"]})
+    assert verifier.fill(digest(), Fill(rev=0, state=state, version=1), now=0)
+    for at, asked in enumerate(series["requests"]):
+        wanted = tuple(asked.get("permissions", ()))
+        verdict = verifier.verify(secret_text(), permissions=wanted, now=to_micros(from_text(asked["at"])))
+        assert (verdict.code, verdict.retry_after) == (asked["code"], asked.get("retry_after", 0)), at
+
+
+def test_every_code_has_a_vector() -> None:
+    seen = {case["code"] for case in VECTORS["cases"]}
+    seen |= {asked["code"] for series in VECTORS["limits"] for asked in series["requests"]}
+    assert seen == set(CODES) - {"unknown", "malformed"}  # those are about no key
+
+
+# -- laws over all records
+
+instants = st.integers(-4, 4).map(lambda hours: Instant(T0 + timedelta(hours=hours)))
+states = st.builds(
+    lambda suspended, revoked, expires, allowlist, permissions, secret: key(
+        suspended=suspended,
+        revoked=revoked,
+        expires_at=expires,
+        allowlist=allowlist,
+        permissions=permissions,
+        secrets=(secret,),
+    ),
+    st.booleans(),
+    st.booleans(),
+    st.one_of(instants, st.just(FOREVER)),
+    st.sampled_from([(), ("192.0.2.0/24",)]),
+    st.sampled_from([(), ("orders:read",), ("orders:admin", "trades:read"), ("*:write",)]),
+    st.builds(
+        lambda starts, wait, stops, stopped, by: version(
+            starts_at=starts,
+            dangerous_starts_at=Instant(starts + timedelta(hours=wait)),
+            stops_at=stops,
+            stopped=stopped,
+            replaced_by=by,
+        ),
+        instants,
+        st.integers(0, 3),
+        st.one_of(instants, st.just(FOREVER)),
+        st.booleans(),
+        st.sampled_from(["", "rst_1"]),
+    ),
+)
+wanted_sets = st.sampled_from(
+    [(), ("orders:read",), ("orders:write",), ("orders:admin",), ("orders:read", "trades:read")]
+)
+addresses = st.sampled_from([None, "192.0.2.1", "203.0.113.1", "nonsense"])
+moments = st.tuples(st.integers(-5, 5), st.integers(-1, 1)).map(lambda at: NOW + at[0] * 3_600_000_000 + at[1])
+
+
+def _judge(state: KeyState, now: int, wanted: tuple[str, ...], ip: str | None) -> Judgement:
+    profile = Profile(state.permissions, state.allowlist, state.limit)
+    return judge(pack(state, state.secrets[0], 0), profile, now, wanted, ip)
+
+
+def _accepted(state: KeyState, now: int, wanted: tuple[str, ...], ip: str | None) -> bool:
+    """R2 and R24 as they stand in the specification, without codes or their order."""
+    (secret,) = state.secrets
+    starts = secret.dangerous_starts_at if any(map(action_rank, wanted)) else secret.starts_at
+    return (
+        to_micros(starts) <= now < to_micros(secret.stops_at)
+        and not secret.stopped
+        and not state.suspended
+        and not state.revoked
+        and now < to_micros(state.expires_at)
+        and (not state.allowlist or ip == "192.0.2.1")
+        and covers(state.permissions, wanted)
+    )
+
+
+@given(state=states, now=moments, wanted=wanted_sets, ip=addresses)
+def test_r2_nothing_else_decides_it(state: KeyState, now: int, wanted: tuple[str, ...], ip: str | None) -> None:
+    verdict = _judge(state, now, wanted, ip).verdict
+    assert verdict.valid == _accepted(state, now, wanted, ip)
+
+
+@given(state=states, now=moments, later=moments, wanted=wanted_sets, ip=addresses)
+def test_a_judgement_holds_for_as_long_as_it_says(
+    state: KeyState, now: int, later: int, wanted: tuple[str, ...], ip: str | None
+) -> None:
+    """Pitfall 6: dates are compared at each request, also where the answer is remembered."""
+    judged = _judge(state, now, wanted, ip)
+    assert judged.since <= now < judged.until
+    if judged.since <= later < judged.until:
+        assert _judge(state, later, wanted, ip)[2].code == judged.verdict.code
+
+
+@given(state=states, moments=st.lists(moments, min_size=1, max_size=6), wanted=wanted_sets, ip=addresses)
+def test_pitfall_5_warm_and_cold_say_the_same(
+    state: KeyState, moments: list[int], wanted: tuple[str, ...], ip: str | None
+) -> None:
+    warm, fill = Verifier(), Fill(rev=0, state=state, version=1)
+    assert warm.fill(digest(), fill, now=0)
+    for now in moments:
+        asked: dict[str, Any] = {"permissions": wanted, "ip": ip, "now": now}
+        assert warm.verify(secret_text(), **asked).code == Verifier().decide_fill(fill, **asked).code
+
+
+def test_dangerous_permissions_never_start_before_the_secret() -> None:
+    early = version(dangerous_starts_at=Instant(T0 - timedelta(days=1)))
+    assert view(pack(key(), early, 0)).dangerous_starts == NOW
+
+
+def test_an_entry_unpacks_to_what_was_packed() -> None:
+    seen = view(pack(key(7, owner_id="", suspended=True), version(3, watched=True, replaced_by="rst_1"), 5))
+    assert (seen.key_id, seen.account_id, seen.owner_id, seen.environment) == ("key_7", "acc_1", "", "live")
+    assert (seen.number, seen.version, seen.profile, seen.replaced_by) == (7, 3, 5, "rst_1")
+
+
+def test_an_entry_bears_the_marks_of_its_account_and_owner() -> None:
+    packed = pack(key(), version(), 0)
+    assert mark("acc_1") in packed
+    assert mark("usr_1") in packed
+    assert mark("acc_") not in packed
+
+
+def test_a_profile_remembers_a_bounded_number_of_answers() -> None:
+    profile = Profile(("orders:read",), ("10.0.0.0/8",), None)
+    for at in range(MOST_ANSWERS + 10):
+        assert profile.admits(f"10.0.{at // 256}.{at % 256}")
+        assert not profile.grants((f"r{at}:read",))
+    assert max(len(profile._addresses), len(profile._wanted)) <= MOST_ANSWERS
+    for _ in range(2):  # reckoned, then remembered
+        assert profile.admits("10.0.0.1")
+        assert not profile.admits("11.0.0.1")
+        assert profile.grants(("orders:read",))
+
+
+def test_the_time_and_reset_of_a_replaced_secret_are_at_hand() -> None:
+    """R52: for whoever presents it whole."""
+    old = version(stops_at=T0, stopped=True, replaced_by="rst_9")
+    seen = _judge(key(secrets=(old,)), NOW, (), None).verdict.view
+    assert seen is not None
+    assert (seen.replaced_by, seen.stops) == ("rst_9", NOW)

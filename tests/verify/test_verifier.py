@@ -1,0 +1,322 @@
+"""Fills, the feed and strangers (F1, F4, F6, F8, pitfalls 3 and 14)."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from keyturn.core.feed import KeyState, Predicate
+from keyturn.core.instant import Instant
+from keyturn.verify import verifier as module
+from keyturn.verify.decision import MALFORMED_VERDICT, MISS, UNKNOWN_VERDICT
+from keyturn.verify.usage import LONGEST_AGENT, MOST_TALLIES, Origin, Tally
+from keyturn.verify.verifier import MOST_UNKNOWN, UNKNOWN_FOR, Fill, Verifier
+from tests.verify.states import NOW, SECOND, T0, digest, entry, holding, key, secret_text, version
+
+
+def _fill(rev: int, state: KeyState | None = None, held: int = 1) -> Fill:
+    return Fill(rev=rev, state=state, version=held if state else 0)
+
+
+def _code(verifier: Verifier, number: int = 1, now: int = NOW) -> str:
+    return verifier.verify(secret_text(number), now=now).code
+
+
+# -- strangers
+
+
+def test_a_stranger_is_a_miss_then_unknown_for_a_second() -> None:
+    """Pitfall 14: unknown answers are cached for at most a second."""
+    verifier = Verifier()
+    assert verifier.verify(secret_text(), now=NOW) is MISS
+    assert not verifier.knows(digest(), now=NOW)
+    assert verifier.fill(digest(), _fill(0), now=NOW)
+    assert verifier.knows(digest(), now=NOW)
+    assert verifier.verify(secret_text(), now=NOW + UNKNOWN_FOR - 1) is UNKNOWN_VERDICT
+    assert verifier.verify_fingerprint(digest(), now=NOW) is UNKNOWN_VERDICT
+    assert verifier.verify(secret_text(), now=NOW + UNKNOWN_FOR) is MISS
+    assert UNKNOWN_FOR <= SECOND
+    assert UNKNOWN_VERDICT.view is None
+
+
+def test_pitfall_14_a_key_just_created_is_never_unknown() -> None:
+    verifier = Verifier()
+    assert verifier.fill(digest(), _fill(0), now=NOW)
+    assert verifier.apply([entry(1, key())])
+    assert verifier.verify(secret_text(), now=NOW) is MISS
+    # A reading from before the creation that comes in late is not kept either (F4).
+    assert not verifier.fill(digest(), _fill(0), now=NOW)
+    assert verifier.fill(digest(), _fill(1, key()), now=NOW)
+    assert _code(verifier) == "valid"
+
+
+def test_strangers_are_bounded_in_number() -> None:
+    verifier = Verifier()
+    for at in range(MOST_UNKNOWN + 1):
+        assert verifier.fill(at.to_bytes(32, "big"), _fill(0), now=NOW)
+    assert len(verifier._unknown) == 1
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", secret_text() + "x", secret_text()[:-1] + "!", "\ud800", "é" * 60])
+def test_what_cannot_be_a_secret_is_malformed(text: str) -> None:
+    verifier = Verifier()
+    assert verifier.verify(text, now=NOW) is MALFORMED_VERDICT
+    assert verifier.counts["malformed"] == 1
+
+
+def test_a_version_that_the_key_does_not_have_is_a_stranger() -> None:
+    verifier = Verifier()
+    assert verifier.fill(digest(), _fill(0, key(), 2), now=NOW)
+    assert _code(verifier) == "unknown"
+    assert verifier.decide_fill(_fill(0, key(), 2), now=NOW) is UNKNOWN_VERDICT
+
+
+def test_a_key_may_be_looked_at_before_it_is_decided_on() -> None:
+    verifier = holding(key())
+    assert verifier.held(digest()) == verifier._entries[digest()]
+    assert verifier.held(digest(2)) is None
+    assert verifier.knows(digest(), now=NOW)
+    assert sum(verifier.counts.values()) == 0
+
+
+# -- F4
+
+
+def test_f4_a_fill_from_before_a_change_is_not_kept() -> None:
+    """Pitfall 3: a late fill resurrects nothing."""
+    verifier = holding(key())
+    assert verifier.apply([entry(1, key(revoked=True))])
+    assert not verifier.fill(digest(), _fill(0, key()), now=NOW)
+    assert _code(verifier) == "revoked"
+    assert verifier.fill(digest(), _fill(1, key(revoked=True)), now=NOW)
+    assert _code(verifier) == "revoked"
+
+
+F4_TOUCHES: dict[str, tuple[KeyState | Predicate, bool]] = {
+    "F4 the key itself": (key(suspended=True), True),
+    "F4 another key": (key(2), False),
+    "F4 its account": (Predicate(account_id="acc_1"), True),
+    "F4 another account": (Predicate(account_id="acc_2"), False),
+    "F4 its owner": (Predicate(owner_id="usr_1"), True),
+    "F4 another owner of its account": (Predicate(account_id="acc_1", owner_id="usr_2"), False),
+    "F4 everything": (Predicate(), True),
+}
+
+
+@pytest.mark.parametrize("story", F4_TOUCHES)
+def test_f4_what_touches_a_key(story: str) -> None:
+    change, touches = F4_TOUCHES[story]
+    verifier = Verifier()
+    assert verifier.apply([entry(1, key(3)), entry(2, change), entry(3, key(4))])
+    assert verifier.fill(digest(), _fill(1, key()), now=NOW) is not touches
+    assert verifier.fill(digest(), _fill(2, key()), now=NOW)
+
+
+def test_f4_what_lies_too_far_back_is_read_again() -> None:
+    verifier = Verifier()
+    count = module._HISTORY + 5
+    assert verifier.apply([entry(rev, key(2)) for rev in range(1, count + 1)])
+    assert not verifier.fill(digest(), _fill(4, key()), now=NOW)
+    assert verifier.fill(digest(), _fill(5, key()), now=NOW)
+
+
+def test_f4_a_fill_may_know_more_than_the_feed_has_told_yet() -> None:
+    """Entries that say less than what was read are passed over; the key's other versions are brought along."""
+    both = key(secrets=(version(), version(2)))
+    verifier = Verifier()
+    assert verifier.fill(digest(1), _fill(0, both, 1), now=NOW)
+    stopped = key(secrets=(version(1, stopped=True, replaced_by="rst_1"), version(2)))
+    assert verifier.fill(digest(2), _fill(2, stopped, 2), now=NOW)
+    assert [_code(verifier, 1), _code(verifier, 2)] == ["replaced", "valid"]
+    assert not verifier.fill(digest(1), _fill(1, both, 1), now=NOW)  # an older reading of the same key
+    assert verifier.fill(digest(3), _fill(1, key(3)), now=NOW)  # of another it is as good as any
+    assert verifier.apply([entry(1, both)])
+    assert _code(verifier, 1) == "replaced"
+    assert verifier.apply([entry(2, stopped)])
+    assert not verifier._ahead
+    assert verifier.apply([entry(3, both)])
+    assert _code(verifier, 1) == "valid"
+
+
+# -- cold
+
+
+def test_a_cold_key_is_read_kept_and_decided_on() -> None:
+    verifier = Verifier()
+    asked: list[bytes] = []
+
+    def lookup(fingerprint: bytes) -> Fill:
+        asked.append(fingerprint)
+        return _fill(0, key())
+
+    for _ in range(2):
+        if verifier.verify(secret_text(), now=NOW) is MISS:
+            assert verifier.verify_cold(digest(), lookup, now=NOW).valid
+    assert asked == [digest()]
+
+
+def test_f4_a_key_that_changes_while_it_is_read_is_read_again() -> None:
+    verifier = Verifier()
+    readings = [_fill(0, key()), _fill(1, key(suspended=True))]
+
+    def lookup(_: bytes) -> Fill:
+        reading = readings.pop(0)
+        verifier.apply([entry(1, key(suspended=True))])
+        return reading
+
+    assert verifier.verify_cold(digest(), lookup, now=NOW).code == "suspended"
+    assert len(verifier) == 1
+
+
+def test_a_key_that_never_stands_still_is_decided_on_unkept() -> None:
+    verifier = Verifier()
+    revs = iter(range(1, 100))
+
+    def lookup(_: bytes) -> Fill:
+        rev = next(revs)
+        verifier.apply([entry(rev, key())])
+        return _fill(rev - 1, key())
+
+    assert verifier.verify_cold(digest(), lookup, now=NOW).valid
+    assert len(verifier) == 0
+
+
+def test_a_key_dropped_as_soon_as_it_is_kept_is_read_again() -> None:
+    class Dropping(Verifier):
+        def fill(self, fingerprint: bytes, fill: Fill, *, now: int) -> bool:
+            kept = super().fill(fingerprint, fill, now=now)
+            self._cache.clear()
+            return kept
+
+    assert Dropping().verify_cold(digest(), lambda _: _fill(0, key()), now=NOW).valid
+
+
+def test_an_outage_keeps_nothing() -> None:
+    verifier = Verifier()
+
+    def lookup(_: bytes) -> Fill:
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011  # the very one
+        verifier.verify_cold(digest(), lookup, now=NOW)
+    assert verifier.verify(secret_text(), now=NOW) is MISS
+
+
+# -- the feed
+
+
+def test_f6_entries_are_applied_in_order_without_gaps() -> None:
+    verifier = holding(key())
+    assert not verifier.apply([entry(1, key(suspended=True)), entry(3, key(revoked=True))])
+    assert (verifier.applied_rev, _code(verifier)) == (1, "suspended")
+    assert verifier.apply([entry(1, key()), entry(2, key(revoked=True))])  # the first is known already
+    assert (verifier.applied_rev, _code(verifier)) == (2, "revoked")
+    assert verifier.apply([])
+
+
+def test_f6_once_applied_every_thread_decides_by_it() -> None:
+    verifier = holding(key())
+    stopped = threading.Event()
+    late: list[str] = []
+
+    def ask() -> None:
+        for _ in range(20_000):
+            was_stopped = stopped.is_set()
+            code = _code(verifier)
+            if was_stopped:
+                late.append(code)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for rev in range(1, 200):
+        assert verifier.apply([entry(rev, key(permissions=(f"r{rev}:read",)))])
+    assert verifier.apply([entry(200, key(revoked=True))])
+    stopped.set()
+    for thread in threads:
+        thread.join()
+    late.append(_code(verifier))
+    assert set(late) == {"revoked"}
+
+
+def test_f8_nothing_is_decided_before_the_latest_authority_time() -> None:
+    """A clock that stands behind does not revive what the authority knows as stopped."""
+    stops = Instant(T0 + timedelta(hours=1))
+    verifier = holding(key(secrets=(version(stops_at=stops, replaced_by="rst_1"),)))
+    assert _code(verifier) == "valid"
+    assert verifier.apply([entry(1, key(2), at=stops)])
+    assert _code(verifier) == "replaced"
+    assert verifier.verify_fingerprint(digest(9), now=NOW) is MISS
+    assert verifier.decide_fill(_fill(1, key(secrets=(version(stops_at=stops),))), now=NOW).code == "revoked"
+    assert verifier.apply([entry(2, key(2), at=T0)])
+    assert _code(verifier) == "replaced"
+
+
+def test_f9_starting_anew_forgets_everything() -> None:
+    verifier = holding(key())
+    assert verifier.fill(digest(2), _fill(0), now=NOW)
+    assert verifier.apply([entry(1, key())])
+    verifier.start_at(rev=7, now=NOW + SECOND, epoch=3)
+    assert (len(verifier), verifier.applied_rev, verifier.epoch, verifier.floor) == (0, 7, 3, NOW + SECOND)
+    assert verifier.verify(secret_text(), now=NOW) is MISS
+    assert verifier.verify(secret_text(2), now=NOW) is MISS
+    assert not verifier.fill(digest(), _fill(6, key()), now=NOW)
+    assert verifier.fill(digest(), _fill(7, key()), now=NOW)
+
+
+def test_judgements_are_bounded_and_stay_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_JUDGEMENTS", 3)
+    verifier = holding(key(allowlist=("10.0.0.0/8",)))
+    for at in range(10):
+        assert verifier.verify(secret_text(), ip=f"10.0.0.{at}", now=NOW).valid
+        assert not verifier.verify(secret_text(), ip=f"11.0.0.{at}", now=NOW).valid
+    assert len(verifier._judged) <= 3
+
+
+# -- uses
+
+
+def test_last_uses_are_noted_of_accepted_requests_only() -> None:
+    verifier = holding(key(), key(2, suspended=True))
+    assert _code(verifier, now=NOW + 5) == "valid"
+    assert _code(verifier, now=NOW + 9) == "valid"
+    assert _code(verifier, 2) == "suspended"
+    uses = verifier.drain_uses()
+    assert (uses.last, uses.watched) == ({1: NOW + 9}, {})
+    assert verifier.drain_uses().last == {}
+    assert (verifier.counts["valid"], verifier.counts["suspended"]) == (2, 1)
+
+
+def test_last_uses_that_nobody_fetches_are_bounded() -> None:
+    verifier = holding(most_keys=2)
+    for number in range(1, 6):
+        assert verifier.fill(digest(number), _fill(0, key(number)), now=NOW)
+        assert _code(verifier, number) == "valid"
+        assert len(verifier._used) <= 3
+
+
+def test_r33_uses_of_a_watched_secret_tell_from_where_and_for_what() -> None:
+    """R20: the first use is among them."""
+    verifier = holding(key(secrets=(version(watched=True),)))
+    asked: dict[str, Any] = {"permissions": ("orders:read",), "ip": "192.0.2.1"}
+    for at in (3, 1, 2):
+        assert verifier.verify(secret_text(), **asked, user_agent="bot " * 100, now=NOW + at).valid
+    assert verifier.verify(secret_text(), now=NOW).valid
+    assert not verifier.verify(secret_text(), permissions=("x:read",), now=NOW).valid
+    agent = ("bot " * 100)[:LONGEST_AGENT]
+    assert verifier.drain_uses().watched == {
+        Origin(1, 1, "192.0.2.1", ("orders:read",), agent): Tally(3, NOW + 1, NOW + 3),
+        Origin(1, 1, None, (), ""): Tally(1, NOW, NOW),
+    }
+    assert not verifier.drain_uses().watched
+
+
+def test_ways_of_use_are_bounded_and_the_rest_is_counted_together() -> None:
+    verifier = holding(key(secrets=(version(watched=True),)))
+    for at in range(MOST_TALLIES + 50):
+        assert verifier.verify(secret_text(), user_agent=str(at), now=NOW + at).valid
+    watched = verifier.drain_uses().watched
+    assert len(watched) == MOST_TALLIES + 1
+    assert watched[Origin(1, 1, None, (), "")] == Tally(50, NOW + MOST_TALLIES, NOW + MOST_TALLIES + 49)
+    assert sum(tally.count for tally in watched.values()) == MOST_TALLIES + 50
