@@ -33,11 +33,11 @@ summary { display: flex; flex-wrap: wrap; gap: .25rem .75rem; align-items: basel
   padding: .6rem .8rem; cursor: pointer; }
 summary span { color: var(--soft); }
 summary b { min-width: 3.6rem; color: var(--other); } b.get { color: var(--get); } b.post { color: var(--post); }
-details > div { padding: 0 .8rem .8rem; border-top: 1px solid var(--line); }
+details > div { padding: 0 .8rem .8rem; border-top: 1px solid var(--line); overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; }
 th, td { padding: .35rem .5rem .35rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
  th { color: var(--soft); font-weight: 600; }
-nav a { margin-right: 1rem; white-space: nowrap; } .soft { color: var(--soft); }
+nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; } .soft { color: var(--soft); }
 """
 
 
@@ -87,10 +87,16 @@ def _described(api: dict[str, Any]) -> str:
                 group = (calls[method].get("tags") or ["other"])[0]
                 groups.setdefault(group, []).append(_call(api, path, method, calls[method]))
     links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in groups)
-    said = "".join(f"<p>{escape(line)}</p>" for line in api["info"]["description"].split("\n\n"))
+    said = "".join(f"<p>{_prose(line)}</p>" for line in api["info"]["description"].split("\n\n"))
     parts = "".join(f'<h2 id="{escape(name)}">{escape(name)}</h2>' + "".join(calls) for name, calls in groups.items())
     head = f"<h1>keyturn API</h1><p class=soft>version {escape(api['info']['version'])}, "
     return f'{head}<a href="/openapi.json">OpenAPI 3.1</a></p>{said}<nav>{links}</nav>{parts}'
+
+
+def _prose(text: str) -> str:
+    """Words with `code` in them."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if at % 2 else part for at, part in enumerate(parts))
 
 
 def _call(api: dict[str, Any], path: str, method: str, call: dict[str, Any]) -> str:
@@ -98,7 +104,7 @@ def _call(api: dict[str, Any], path: str, method: str, call: dict[str, Any]) -> 
         f'<summary><b class="{method}">{method.upper()}</b><code>{escape(path)}</code>'
         f"<span>{escape(call.get('summary', ''))}</span></summary>"
     )
-    parts = [f"<p>{escape(call.get('description', ''))}</p>"]
+    parts = [f"<p>{_prose(call.get('description', ''))}</p>"]
     rows = [
         (one["name"], f"{one['in']}, {_type(api, one['schema'])}", one.get("description", ""))
         for one in call.get("parameters", ())
@@ -128,7 +134,7 @@ def _fields(api: dict[str, Any], title: str, schema: dict[str, Any]) -> str:
 
 def _table(title: str, rows: list[tuple[str, str, str]]) -> str:
     lines = "".join(
-        f"<tr><td><code>{escape(name)}</code></td><td>{escape(kind)}</td><td>{escape(said)}</td></tr>"
+        f"<tr><td><code>{escape(name)}</code></td><td>{escape(kind)}</td><td>{_prose(said)}</td></tr>"
         for name, kind, said in rows
     )
     return f"<table><tr><th>{escape(title)}</th><th>form</th><th></th></tr>{lines}</table>"
