@@ -211,6 +211,16 @@ def test_r53_a_receipt_names_no_stop_that_is_still_to_come(api: Serving) -> None
     assert {"reset", "key", "rev", "epoch", "confirmed", "waited_ms", "verifiers"} <= leaked["receipt"].keys()
 
 
+def test_r21_a_gap_is_told(api: Serving) -> None:
+    key = api.create(policy="binance")
+    reset = api.call(f"/v1/keys/{key['id']}/resets", {"reason": "leaked"}).body
+    assert reset["gap"] == {"since": reset["old_stops_at"], "until": reset["new_starts_at"]}
+    assert api.call(f"/v1/resets/{reset['id']}").body["gap"] == reset["gap"]
+    plain = api.create()
+    waiting = api.call(f"/v1/keys/{plain['id']}/resets", {"reason": "routine"}).body
+    assert (waiting["gap"], waiting["old_version"], waiting["new_version"]) == (None, 1, 2)
+
+
 def test_resets_are_counted_by_reason_and_a_replay_is_not(api: Serving) -> None:
     def counted(reason: str) -> float:
         lines = api.call("/metrics").text.splitlines()

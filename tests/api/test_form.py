@@ -4,7 +4,6 @@ import json
 import socket
 from http import HTTPStatus
 from typing import Any
-from typing import Any
 
 import pytest
 

@@ -120,7 +120,7 @@ def listed_reset(one: Reset, now: Instant) -> Wire:
         "minted_at": when(one.minted_at),
         "new_starts_at": when(one.new_starts_at),
         "old_stops_at": when(one.old_stops_at),
-        "gap": None,
+        "gap": _minted_gap(one),
         "first_used_at": when(one.first_used_at),
         "ended_at": when(one.ended_at),
         "end_reason": one.end_reason or None,
@@ -132,6 +132,8 @@ def listed_reset(one: Reset, now: Instant) -> Wire:
 def reset(answer: ResetAnswer, now: Instant) -> Wire:
     """A reset with its plan, or with who still uses the old secret."""
     shown = listed_reset(answer.reset, now) | {"used_by": [_use(one) for one in answer.used_by]}
+    if answer.reset.new_version is None:
+        shown["old_version"] = answer.key.version
     plan = answer.plan
     if plan is not None:
         shown |= {
@@ -167,6 +169,13 @@ def _stopped(answer: ResetAnswer, now: Instant) -> Instant | None:
 def _minted_rev(answer: ResetAnswer) -> int:
     minted = answer.key.secret(answer.reset.new_version or 0)
     return minted.rev if minted else 0
+
+
+def _minted_gap(one: Reset) -> Wire | None:
+    """Between the end of the old secret and the start of the new one, where there is such a stretch (R21)."""
+    if one.old_stops_at is None or one.new_starts_at is None or one.old_stops_at >= one.new_starts_at:
+        return None
+    return _gap(Gap(since=one.old_stops_at, until=one.new_starts_at))
 
 
 def _gap(gap: Gap | None) -> Wire | None:
