@@ -30,6 +30,7 @@ class MSecret:
     dangerous: datetime
     stops: datetime = NEVER
     dead: bool = False
+    killer: str = ""
     watched: bool = False
     last_use: datetime | None = None
 
@@ -86,7 +87,7 @@ class MKey:
         reset.stage, reset.proved = "proven", now
         if reset.reason in REVOKE_FIRST:
             for one in self.secrets:
-                kill(one, now)
+                kill(one, now, reset.id)
 
     def mint(self, reset: MReset, text: str, now: datetime) -> None:
         terms = reset.terms
@@ -103,10 +104,11 @@ class MKey:
             bring(one, min(plus(full, reset.longest), self.expires), now)
             one.watched = not one.over(now)
         if waiting is not None:
-            kill(waiting, now)
-            for other in self.resets:
-                if other.new == len(self.secrets) - 1 and other.stage == "minted" and now < waiting.starts:
-                    other.stage = "ended"
+            kill(waiting, now, reset.id)
+        for other in self.resets:
+            never = other.stage == "minted" and other.new == len(self.secrets) - 1 and now < last.starts
+            if never and last.killer == reset.id:
+                other.stage = "ended"
         self.secrets.append(MSecret(text, start, full, watched=True))
         reset.stage, reset.minted, reset.new = "minted", now, len(self.secrets) - 1
         if reset.reason in REVOKE_FIRST:
@@ -149,10 +151,10 @@ def plus(start: datetime, span: timedelta | None) -> datetime:
     return start + span
 
 
-def kill(secret: MSecret, now: datetime) -> None:
+def kill(secret: MSecret, now: datetime, by: str = "") -> None:
     """Stopped for good, unless it is over already."""
     if not secret.over(now):
-        secret.dead, secret.watched = True, False
+        secret.dead, secret.watched, secret.killer = True, False, by
 
 
 def bring(secret: MSecret, end: datetime, now: datetime) -> None:
