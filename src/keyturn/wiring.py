@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -194,8 +194,8 @@ def log_to_stderr() -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
 
 
-def serve(settings: Settings) -> None:
-    """Serve until a signal.
+def serve(settings: Settings, *, listening: Callable[[str], None] = lambda _address: None) -> None:
+    """Serve until a signal; `listening` is told the address once there is one.
 
     Raises CannotListen, FolderInUse, NotAlone, StoreUnavailable, OSError or ValueError where it cannot begin, each with
     a sentence for a person.
@@ -206,7 +206,9 @@ def serve(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         scheme = "https" if certificate else "http"
         shown = f"[{host}]" if ":" in host else host
-        _greet(node, f"{scheme}://{shown}:{port}")
+        address = f"{scheme}://{shown}:{port}"
+        _greet(node, address)
+        listening(address)
         with housekeeping(node):
             server.run(
                 app, listener=listener, certificate=certificate, protocol=protocol, drain_seconds=settings.drain_seconds

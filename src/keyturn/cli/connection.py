@@ -123,10 +123,12 @@ def _credential(named: str | None, *, is_here: bool) -> tuple[str, str]:
 @contextmanager
 def _sentences(url: str, *, as_json: bool) -> Iterator[None]:
     """Turn what the server, or its absence, says into a sentence, a hint and an exit code."""
-    from keyturn.sdk.client import ApiError, ServerUnreachable
+    from keyturn.sdk.client import ApiError, BadArgument, ServerUnreachable
 
     try:
         yield
+    except BadArgument as error:
+        raise click.UsageError(str(error)) from None
     except ApiError as error:
         raise _refused(error, as_json=as_json) from None
     except ServerUnreachable as error:

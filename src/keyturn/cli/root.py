@@ -15,7 +15,7 @@ COMMANDS: Final = {
     "serve": "Serve the API until Ctrl-C or SIGTERM.",
     "demo": "Play one reset on a real server and database.",
     "init": "Make the data folder, the database and the administrator key.",
-    "migrate": "Bring the database to this version's schema.",
+    "migrate": "Bring the database to this version's schema, and say what that took.",
     "doctor": "Look for what is wrong with this installation.",
     "key": "Issue, list, edit, reset and stop keys.",
     "reset": "Follow resets, call them off, end a grace.",

@@ -1,11 +1,15 @@
 """`keyturn serve`."""
 
+import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from keyturn.cli.connection import ADMIN_KEY_FILE
 from keyturn.cli.installation import configured, sentences
+from keyturn.cli.output import json_option
 
 if TYPE_CHECKING:
     from keyturn.settings import Settings
@@ -18,14 +22,21 @@ if TYPE_CHECKING:
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Private key in PEM.")
 @click.option("--base-url", metavar="URL", help="Where callers reach this server.")
 @configured
-def command(*, settings: "Settings") -> None:
+@json_option
+def command(*, settings: "Settings", as_json: bool) -> None:
     """Serve the API until Ctrl-C or SIGTERM, which let requests under way finish.
 
     The first start makes the data folder, the database and an administrator key.  Flags win over the environment
-    (KEYTURN_HOST and so on), the environment over keyturn.toml.
+    (KEYTURN_HOST and so on), the environment over keyturn.toml.  With --json, where it listens is one line of JSON.
     """
     from keyturn.wiring import log_to_stderr, serve
 
     log_to_stderr()
+
+    def listening(address: str) -> None:
+        if as_json:
+            told = {"url": address, "pid": os.getpid(), "admin_key_file": str(settings.data / ADMIN_KEY_FILE)}
+            click.echo(json.dumps(told))  # on one line, and at once: somebody waits for it
+
     with sentences():
-        serve(settings)
+        serve(settings, listening=listening)

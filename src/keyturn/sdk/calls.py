@@ -3,6 +3,7 @@
 An answer is the JSON object the server sent, unchanged: its names are those of the API.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,11 @@ UNCHANGED: Final = Unchanged.FIELD
 """In an edit: leave this field alone.  None means to drop it."""
 
 Permissions = Iterable[str]
+_VISIBLE: Final = re.compile(r"[!-~]{1,255}")
+
+
+class BadArgument(ValueError):  # noqa: N818  # says what is wrong with the call
+    """What cannot be sent, so nothing was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,7 +358,7 @@ class Calls(ABC, Generic[A]):
 def _id(text: str) -> str:
     """One path segment, whatever was given.  An empty one would name another address."""
     if not text or text in (".", ".."):
-        raise ValueError("an id is missing")
+        raise BadArgument("an id is missing")
     return quote(text, safe="")
 
 
@@ -365,6 +371,8 @@ def _post(path: str, body: Mapping[str, Any] | None = None) -> Call:
 
 
 def _once(path: str, body: Mapping[str, Any], idempotency_key: str | None) -> Call:
+    if idempotency_key is not None and not _VISIBLE.fullmatch(idempotency_key):
+        raise BadArgument("an Idempotency-Key is 1 to 255 visible ASCII characters, without spaces")
     return Call(method="POST", path=path, body=body, idempotency_key=idempotency_key or str(uuid4()))
 
 
@@ -386,7 +394,7 @@ def _instant(value: datetime | str | None) -> str | None:
     if not isinstance(value, datetime):
         return value
     if value.tzinfo is None:
-        raise ValueError("an instant needs its time zone")
+        raise BadArgument("an instant needs its time zone")
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

@@ -19,13 +19,14 @@ from typing import Any, Final, Self, TypeAlias
 import httpx2
 
 from keyturn import __version__
-from keyturn.sdk.calls import UNCHANGED, Call, Calls
+from keyturn.sdk.calls import UNCHANGED, BadArgument, Call, Calls
 
 __all__ = [
     "UNCHANGED",
     "Answer",
     "ApiError",
     "AsyncClient",
+    "BadArgument",
     "Client",
     "InsecureAddress",
     "ServerUnreachable",
