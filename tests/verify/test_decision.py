@@ -165,6 +165,33 @@ def test_pitfall_5_warm_and_cold_say_the_same(
         assert warm.verify(secret_text(), **asked).code == Verifier().decide_fill(fill, **asked).code
 
 
+def test_pitfall_6_every_date_is_kept_by_an_answer_that_is_remembered() -> None:
+    """R2, R24: one warm secret, asked again and again, on either side of each of its dates."""
+    hour = 3_600_000_000
+    secret = version(
+        starts_at=Instant(T0 + timedelta(hours=1)),
+        dangerous_starts_at=Instant(T0 + timedelta(hours=2)),
+        stops_at=Instant(T0 + timedelta(hours=3)),
+        replaced_by="rst_1",
+    )
+    for expires, last in ((FOREVER, ("replaced", 3)), (Instant(T0 + timedelta(hours=2, minutes=30)), ("expired", 2.5))):
+        verifier = Verifier()
+        state = key(secrets=(secret,), expires_at=expires)
+        assert verifier.fill(digest(), Fill(rev=0, state=state, version=1), now=NOW)
+        for at, read, write in (
+            (0, "not_yet_active", "not_yet_active"),
+            (1, "valid", "not_yet_active"),
+            (2, "valid", "valid"),
+            (last[1], last[0], last[0]),
+        ):
+            for now in (NOW + int(at * hour), NOW + int(at * hour) + 1):
+                for _ in range(2):
+                    assert verifier.verify(secret_text(), permissions=("orders:read",), now=now).code == read
+                    assert verifier.verify(secret_text(), permissions=("orders:write",), now=now).code == write
+        # And back again: a judgement says from when on it holds, too.
+        assert verifier.verify(secret_text(), permissions=("orders:write",), now=NOW + hour).code == "not_yet_active"
+
+
 def test_dangerous_permissions_never_start_before_the_secret() -> None:
     early = version(dangerous_starts_at=Instant(T0 - timedelta(days=1)))
     assert view(pack(key(), early, 0)).dangerous_starts == NOW

@@ -257,8 +257,8 @@ def test_f9_starting_anew_forgets_everything() -> None:
     verifier = holding(key())
     assert verifier.fill(digest(2), _fill(0), now=NOW)
     assert verifier.apply([entry(1, key())])
-    verifier.start_at(rev=7, now=NOW + SECOND, epoch=3)
-    assert (len(verifier), verifier.applied_rev, verifier.epoch, verifier.floor) == (0, 7, 3, NOW + SECOND)
+    verifier.start_at(rev=7, now=NOW + 1, epoch=3)
+    assert (len(verifier), verifier.applied_rev, verifier.epoch, verifier.floor) == (0, 7, 3, NOW + 1)
     assert verifier.verify(secret_text(), now=NOW) is MISS
     assert verifier.verify(secret_text(2), now=NOW) is MISS
     assert not verifier.fill(digest(), _fill(6, key()), now=NOW)
