@@ -232,6 +232,27 @@ def test_a_request_in_the_body_of_another_is_not_one(hot: Serving) -> None:
         assert wire.send(inner).get().json["valid"]
 
 
+def test_a_request_in_the_head_of_another_is_not_one(hot: Serving) -> None:
+    made = _warm(hot)
+    inner = _verify(hot, {"key": made["secret"]})
+    with Wire(hot) as wire:
+        wire.send(b"POST /v1/keys HTTP/1.1\r\nHost: x\r\nX-Nothing: ")
+        time.sleep(0.05)  # the parser stands inside a header when the next piece comes
+        got = wire.send(inner).get()
+        assert (got.status, got.json["code"]) == (422, "unknown_field")
+
+
+def test_a_body_that_is_complete_before_it_ends_is_waited_for(hot: Serving) -> None:
+    made = _warm(hot)
+    request = _verify(hot, json.dumps({"key": made["secret"]}).encode() + b"    ")
+    with Wire(hot) as wire:
+        for cut in (1, 2, 4):
+            wire.send(request[:-cut])
+            time.sleep(0.02)
+            assert wire.send(request[-cut:]).get().json["valid"]
+        assert wire.send(request).get().quick
+
+
 def test_http_1_0_and_close_end_the_connection(hot: Serving) -> None:
     made = _warm(hot)
     request = _verify(hot, {"key": made["secret"]})
@@ -336,6 +357,22 @@ def test_a_credential_without_the_right_is_told_so(hot: Serving) -> None:
     assert (got.status, got.json["code"]) == (403, "permission_missing")
 
 
+def test_r24_a_credential_in_its_cool_down_may_do_nothing_dangerous(hot: Serving) -> None:
+    """Rights rank as admin: they wait until `dangerous_starts_at`, on this call and on all others."""
+    wait = {"name": "wait", "cool_down": "1h", "cool_down_scope": "dangerous_only"}
+    assert hot.call("/v1/policies", wait).status == 201
+    rights = ["keyturn.keys:write", "keyturn.verify"]
+    asker, made = hot.create(permissions=rights, policy="wait"), _warm(hot)
+    fresh = hot.call(f"/v1/keys/{asker['id']}/resets", {"reason": "routine"}).body["secret"]
+    assert hot.verdict(fresh) == "valid"
+    assert hot.verdict(fresh, permissions=["keyturn.verify"]) == "not_yet_active"
+    request = _verify(hot, {"key": made["secret"]}, key=fresh)
+    for way in (request, _carefully(request)):
+        assert (_ask(hot, way).status, _ask(hot, way).json["code"]) == (403, "permission_missing")
+    assert hot.call("/v1/keys", {"name": "x"}, key=fresh).body["code"] == "permission_missing"
+    assert hot.call("/v1/keys", {"name": "x", "permissions": []}, key=asker["secret"]).status == 201
+
+
 def test_pitfall_18_another_account_s_key_is_unknown_and_stays_unused(hot: Serving) -> None:
     """Whoever may verify for one account learns nothing of another's keys, and uses nothing of them up."""
     there = hot.call("/v1/accounts", {"name": "elsewhere"}).body["id"]
@@ -343,13 +380,15 @@ def test_pitfall_18_another_account_s_key_is_unknown_and_stays_unused(hot: Servi
     assert hot.call("/v1/users", member).status == 201
     asker = hot.create(permissions=["keyturn.verify"], account_id=there)
     theirs = hot.create(account_id=there, limit="1/1h")
-    ours = hot.create(limit="1/1h")
-    for _ in range(2):  # from the store, then from memory
-        got = _ask(hot, _verify(hot, {"key": ours["secret"]}, key=asker["secret"]))
-        assert (got.status, got.json["code"], got.json["key_id"]) == (200, "unknown", None)
-        gateway = _authz(hot, ours["secret"], X_Keyturn_Credential=asker["secret"])
-        assert (_ask(hot, gateway).status, _ask(hot, gateway).headers["x-keyturn-code"]) == (401, "unknown")
-    assert [hot.verdict(ours["secret"]), hot.verdict(ours["secret"])] == ["valid", "rate_limited"]
+    cold, warm = hot.create(limit="2/1h"), _warm(hot, limit="2/1h")
+    for ours in (cold, warm):
+        for _ in range(3):
+            got = _ask(hot, _verify(hot, {"key": ours["secret"]}, key=asker["secret"]))
+            assert (got.status, got.json["code"], got.json["key_id"]) == (200, "unknown", None)
+            gateway = _authz(hot, ours["secret"], X_Keyturn_Credential=asker["secret"])
+            assert (_ask(hot, gateway).status, _ask(hot, gateway).headers["x-keyturn-code"]) == (401, "unknown")
+    assert [hot.verdict(cold["secret"]) for _ in range(3)] == ["valid", "valid", "rate_limited"]
+    assert [hot.verdict(warm["secret"]) for _ in range(2)] == ["valid", "rate_limited"]
     assert _ask(hot, _verify(hot, {"key": theirs["secret"]}, key=asker["secret"])).json["code"] == "valid"
 
 
@@ -510,21 +549,25 @@ def shelf(hot: Serving) -> list[str]:
     return [*keys, "x", "", plain[:-1], plain + " ", plain[:-6] + "000000"]
 
 
-fields: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+permission_lists = st.lists(
+    st.sampled_from(["orders:read", "orders:admin", "read_only", "nonsense", "*:read"]), max_size=3
+)
+ip_texts = st.sampled_from(["192.0.2.7", "::ffff:192.0.2.7", "203.0.113.1", "fe80::1%1", "", "192.0.2.7:80"])
+plain_fields = st.fixed_dictionaries(
+    {"key": st.integers(0, 8)}, optional={"permissions": permission_lists, "ip": ip_texts}
+)
+wild_fields = st.fixed_dictionaries(
     {"key": st.integers(0, 8)},
     optional={
-        "permissions": st.one_of(
-            st.lists(st.sampled_from(["orders:read", "orders:admin", "read_only", "nonsense", "*:read"]), max_size=3),
-            st.none(),
-            st.just("orders:read"),
-        ),
-        "ip": st.sampled_from(["192.0.2.7", "::ffff:192.0.2.7", "203.0.113.1", "fe80::1%1", "", None, 7]),
+        "permissions": st.one_of(permission_lists, st.none(), st.just("orders:read")),
+        "ip": st.one_of(ip_texts, st.sampled_from([None, 7])),
         "context": st.sampled_from([None, {}, {"user_agent": "x"}, {"user_agent": 7}, {"a": {"b": []}}]),
-        "key_sha256": st.sampled_from(["00" * 32, "zz" * 32, None]),
+        "key_sha256": st.sampled_from(["00" * 32, "zz" * 32, "0 " * 32, None]),
         "other": st.just(1),
     },
 )
-dresses = st.sampled_from(["plain", "plain", "plain", "spaced", "escaped", "twice", "cut", "not utf-8"])
+fields: st.SearchStrategy[dict[str, Any]] = st.one_of(plain_fields, plain_fields, wild_fields)
+dresses = st.sampled_from([*["plain"] * 6, "spaced", "escaped", "twice", "cut", "nul", "not utf-8"])
 heads = st.dictionaries(
     st.sampled_from(["Content-Type", "User-Agent", "X-Forwarded-For", "Accept", "Idempotency-Key", "Authorization"]),
     st.sampled_from(
@@ -544,6 +587,8 @@ def _dressed(asked: dict[str, Any], dress: str) -> bytes:
         return body.replace(b'{"key"', b'{"key": "x", "key"')
     if dress == "not utf-8":
         return body.replace(b'"}', b'\xff"}')
+    if dress == "nul":
+        return body.replace(b'"key": "', b'"key": "\\u0000')
     return body[:-1] if dress == "cut" else body
 
 
@@ -567,6 +612,16 @@ def test_pitfall_5_both_ways_say_the_same_of_every_question(
     for _ in range(1 + again):
         with Wire(hot) as wire:
             assert wire.send(request).get().said == careful.said
+
+
+@pytest.mark.parametrize("dress", ["plain", "spaced", "escaped", "twice", "cut", "nul", "not utf-8"])
+@pytest.mark.parametrize("ip", ["192.0.2.7", "fe80::1%1", ""])
+def test_pitfall_5_both_ways_read_a_body_alike(hot: Serving, shelf: list[str], dress: str, ip: str) -> None:
+    body = _dressed({"key": shelf[0], "permissions": ["orders:read"], "ip": ip}, dress)
+    request = _verify(hot, body)
+    careful, got = _ask(hot, _carefully(request)), _ask(hot, request)
+    assert got.said == careful.said
+    assert got.quick == (ip == "192.0.2.7" and dress in ("plain", "spaced"))
 
 
 gateway_heads = st.dictionaries(

@@ -255,8 +255,8 @@ def test_f8_nothing_is_decided_before_the_latest_authority_time() -> None:
 
 def test_f9_starting_anew_forgets_everything() -> None:
     verifier = holding(key())
-    assert verifier.fill(digest(2), _fill(0), now=NOW)
     assert verifier.apply([entry(1, key())])
+    assert verifier.fill(digest(2), _fill(1), now=NOW)
     verifier.start_at(rev=7, now=NOW + 1, epoch=3)
     assert (len(verifier), verifier.applied_rev, verifier.epoch, verifier.floor) == (0, 7, 3, NOW + 1)
     assert verifier.verify(secret_text(), now=NOW) is MISS

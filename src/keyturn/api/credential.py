@@ -10,6 +10,7 @@ from typing import Any, Final
 from keyturn.api.node import Node
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.instant import from_micros
+from keyturn.core.permission import action_rank
 from keyturn.core.refusal import CredentialReplaced, Refusal, TooManyRequests, Unauthenticated
 from keyturn.core.secret import fingerprint
 from keyturn.flow import user as users
@@ -79,8 +80,12 @@ def _of_verdict(node: Node, verdict: Verdict, *, now: int, address: str | None) 
         return CredentialReplaced(replaced_at=from_micros(seen.stops), reset_id=seen.replaced_by)
     if seen is None or verdict.code != VALID:
         return Unauthenticated()
+    permissions = verdict.profile.permissions
+    if now < seen.dangerous_starts:
+        # R24: whoever took over a reset waits with everything but reading, here as well.
+        permissions = tuple(one for one in permissions if action_rank(one) == 0)
     return Caller(
-        actor=_actor(seen, verdict.profile.permissions, node.deployment_account_id, address),
+        actor=_actor(seen, permissions, node.deployment_account_id, address),
         rate_headers=_rate_headers(node, verdict, now),
     )
 
@@ -94,6 +99,7 @@ def _actor(seen: EntryView, permissions: tuple[str, ...], deployment_account_id:
         permissions=permissions,
         in_deployment_account=seen.account_id == deployment_account_id,
         address=address,
+        secret_version=seen.version,
     )
 
 

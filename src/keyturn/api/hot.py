@@ -241,7 +241,8 @@ def _read_body(head: _Head, body: bytes, length: int) -> _Request | None:
         asked = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    # msgspec keeps the last of two.  Without escapes each name and each text has two quotes: one too many shows.
+    # msgspec keeps the last of two.  Each name and each text has two quotes: one too many shows.  Escapes can write
+    # what the careful way refuses (NUL, half a character), so they are left to it.
     quotes = 4 + (4 if asked.ip is not None else 0) + (2 + 2 * len(asked.permissions) if asked.permissions else 0)
     if body.count(b'"') != quotes or b"\\" in body:
         return None
