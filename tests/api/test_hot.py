@@ -556,7 +556,7 @@ ip_texts = st.sampled_from(["192.0.2.7", "::ffff:192.0.2.7", "203.0.113.1", "fe8
 plain_fields = st.fixed_dictionaries(
     {"key": st.integers(0, 8)}, optional={"permissions": permission_lists, "ip": ip_texts}
 )
-wild_fields = st.fixed_dictionaries(
+wild_fields: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
     {"key": st.integers(0, 8)},
     optional={
         "permissions": st.one_of(permission_lists, st.none(), st.just("orders:read")),

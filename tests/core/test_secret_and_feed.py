@@ -42,12 +42,16 @@ def test_r4_a_typing_error_is_noticed(entropy: bytes, at: int, char: str) -> Non
     assert secret.is_well_formed(typed) is (typed == text)
 
 
-def test_r3_the_digest_is_hmac_under_the_pepper_of_the_fingerprint() -> None:
+def test_r3_pitfall_9_the_digest_is_hmac_under_the_pepper_and_the_pepper_makes_no_secret() -> None:
     made = secret.make(brand="kt", environment="live", entropy=bytes(32), pepper=PEPPER)
     text = made.text.reveal
     assert secret.fingerprint(text) == sha256(text.encode()).digest()
     assert made.digest == hmac(PEPPER.value, sha256(text.encode()).digest(), "sha256").digest()
     assert made.pepper == "p1"
+    other = secret.make(brand="kt", environment="live", entropy=b"\x07" * 32, pepper=PEPPER)
+    assert other.text.reveal != text  # what a secret is comes from its randomness alone
+    elsewhere = secret.make(brand="kt", environment="live", entropy=bytes(32), pepper=Pepper("p2", bytes(32)))
+    assert (elsewhere.text.reveal, elsewhere.digest == made.digest) == (text, False)
 
 
 def test_k11_neither_secret_nor_pepper_shows_itself() -> None:

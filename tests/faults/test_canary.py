@@ -12,7 +12,7 @@ from tests.postgres import Postgres
 from tests.serving import Answer, Serving
 
 
-def test_k11_a_secret_is_found_nowhere_but_in_its_one_answer(tmp_path: Path) -> None:
+def test_k11_pitfall_10_a_secret_is_found_nowhere_but_in_its_one_answer(tmp_path: Path) -> None:
     server = Serving(folder=tmp_path / "data").start()
     try:
         secrets, answers = _run(server)

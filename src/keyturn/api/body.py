@@ -41,7 +41,6 @@ _SECRET_NAMES: Final = frozenset(
 )
 _SESSION_PREFIX: Final = "kts_"
 _SINGLE: Final = ("authorization", "idempotency-key", "content-type", "content-length", "x-keyturn-credential")
-_STRINGS: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _LARGEST: Final = 2**63 - 1
 _MOST_DIGITS: Final = 20
 
@@ -186,8 +185,14 @@ def _depth(text: str) -> int:
     if text.count("[") + text.count("{") <= DEEPEST:
         return 0
     depth = deepest = 0
-    for char in _STRINGS.sub("", text):
-        if char in "[{":
+    quoted = escaped = False
+    for char in text:  # one pass: a pattern that backtracks would let one request stop the server
+        if quoted:
+            quoted = escaped or char != '"'
+            escaped = char == "\\" and not escaped
+        elif char == '"':
+            quoted = True
+        elif char in "[{":
             depth += 1
             deepest = max(deepest, depth)
         elif char in "]}":
@@ -198,9 +203,11 @@ def _depth(text: str) -> int:
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        _refuse(DuplicateField(field=field_name([twice])))
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                _refuse(DuplicateField(field=field_name([name])))
+            seen.add(name)
     return found
 
 

@@ -24,7 +24,8 @@ from keyturn.api.slow import Slowly
 from keyturn.core.actor import Actor
 from keyturn.core.allowlist import Matcher
 from keyturn.core.instant import Instant
-from keyturn.core.refusal import HttpsRequired, InvalidField, InvalidHeader, NotFound, Refusal
+from keyturn.core.refusal import HttpsRequired, InvalidField, InvalidHeader, NotFound, Refusal, Unauthenticated
+from keyturn.flow.credential import stands
 from keyturn.flow.evidence import refused
 from keyturn.flow.replay import Once
 from keyturn.flow.reset import ResetAnswer
@@ -75,6 +76,10 @@ class Call(Visit):
     actor: Actor
     arrived_rev: int
     once: Once | None
+
+    def change(self, flow: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
+        """As for anybody, if the credential still stands: it may have been stopped while the request waited (F0)."""
+        return super(Call, self).change(lambda tx: flow(tx) if stands(tx, self.actor) else Unauthenticated())
 
     def needs_https(self, action: str, subject_id: str) -> None:
         """Refuse, before anything changes, to hand out a secret that others could read on its way (K11)."""

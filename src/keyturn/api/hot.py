@@ -50,6 +50,13 @@ _JSON: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n" + _ALWAY
 _PHRASES: Final = {200: b"OK", 401: b"Unauthorized", 403: b"Forbidden", 429: b"Too Many Requests"}
 
 
+_MOST_HEAD_BYTES: Final = 262_144
+"""A head that goes on beyond this is cut off: the parser would keep all of it."""
+_HEAD_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+
 class _Asked(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
     """The plain form of a question; anything else is for the careful way."""
 
@@ -97,6 +104,8 @@ class HotProtocol(HttpToolsProtocol):
         super().__init__(**arguments)
         self._hot = hot
         self._between = True
+        self._head_open = False
+        self._head_bytes = 0
         self._answered = 0
         self._seen = 0
         self._watch: Any = None
@@ -119,8 +128,15 @@ class HotProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The parser is inside a request from here on."""
         self._between = False
+        self._head_open = True
+        self._head_bytes = 0
         self._answered += 1
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._head_open = False
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """And outside again."""
@@ -138,6 +154,12 @@ class HotProtocol(HttpToolsProtocol):
             if length == len(data):
                 return
             data = data[length:]
+        if self._head_open:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MOST_HEAD_BYTES:
+                self.transport.write(_HEAD_TOO_LARGE)
+                self.transport.close()
+                return
         super().data_received(data)
 
     def _write(self, head: bytes, rest: bytes) -> None:

@@ -7,6 +7,7 @@ from keyturn.core.allowlist import Matcher
 
 _LOOPBACK: Final = Matcher(("127.0.0.0/8", "::1/128"))
 _FORWARDED_PROTO: Final = b"x-forwarded-proto"
+_FORWARDED: Final = frozenset({b"x-forwarded-proto", b"x-forwarded-for", b"x-forwarded-host", b"forwarded", b"via"})
 
 
 def is_secure(scope: Mapping[str, Any], proxies: Matcher) -> bool:
@@ -19,4 +20,8 @@ def is_secure(scope: Mapping[str, Any], proxies: Matcher) -> bool:
     said = [value.strip().lower() for name, value in scope["headers"] if name == _FORWARDED_PROTO]
     if proxies.admits(peer) and (said or scope["scheme"] != "https"):
         return said == [b"https"]
-    return scope["scheme"] == "https" or _LOOPBACK.admits(peer)
+    if scope["scheme"] == "https":
+        return True
+    # Something on this machine that forwards for others is a proxy, and nobody has listed it.
+    forwarded = any(name in _FORWARDED for name, _ in scope["headers"])
+    return _LOOPBACK.admits(peer) and not forwarded

@@ -16,7 +16,7 @@ COMMANDS: Final = {
     "demo": "Play one reset on a real server and database.",
     "init": "Make the data folder, the database and the administrator key.",
     "migrate": "Bring the database to this version's schema, and say what that took.",
-    "doctor": "Look for what is wrong with this installation.",
+    "doctor": "Look for what is wrong with this installation; changes nothing.",
     "key": "Issue, list, edit, reset and stop keys.",
     "reset": "Follow resets, call them off, end a grace.",
     "verify": "Ask whether a key is accepted.",

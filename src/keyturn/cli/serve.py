@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -38,5 +41,12 @@ def command(*, settings: "Settings", as_json: bool) -> None:
             told = {"url": address, "pid": os.getpid(), "admin_key_file": str(settings.data / ADMIN_KEY_FILE)}
             click.echo(json.dumps(told))  # on one line, and at once: somebody waits for it
 
-    with sentences():
+    # A signal that comes while it starts is an orderly end too; once it serves, the runner takes them.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, _leave)
+    with suppress(KeyboardInterrupt), sentences():
         serve(settings, listening=listening)
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -45,6 +45,8 @@ class Actor:
     address: str | None = None
     own_keys_only: bool = False
     """A member sees and touches no keys but their own."""
+    secret_version: int = 0
+    """The version of the key's secret that was shown; asked again where a change is made."""
     session: str = ""
     """The browser or API session a person speaks through; proofs are bound to it (R11)."""
 
@@ -61,6 +63,9 @@ class Actor:
 
     def beyond(self, permissions: tuple[str, ...]) -> tuple[str, ...]:
         """Those of `permissions` that the actor may not hand out, for it does not hold them itself."""
+        if self.own_keys_only:
+            # A key with a right would reach further than its maker, who sees no keys but their own.
+            return tuple(one for one in permissions if is_right(one) or not covers(self.permissions, (one,)))
         if RIGHT_ADMIN in self.permissions:
             if self.in_deployment_account:
                 return ()

@@ -241,9 +241,14 @@ def _check_actor(key: Key, actor: Actor, effective: Effective) -> Refusal | None
         return PermissionMissing(needed=RIGHT_KEYS_RESET)
     if actor.channel is Channel.PERSON and policy.manual == "forbidden":
         return ManualResetForbidden(policy=effective.source("manual"))
-    if actor.channel is not Channel.PERSON and (beyond := actor.rights_beyond(key.permissions)):
+    if not owns(actor, key) and (beyond := actor.rights_beyond(key.permissions)):
         return WiderThanActor(beyond=beyond)
     return None
+
+
+def owns(actor: Actor, key: Key) -> bool:
+    """Whether this is the owner in person, whom the proofs show."""
+    return actor.channel is Channel.PERSON and actor.user_id == key.owner_id
 
 
 def _check_key(key: Key, asking: Asking, *, latest: Reset | None, arrived_rev: int, now: Instant) -> Refusal | None:
@@ -469,7 +474,8 @@ def first_use(reset: Reset, key: Key, *, used_at: Instant, now: Instant) -> Step
     end = later(max(used_at, new.dangerous_starts_at), reset.terms.grace)
     if reset.policy.manual == "two_step" and reset.channel is Channel.PERSON:
         end = FOREVER
-    key = key.with_secret(replace(new, watched=False))
+    if new.version == key.version:  # else a later reset watches it as its old one
+        key = key.with_secret(replace(new, watched=False))
     return _ended_by(replace(settled, first_used_at=used_at), key, end, event=Event.FIRST_USED, now=now)
 
 
@@ -479,7 +485,7 @@ def quiet(reset: Reset, key: Key, *, old_last_used_at: Instant | None, now: Inst
     if isinstance(stopped, Refusal):
         return stopped
     new = key.secret(reset.new_version or 0)
-    started = new is not None and new.has_started(now)
+    started = new is not None and new.has_started(now) and not new.is_over(now)
     if not started or not is_quiet(reset, old_last_used_at=old_last_used_at, now=now):
         return OutOfOrder(stage=reset.stage.value, event=Event.QUIET.value)
     return _ended_by(stopped, key, now, event=Event.QUIET, now=now)

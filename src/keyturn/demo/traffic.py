@@ -21,6 +21,7 @@ class Sent:
     """When it was sent, on the clock that durations are measured by."""
     at: Instant
     """The same on the wall."""
+    answered_at: Instant
     code: str
 
     @property
@@ -70,7 +71,7 @@ class Caller(_Loop):
         answer = self._client.verify(
             self._secret, permissions=["payouts:write"], ip=self._address, context={"user_agent": self._agent}
         )
-        self._sent.append(Sent(tick, at, answer["code"]))
+        self._sent.append(Sent(tick, at, clock.now(), answer["code"]))
         return self._pause
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from keyturn.core.account import Account
 from keyturn.core.actor import Actor
-from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE
+from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE, RIGHT_ADMIN
 from keyturn.core.refusal import NotFound, PermissionMissing, PolicyUnknown, Refusal
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.reach import reach
@@ -83,6 +83,9 @@ def _check_edit(tx: Transaction, actor: Actor, account: Account, edited: Account
         return PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
     governed = ("policy", "floor", "max_keys_per_user")
     loosens = any(getattr(edited, name) != getattr(account, name) for name in governed)
+    of_deployment = account.id == tx.deployment_account_id
+    if loosens and of_deployment and not actor.may(RIGHT_ADMIN, account.id):
+        return PermissionMissing(needed=RIGHT_ADMIN)
     if loosens and not actor.in_deployment_account:
         # What the operator set for a customer is not the customer's to change (K10).
         return PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)

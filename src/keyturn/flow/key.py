@@ -269,9 +269,10 @@ def _check_new(tx: Transaction, actor: Actor, wish: KeyWish, *, account: Account
     if refusal := _check_policy_choice(tx, actor, wish.policy, account.id):
         return refusal
     in_force = effective(tx, account, wish.policy)
-    limit = key_limit(account, in_force.policy, floors(tx, account))
+    of_account = effective(tx, account, "")  # the limit is the user's, so no single key's policy may move it (K10)
+    limit = key_limit(account, of_account.policy, floors(tx, account))
     if tx.count_live_keys(owner_id) >= limit:
-        return KeyLimitReached(limit=limit, policy=in_force.source("max_keys_per_user"))
+        return KeyLimitReached(limit=limit, policy=of_account.source("max_keys_per_user"))
     if in_force.policy.expiry == "required" and wish.expires_at in (None, FOREVER):
         return ExpiryRequired(policy=in_force.source("expiry"))
     if wish.expires_at is not None and wish.expires_at <= tx.now:
@@ -283,7 +284,7 @@ def _check_policy_choice(tx: Transaction, actor: Actor, policy: str, account_id:
     """A key's own policy may be laxer than the account's, so it takes a right over the account."""
     if not policy:
         return None
-    if not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
+    if not (actor.in_deployment_account and actor.may(RIGHT_ACCOUNTS_WRITE, account_id)):
         return PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
     return None if tx.policy(policy) is not None else PolicyUnknown(policy=policy)
 
@@ -318,11 +319,12 @@ def _check_edit(tx: Transaction, actor: Actor, key: Key, edited: Key) -> Refusal
     added = tuple(one for one in edited.permissions if not permission.grants(key.permissions, one))
     if beyond := actor.beyond(added):
         return WiderThanActor(beyond=beyond)
-    if edited.policy != key.policy:
-        if not actor.may(RIGHT_ACCOUNTS_WRITE, key.account_id):
-            return PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
-        if edited.policy and tx.policy(edited.policy) is None:
-            return PolicyUnknown(policy=edited.policy)
+    if actor.id == key.id and edited != replace(key, name=edited.name):
+        return WiderThanActor(beyond=key.permissions)  # a key does not shed what was put upon it
+    if edited.policy != key.policy and (
+        refusal := _check_policy_choice(tx, actor, edited.policy or key.policy, key.account_id)
+    ):
+        return refusal
     if edited.expires_at != key.expires_at and edited.expires_at <= tx.now:
         return InvalidField(field="expires_at", reason="lies in the past; revoke the key instead")
     account = tx.account(key.account_id)

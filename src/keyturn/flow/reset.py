@@ -8,7 +8,7 @@ from keyturn.core import reset as protocol
 from keyturn.core.actor import SYSTEM, Actor, Channel
 from keyturn.core.handover import Handover
 from keyturn.core.instant import Instant, to_text
-from keyturn.core.key import Key, Suspension
+from keyturn.core.key import Key, StopReason, Suspension
 from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET
 from keyturn.core.proof import ADMINISTRATOR, CREDENTIAL, KEY_ITSELF, PASSWORD, Proof
 from keyturn.core.refusal import (
@@ -286,7 +286,8 @@ def _find(tx: Transaction, actor: Actor, reset_id: str, *, action: str) -> tuple
     if actor.id != key.id and not actor.may(RIGHT_KEYS_RESET, key.account_id):
         refusal: Refusal = PermissionMissing(needed=RIGHT_KEYS_RESET)
         return refused(tx, actor, action, refusal, subject_id=reset_id, account_id=key.account_id)
-    if actor.channel is not Channel.PERSON and (beyond := actor.rights_beyond(key.permissions)) and actor.id != key.id:
+    speaks_for = actor.id == key.id or protocol.owns(actor, key)
+    if not speaks_for and (beyond := actor.rights_beyond(key.permissions)):
         refusal = WiderThanActor(beyond=beyond)
         return refused(tx, actor, action, refusal, subject_id=reset_id, account_id=key.account_id)
     return reset, key
@@ -347,12 +348,24 @@ def _suspend_created(tx: Transaction, actor: Actor, proven: Step) -> None:
     stopped = proven.event is Event.PROOF_COMPLETED and asking.reason is Reason.LEAKED
     if not stopped or asking.suspend_created_since is None:
         return
-    for created in tx.keys_created_by(proven.key.id, since=asking.suspend_created_since):
+    for created in _descendants(tx, proven.key.id, since=asking.suspend_created_since):
         if created.suspension is None and not created.has_ended(tx.now):
             suspension = Suspension(at=tx.now, by=actor.id, reason="created_by_leaked", reset_id=proven.reset.id)
             held = replace(created, suspension=suspension)
             tx.save_key(held)
             done_to_key(tx, actor, "key.suspended", held, detail={"reason": suspension.reason})
+
+
+def _descendants(tx: Transaction, key_id: str, *, since: Instant) -> Sequence[Key]:
+    """What the key created since then, and what that created in turn."""
+    found: dict[str, Key] = {}
+    waiting = [key_id]
+    while waiting:
+        for created in tx.keys_created_by(waiting.pop(), since=since):
+            if created.id not in found:
+                found[created.id] = created
+                waiting.append(created.id)
+    return list(found.values())
 
 
 def _lapse(tx: Transaction, reset: Reset | None, key: Key) -> Reset | None:
@@ -387,6 +400,13 @@ def _written(
     done_to_key(tx, actor, action, after.key, subject_id=after.reset.id, detail=told | dict(detail or {}))
 
 
+def _old_version(reset: Reset, key: Key) -> int:
+    """The version that is handed over: the newest before the new one that was ever accepted."""
+    before = [one for one in key.secrets if one.version < (reset.new_version or 0)]
+    accepted = [one.version for one in before if one.stop_reason is not StopReason.NEVER_STARTED]
+    return max(accepted, default=0)
+
+
 def _answer(
     tx: Transaction,
     reset: Reset,
@@ -405,5 +425,5 @@ def _answer(
         secret=secret,
         secret_shown=secret_shown,
         rev=tx.rev_of(key.id),
-        used_by=tx.uses(key.number, (reset.new_version or 1) - 1) if handing_over and secret is None else (),
+        used_by=tx.uses(key.number, _old_version(reset, key)) if handing_over and secret is None else (),
     )

@@ -8,8 +8,8 @@ from typing import Final
 from keyturn.core.account import OWN_KEYS_ONLY, RIGHTS, Member, Role, Session, User
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.instant import later
-from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE
-from keyturn.core.refusal import NameTaken, NotFound, PermissionMissing, Refusal, Unauthenticated
+from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE, RIGHT_ADMIN
+from keyturn.core.refusal import NameTaken, NotFound, PermissionMissing, Refusal, Unauthenticated, WiderThanActor
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.reach import reach
 from keyturn.ports import Forge, Page, Transaction
@@ -36,6 +36,9 @@ def create(tx: Transaction, *, actor: Actor, wish: UserWish, forge: Forge) -> tu
         foreign = account_id != actor.account_id
         refusal: Refusal = NotFound() if foreign else PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
         return refused(tx, actor, "user.created", refusal, subject_id=account_id)
+    if beyond := _beyond_role(tx, actor, account_id, wish.role):
+        wider = WiderThanActor(beyond=beyond)
+        return refused(tx, actor, "user.created", wider, subject_id=account_id, account_id=account_id)
     if tx.user_by_email(wish.email) is not None:
         taken = NameTaken(field="email")
         return refused(tx, actor, "user.created", taken, subject_id=account_id, account_id=account_id)
@@ -80,6 +83,10 @@ def set_password(
     if not all(actor.may(RIGHT_ACCOUNTS_WRITE, one) for one in accounts) or actor.channel is Channel.PERSON:
         refusal = PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
         return refused(tx, actor, "user.password_set", refusal, subject_id=user_id, account_id=accounts[0])
+    roles = {one.account_id: one.role for one in tx.members(user_id=user_id)}
+    if beyond := tuple(right for one, role in roles.items() for right in _beyond_role(tx, actor, one, role)):
+        wider = WiderThanActor(beyond=beyond)
+        return refused(tx, actor, "user.password_set", wider, subject_id=user_id, account_id=accounts[0])
     tx.set_password(user_id, password)
     tx.end_sessions(user_id=user_id)
     done(tx, actor, "user.password_set", account_id=accounts[0], subject_id=user_id)
@@ -144,6 +151,15 @@ def person(tx: Transaction, session: Session, *, address: str | None) -> Actor:
         address=address,
         session=session.id,
     )
+
+
+def _beyond_role(tx: Transaction, actor: Actor, account_id: str, role: Role) -> tuple[str, ...]:
+    """What the role would let a person do that the actor may not: nobody makes somebody mightier than themselves."""
+    if actor.in_deployment_account and RIGHT_ADMIN in actor.permissions:
+        return ()
+    if account_id == tx.deployment_account_id and account_id != actor.account_id:
+        return (RIGHT_ADMIN,)
+    return actor.beyond(RIGHTS[role])
 
 
 def _visible_members(tx: Transaction, actor: Actor, user_id: str) -> Sequence[Member]:

@@ -30,12 +30,11 @@ class AuthorityClock:
     """The authority's time as this process knows it: what was last heard, carried on by the boot-time clock (F8)."""
 
     def __init__(self, heard: Instant) -> None:
-        self._offset = 0
-        self.hear(heard)
+        self._offset = to_micros(heard) * 1000 - _clock_ns(_BOOTTIME)
 
     def hear(self, heard: Instant) -> None:
-        """Set it by what the authority says now."""
-        self._offset = to_micros(heard) * 1000 - _clock_ns(_BOOTTIME)
+        """Set it by what the authority says now; never back, for what has stopped by date stays stopped."""
+        self._offset = max(self._offset, to_micros(heard) * 1000 - _clock_ns(_BOOTTIME))
 
     def micros(self) -> int:
         """Microseconds since 1970: what a verification is given."""

@@ -170,6 +170,23 @@ class SqlTransaction:
         query = select(keys).where(keys.c.created_by == key_id, keys.c.created_at >= since).order_by(keys.c.number)
         return self._load_keys(query, lock=True)
 
+    def stands(self, key_id: str, version: int) -> bool:
+        """Whether that version of that key is accepted now; held against a stop until this transaction ends."""
+        columns = (keys.c.number, keys.c.revoked_at, keys.c.suspended_at, keys.c.expires_at)
+        query = select(*columns).where(keys.c.id == key_id).with_for_update(read=True, of=keys)
+        key = self._connection.execute(query).first()
+        if key is None or key.revoked_at is not None or key.suspended_at is not None or self._now >= key.expires_at:
+            return False
+        this = and_(secrets.c.key_number == key.number, secrets.c.version == version)
+        secret = self._connection.execute(select(secrets.c.stopped_at, secrets.c.stops_at).where(this)).first()
+        return secret is not None and secret.stopped_at is None and self._now < secret.stops_at
+
+    def session_stands(self, session_id: str) -> bool:
+        """Whether the session is open now; held against its end until this transaction ends."""
+        query = select(sessions.c.ends_at).where(sessions.c.id == session_id).with_for_update(read=True)
+        found = self._connection.execute(query).first()
+        return found is not None and self._now < found.ends_at
+
     def lock_owner(self, owner_id: str) -> None:
         """One creation for this owner at a time (pitfall 15)."""
         self._connection.execute(select(users.c.id).where(users.c.id == owner_id).with_for_update()).all()
@@ -598,7 +615,8 @@ class SqlTransaction:
             this = and_(uses.c.key_number == use.key_number, uses.c.version == use.version)
             kinds = self._connection.execute(select(func.count()).select_from(uses).where(this)).scalar_one()
             row = _columns(use)
-            if kinds >= MOST_USES:
+            way = and_(*(uses.c[name] == row[name] for name in ("address", "permission", "user_agent")))
+            if kinds >= MOST_USES and self._connection.execute(select(uses.c.count).where(this, way)).first() is None:
                 row |= {"address": "", "permission": "", "user_agent": ""}  # the rest of them together
             self._connection.execute(self._upsert_use(row))
             c = secrets.c
