@@ -47,7 +47,7 @@ def exit_code(answer: Json) -> int:
     """5 where a stop is not confirmed, 3 where a proof is missing or a cool-down runs, else 0."""
     receipt = answer.get("receipt")
     if receipt and not receipt["confirmed"]:
-        return OK
+        return UNCONFIRMED
     if answer.get("missing") or _is_ahead(answer.get("new_starts_at")):
         return PENDING
     return OK
