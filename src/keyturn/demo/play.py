@@ -136,6 +136,8 @@ def _broken_world(house: House) -> Iterator[None]:
     """What a call says went wrong, with the server's last words where it has ended."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # ours: whoever read our output has had enough
     except (ApiError, ServerUnreachable, OSError) as error:
         house.check_alive()
         raise DemoError(str(error)) from error
