@@ -1,5 +1,7 @@
 """Permissions, rights, and how far a right reaches (K21, pitfalls 7, 8, 18; ADR 6)."""
 
+from dataclasses import replace
+
 import pytest
 
 from keyturn.core import permission
@@ -115,3 +117,12 @@ def test_pitfall_8_nobody_hands_out_what_they_do_not_hold() -> None:
     named = ("*:admin", "keyturn.keys:read@acc_2", "keyturn.keys:read@acc_own")
     assert _actor(RIGHT_ADMIN).beyond(named) == ("keyturn.keys:read@acc_2",)
     assert _actor("orders:read").rights_beyond(("fills:read", "keyturn.verify")) == ("keyturn.verify",)
+
+
+def test_pitfall_8_a_member_hands_out_no_right() -> None:
+    """A key with a right would see keys that its maker does not."""
+    member = replace(_actor("*:write", "keyturn.keys:write"), own_keys_only=True)
+    assert member.beyond(("orders:write", "orders:admin", "keyturn.keys:write")) == (
+        "orders:admin",
+        "keyturn.keys:write",
+    )

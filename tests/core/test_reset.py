@@ -506,6 +506,31 @@ def test_r33_quiet_ends_the_grace() -> None:
     assert never.reset.old_stops_at == after(HOUR)
 
 
+def test_r33_what_a_later_reset_watches_stays_watched() -> None:
+    policy = replace(PLAIN, quiet_after=HOUR)
+    first = minted(a_key(), policy=policy, grace=DAY)
+    second = minted(first.key, policy=policy, grace=DAY, now=after(HOUR))
+    assert [one.watched for one in second.key.secrets] == [False, True, True]
+    used = good(protocol.first_use(first.reset, second.key, used_at=after(HOUR), now=after(HOUR)))
+    assert [one.watched for one in used.key.secrets] == [False, True, True]
+
+
+def test_r33_a_superseded_reset_is_never_quiet() -> None:
+    policy = replace(PLAIN, quiet_after=HOUR)
+    first = minted(a_key(), policy=policy, grace=DAY)
+    used = good(protocol.first_use(first.reset, first.key, used_at=T0, now=T0))
+    gone = used.key.with_secret(replace(used.key.secrets[1], stopped_at=after(HOUR)))
+    assert isinstance(protocol.quiet(used.reset, gone, old_last_used_at=None, now=after(2 * HOUR)), OutOfOrder)
+
+
+def test_the_owner_in_person_resets_a_key_with_rights_they_lack_and_nobody_else_does() -> None:
+    key = a_key(permissions=("keyturn.admin",))
+    assert isinstance(ask(key, actor=PERSON), Step)
+    stranger = ask(key, actor=replace(PERSON, user_id="usr_2", id="usr_2"))
+    assert isinstance(stranger, Refusal)
+    assert stranger.kind == "wider_than_actor"
+
+
 def test_r20_stop_now_ends_the_grace_once_the_new_one_has_started() -> None:
     step = minted(a_key(), grace=DAY)
     stopped = good(protocol.finish(step.reset, step.key, now=after(HOUR)))
