@@ -93,7 +93,7 @@ def test_r22_suspend_resume_and_revoke(api: Serving) -> None:
 
 
 def test_pages_go_on_by_cursor(api: Serving) -> None:
-    account = api.call("/v1/accounts", {"name": "paged"}).body["id"]
+    account = api.call("/v1/accounts", {"name": "paged", "max_keys_per_user": 1000}).body["id"]
     made = [api.create(account_id=account, name=f"key {at}")["id"] for at in range(5)]
     seen: list[str] = []
     cursor = ""
