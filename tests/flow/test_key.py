@@ -366,7 +366,7 @@ def test_people_sign_in_with_the_password_that_is_stored_and_out_again(here: Wor
 
 def test_users_are_made_within_an_account_one_for_each_address(here: World) -> None:
     account, owner, machine = customer(here)
-    keeper = here.machine(account, owner, "keyturn.accounts:write")
+    keeper = here.machine(account, owner, "*:write", "keyturn.accounts:write")
 
     def create(actor: Actor, email: str, account_id: str | None = None) -> str:
         wished = UserWish(email=email, name="", role=Role.MEMBER, account_id=account_id, password="")
@@ -389,7 +389,7 @@ def test_users_are_made_within_an_account_one_for_each_address(here: World) -> N
 
 def test_a_password_set_by_the_account_ends_every_session(here: World) -> None:
     account, owner, _ = customer(here)
-    keeper = here.machine(account, owner, "keyturn.accounts:write")
+    keeper = here.machine(account, owner, "*:admin", "keyturn.accounts:write", "keyturn.audit:read")
     reader = here.machine(account, owner, "keyturn.accounts:read")
     person = here.sign_in(owner)
 
