@@ -152,6 +152,17 @@ def test_r15_reset_again_before_the_new_secret_starts_replaces_it(api: Serving) 
     assert (api.verdict(key["secret"]), api.verdict(second["secret"])) == ("valid", "not_yet_active")
 
 
+def test_r15_reset_again_finds_the_waiting_one_behind_a_reset_that_came_to_nothing(api: Serving) -> None:
+    path = f"/v1/keys/{api.create(policy='binance')['id']}/resets"
+    first = api.call(path, {"reason": "routine"}).body
+    idle = api.call(path, {"reason": "routine", "waive_cool_down": True}).body
+    assert idle["stage"] == "asked"
+    api.call(f"/v1/resets/{idle['id']}/cancel", {})
+    again = api.call(path, {"reason": "routine"}).body
+    assert again["new_starts_at"] == first["new_starts_at"]
+    assert api.call(f"/v1/resets/{first['id']}").body["stage"] == "ended"
+
+
 def test_r20_grace_finish_and_who_still_uses_the_old_one(api: Serving) -> None:
     made = api.create(permissions=["orders:read"])
     reset = api.call(f"/v1/keys/{made['id']}/resets", {"reason": "routine", "grace": "1h"}).body

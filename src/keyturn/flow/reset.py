@@ -89,7 +89,9 @@ def ask(
     kind = {Channel.PERSON: None, Channel.KEY: KEY_ITSELF}.get(actor.channel, CREDENTIAL)
     if kind is None:
         return _answer(tx, asked.reset, key=asked.key)
-    waiting = latest if latest is not None and latest.stage is Stage.MINTED else None
+    # Behind a reset that came to nothing an earlier one may still wait for its secret to start.
+    ended = latest is not None and latest.stage is Stage.ENDED
+    waiting = tx.waiting_reset(key.id) if ended else latest if latest and latest.stage is Stage.MINTED else None
     return _prove_by_credential(tx, actor, asked, kind=kind, waiting=waiting, forge=forge)
 
 
