@@ -187,7 +187,7 @@ class Histories(RuleBasedStateMachine):
                 (expected[-1], refusal.kind)
             ]
             return
-        assert told == Counter((*expected, *also))
+        assert told == Counter((*expected, *also)), (told, expected, also)
         assert {one.outcome for one in new} <= {"done"}
 
     def once(self) -> Once:

@@ -739,3 +739,14 @@ def test_r14_time_is_the_same_for_all_rows_of_one_step(here: Here) -> None:
     assert {minted.reset.asked_at, minted.reset.minted_at, minted.reset.new_starts_at} == {at}
     assert {each.at for each in one.audit(subject_id=minted.reset.id)} == {at}
     assert minted.reset.old_stops_at == Instant(at + HOUR)
+
+
+def test_r15_reset_again_also_behind_a_reset_that_came_to_nothing(here: Here) -> None:
+    one = here.world
+    made = here.key(policy={"cool_down": "1d"})
+    first = sure(one.ask(here.machine, made.key))
+    between = sure(one.ask(here.person, made.key))
+    sure(one.step("cancel", here.person, between.reset.id))
+    again = sure(one.ask(here.machine, made.key))
+    assert again.reset.new_starts_at == first.reset.new_starts_at
+    assert sure(one.step("show", here.person, first.reset.id)).reset.stage is Stage.ENDED
