@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from keyturn.core import reset as protocol
 from keyturn.core.actor import Channel
 from keyturn.core.handover import stop_all, stop_old_by
-from keyturn.core.key import Key, StopReason
+from keyturn.core.key import Key, StopReason, stop_by
 from keyturn.core.policy import Policy
 from keyturn.core.proof import CREDENTIAL, PASSWORD, Proof
 from keyturn.core.refusal import Refusal
@@ -174,3 +174,10 @@ def test_r33_without_quiet_after_nothing_falls_quiet() -> None:
     step = minted(a_key(), policy=Policy(name="p", proofs=PLAIN.proofs), grace=DAY)
     used = good(protocol.first_use(step.reset, step.key, used_at=T0, now=T0))
     assert isinstance(protocol.quiet(used.reset, used.key, old_last_used_at=None, now=after(HOUR)), Refusal)
+
+
+def test_f8_a_stop_that_is_effective_now_is_a_flag_and_not_a_time() -> None:
+    stopped = stop_by(a_secret(), T0, reset_id="r", now=T0)
+    assert (stopped.stopped_at, stopped.stops_at) == (T0, T0)
+    later = stop_by(a_secret(), after(HOUR), reset_id="r", now=T0)
+    assert (later.stopped_at, later.stops_at) == (None, after(HOUR))

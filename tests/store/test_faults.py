@@ -188,6 +188,8 @@ def test_sqlite_locked_by_another_program_is_busy_and_mends(sqlite_url: str, mon
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreBusy):
             here.key()
+        with pytest.raises(StoreBusy):
+            here.store.change(lambda tx: tx.now)  # nobody decides on what another is about to change
         other.execute("ROLLBACK")
         other.close()
         assert here.code(unseen(here.key())) == "valid"
