@@ -181,3 +181,17 @@ def test_f8_a_stop_that_is_effective_now_is_a_flag_and_not_a_time() -> None:
     assert (stopped.stopped_at, stopped.stops_at) == (T0, T0)
     later = stop_by(a_secret(), after(HOUR), reset_id="r", now=T0)
     assert (later.stopped_at, later.stops_at) == (None, after(HOUR))
+
+
+def test_r21_stop_now_leaves_something_however_often_the_new_secret_was_replaced() -> None:
+    policy = replace(PLAIN, cool_down=DAY, cool_down_scope="dangerous_only")
+    first = minted(a_key(), policy=policy, grace=DAY)
+    key = minted(first.key, policy=policy, grace=DAY, now=after(HOUR)).key
+    assert [one.is_over(after(HOUR)) for one in key.secrets] == [False, True, False]
+    forgotten = replace(key, secrets=(key.secrets[0], key.secrets[2]))  # the store loads the newest only
+    for known in (key, forgotten):
+        early = protocol.finish(first.reset, known, now=after(HOUR))
+        assert isinstance(early, Refusal)
+        assert early.kind == "new_not_started"
+        done = good(protocol.finish(first.reset, known, now=after(DAY)))
+        assert [one.is_over(after(DAY)) for one in done.key.secrets][-2:] == [True, False]

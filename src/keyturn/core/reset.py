@@ -513,7 +513,16 @@ def finish(reset: Reset, key: Key, *, now: Instant) -> Step | Refusal:
     new = key.secret(reset.new_version)
     if new is not None and not new.has_started(now):
         return NewNotStarted(new_starts_at=new.dangerous_starts_at)
+    if _leaves_nothing(key, reset.new_version, now):
+        return NewNotStarted(new_starts_at=key.secrets[-1].dangerous_starts_at)
     return _ended_by(stopped, key, now, event=Event.OLD_STOPPED, now=now)
+
+
+def _leaves_nothing(key: Key, version: int, now: Instant) -> bool:
+    """R21: whether an older secret than that version still goes on, and none since has started that is not over."""
+    going = [one for one in key.secrets if not one.is_over(now)]
+    since = [one for one in going if one.version >= version and one.has_started(now)]
+    return bool(going) and going[0].version < version and not since
 
 
 def _ended_by(reset: Reset, key: Key, end: Instant, *, event: Event, now: Instant) -> Step:
