@@ -71,9 +71,10 @@ $(VENV)/stamp-python:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/stamp-runtime: $(VENV)/stamp-python requirements/build.txt requirements/runtime.txt pyproject.toml
+$(VENV)/stamp-runtime: $(VENV)/stamp-python requirements/build.txt requirements/runtime.txt requirements/passkeys.txt \
+    pyproject.toml
 	@echo "installing what the server needs (pinned, hashes checked) ..."
-	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt -r requirements/passkeys.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@$(COMPILE) $(VENV)/lib || true  # a package may carry a template that is no Python
 	@touch $@
@@ -84,10 +85,10 @@ $(VENV)/stamp-test: $(VENV)/stamp-runtime requirements/test.txt
 	@$(COMPILE) $(VENV)/lib || true
 	@touch $@
 
-UV := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+UV := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-strip-extras \
       --universal --python-version 3.11
 pins:
-	@cd requirements && for set in build runtime postgres test; do $(UV) --upgrade $$set.in -o $$set.txt; done
+	@cd requirements && for set in build runtime postgres passkeys oidc test; do $(UV) --upgrade $$set.in -o $$set.txt; done
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .coverage .hypothesis

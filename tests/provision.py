@@ -52,6 +52,7 @@ PROGRAMS: Final = {
         Program(name="strace", package="strace", uses=frozenset({"test"}), present=_on_path("strace")),
         Program(name="nginx", package="nginx-light", uses=BOTH, present=_on_path("nginx")),
         Program(name="wrk", package="wrk", uses=BOTH, present=_on_path("wrk")),
+        Program(name="chromium", package="chromium", uses=frozenset({"test"}), present=_on_path("chromium")),
         Program(
             name="postgresql",
             package="postgresql",
