@@ -37,7 +37,8 @@ from keyturn.outside import presets
 from keyturn.ports import Page, Remembered, StoreBusy, Use
 from keyturn.store.database import connect
 from keyturn.store.store import SqlStore
-from keyturn.store.transaction import MOST_USES, SqlTransaction
+from keyturn.store.transaction import SqlTransaction
+from keyturn.store.uses import MOST_USES
 from tests.world import PEPPER, T0, Clock, entries_of
 
 HOUR = timedelta(hours=1)

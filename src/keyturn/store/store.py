@@ -19,6 +19,7 @@ from keyturn.core.policy import Policy
 from keyturn.core.secret import Pepper, at_rest
 from keyturn.ports import StoreBusy, StoreUnavailable
 from keyturn.store.alone import Alone
+from keyturn.store.begun import Seen
 from keyturn.store.database import BUSY_SECONDS, Durability, durability, is_conflict, is_outage
 from keyturn.store.tables import authority
 from keyturn.store.transaction import SqlTransaction
@@ -155,14 +156,14 @@ class SqlStore:
         else:
             row = connection.execute(columns).one()
             clock = self._clock()
-        return SqlTransaction(
-            connection,
+        seen = Seen(
             now=max(clock, row.high_water),
             rev=row.rev,
             epoch=row.epoch,
             deployment_account_id=row.deployment_account_id or "",
             presets=self._presets,
         )
+        return SqlTransaction(connection, seen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,205 @@
+"""Keys and their secrets.
+
+Whatever is saved of a key is appended to the feed here, so no flow can forget it (F1, pitfall 2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, case, func, insert, or_, select, update
+
+from keyturn.core.feed import KeyState, Predicate
+from keyturn.core.instant import Instant
+from keyturn.core.key import MOST_REMEMBERED, Key, Secret, state_for_verifiers
+from keyturn.ports import Page
+from keyturn.store import rows
+from keyturn.store.begun import Begun, Seen, within
+from keyturn.store.tables import Moment, authority, keys, secrets, sessions, users
+
+# The statements of the way every reset takes, built once: building one anew takes longer than running it.
+_KEY = select(keys).where(keys.c.id == bindparam("id"))
+_KEY_LOCKED = _KEY.with_for_update(of=keys)
+_OVER = or_(secrets.c.stopped_at.is_not(None), secrets.c.stops_at <= bindparam("now", type_=Moment))
+# Whatever may still be accepted comes first, however many came and went since; then the newest.
+_RELEVANT = (case((_OVER, 1), else_=0), secrets.c.version.desc())
+_SECRETS = (
+    select(secrets).where(secrets.c.key_number == bindparam("number")).order_by(*_RELEVANT).limit(MOST_REMEMBERED)
+)
+_RAISED = case(
+    (authority.c.high_water < bindparam("now", type_=Moment), bindparam("now", type_=Moment)),
+    else_=authority.c.high_water,
+)
+_NEXT_REV = update(authority).values(rev=authority.c.rev + 1, high_water=_RAISED).returning(authority.c.rev)
+_SECRET_ENDS = ("stops_at", "stopped_at", "stop_reason", "replaced_by", "watched")
+_END_SECRET = (
+    update(secrets)
+    .where(secrets.c.key_number == bindparam("of_key"), secrets.c.version == bindparam("of_version"))
+    .values({name: bindparam(name) for name in _SECRET_ENDS})
+)
+_INSERT_SECRET = insert(secrets).inline()  # nobody asks for their numbers
+
+
+class Keys(Begun):
+    """`ports.Transaction`'s questions about keys."""
+
+    def __init__(self, connection: Connection, seen: Seen) -> None:
+        super().__init__(connection, seen)
+        self._loaded: dict[str, Key] = {}
+        self._revs: dict[str, int] = {}
+        self._bulk: list[tuple[int, Predicate]] = []
+        # Written together before the commit, or before something asks for them: fewer round trips a step.
+        self._new_secrets: list[dict[str, Any]] = []
+        self._ended_secrets: list[dict[str, Any]] = []
+
+    def rev_of(self, key_id: str) -> int:
+        """The revision at which this transaction tells verifiers of the key; 0 where it does not."""
+        return self._revs.get(key_id, 0)
+
+    def key(self, key_id: str, *, lock: bool = False) -> Key | None:
+        """One key with its newest secrets."""
+        found = self._connection.execute(_KEY_LOCKED if lock else _KEY, {"id": key_id}).mappings().all()
+        loaded = self._with_secrets(found)
+        return loaded[0] if loaded else None
+
+    def key_by_number(self, number: int, *, lock: bool = False) -> Key | None:
+        """The same by its internal number."""
+        found = self._load_keys(select(keys).where(keys.c.number == number), lock=lock)
+        return found[0] if found else None
+
+    def keys(self, *, account_ids: Sequence[str] | None, owner_id: str | None, page: Page) -> Sequence[Key]:
+        """Keys of these accounts (None: of all), newest first."""
+        query = within(select(keys), keys, account_ids, page)
+        if owner_id is not None:
+            query = query.where(keys.c.owner_id == owner_id)
+        return self._load_keys(query)
+
+    def keys_created_by(self, key_id: str, *, since: Instant) -> Sequence[Key]:
+        """R25: what this key created, locked."""
+        query = select(keys).where(keys.c.created_by == key_id, keys.c.created_at >= since).order_by(keys.c.number)
+        return self._load_keys(query, lock=True)
+
+    def stands(self, key_id: str, version: int) -> bool:
+        """Whether that version of that key is accepted now; held against a stop until this transaction ends."""
+        columns = (keys.c.number, keys.c.revoked_at, keys.c.suspended_at, keys.c.expires_at)
+        query = select(*columns).where(keys.c.id == key_id).with_for_update(read=True, of=keys)
+        key = self._connection.execute(query).first()
+        if key is None or key.revoked_at is not None or key.suspended_at is not None or self._now >= key.expires_at:
+            return False
+        this = and_(secrets.c.key_number == key.number, secrets.c.version == version)
+        secret = self._connection.execute(select(secrets.c.stopped_at, secrets.c.stops_at).where(this)).first()
+        return secret is not None and secret.stopped_at is None and self._now < secret.stops_at
+
+    def session_stands(self, session_id: str) -> bool:
+        """Whether the session is open now; held against its end until this transaction ends."""
+        query = select(sessions.c.ends_at).where(sessions.c.id == session_id).with_for_update(read=True)
+        found = self._connection.execute(query).first()
+        return found is not None and self._now < found.ends_at
+
+    def lock_owner(self, owner_id: str) -> None:
+        """One creation for this owner at a time (pitfall 15)."""
+        self._connection.execute(select(users.c.id).where(users.c.id == owner_id).with_for_update()).all()
+
+    def count_live_keys(self, owner_id: str) -> int:
+        """Keys neither revoked nor expired."""
+        live = and_(keys.c.owner_id == owner_id, keys.c.revoked_at.is_(None), keys.c.expires_at > self._now)
+        return self._connection.execute(select(func.count()).select_from(keys).where(live)).scalar_one()
+
+    def insert_key(self, key: Key) -> Key:
+        """Add a key; the answer has its number."""
+        number = self._connection.execute(insert(keys).values(rows.key_row(key)).returning(keys.c.number)).scalar_one()
+        rev = self._allot_rev()
+        key = replace(key, number=number, secrets=tuple(replace(one, rev=rev) for one in key.secrets))
+        self._connection.execute(
+            insert(secrets), [rows.secret_row(one) | {"key_number": number} for one in key.secrets]
+        )
+        self._revs[key.id] = rev
+        self._loaded[key.id] = key
+        return key
+
+    def save_key(self, key: Key) -> None:
+        """Write what differs from the key as it was loaded, and append to the feed what verifiers must know of it."""
+        before = self._loaded[key.id]
+        if state_for_verifiers(key) != state_for_verifiers(before) and key.id not in self._revs:
+            self._revs[key.id] = self._allot_rev()
+        old_row, new_row = rows.key_row(before), rows.key_row(key)
+        changed = {name: value for name, value in new_row.items() if old_row[name] != value}
+        if changed:
+            self._connection.execute(update(keys).where(keys.c.number == key.number).values(changed))
+        known = {one.version: one for one in before.secrets}
+        for secret in key.secrets:
+            if secret.version not in known:
+                minted = replace(secret, rev=self._revs[key.id])
+                key = key.with_secret(minted)
+                self._new_secrets.append(rows.secret_row(minted) | {"key_number": key.number})
+            elif secret != known[secret.version]:
+                ends = {name: value for name, value in rows.secret_row(secret).items() if name in _SECRET_ENDS}
+                self._ended_secrets.append(ends | {"of_key": key.number, "of_version": secret.version})
+        self._loaded[key.id] = key
+
+    def suspend_account(self, account_id: str, *, by: str, reason: str) -> tuple[int, int]:
+        """Suspend every live key of an account in one statement and one feed entry (F11); how many, at which rev."""
+        rev = self._allot_rev()
+        live = and_(
+            keys.c.account_id == account_id,
+            keys.c.revoked_at.is_(None),
+            keys.c.suspended_at.is_(None),
+            keys.c.expires_at > self._now,
+        )
+        held = {"suspended_at": self._now, "suspended_by": by, "suspended_reason": reason, "suspended_reset": ""}
+        count = self._connection.execute(update(keys).where(live).values(held)).rowcount
+        self._bulk.append((rev, Predicate(account_id=account_id)))
+        return count, rev
+
+    def _load_keys(self, query: Select[Any], *, lock: bool = False) -> list[Key]:
+        query = query.with_for_update(of=keys) if lock else query
+        return self._with_secrets(self._connection.execute(query).mappings().all())
+
+    def _with_secrets(self, found: Sequence[RowMapping]) -> list[Key]:
+        """The keys of these rows.  Their secrets are read after the rows were locked, so they are not older."""
+        self._flush_secrets()  # a key saved and read again in one transaction is as it was saved
+        numbers = [row["number"] for row in found]
+        known: dict[int, list[Secret]] = {number: [] for number in numbers}
+        for row in self._secrets_of(numbers):
+            known[row["key_number"]].append(rows.read_secret(row))
+        loaded = [rows.read_key(row, sorted(known[row["number"]], key=_version)) for row in found]
+        self._loaded.update((key.id, key) for key in loaded)
+        return loaded
+
+    def _secrets_of(self, numbers: Sequence[int]) -> Sequence[RowMapping]:
+        if not numbers:
+            return []
+        if len(numbers) == 1:
+            return self._connection.execute(_SECRETS, {"number": numbers[0], "now": self._now}).mappings().all()
+        rank = func.row_number().over(partition_by=secrets.c.key_number, order_by=_RELEVANT)
+        ranked = select(secrets, rank.label("rank")).where(secrets.c.key_number.in_(numbers)).subquery()
+        query = select(ranked).where(ranked.c.rank <= MOST_REMEMBERED)
+        return self._connection.execute(query, {"now": self._now}).mappings().all()
+
+    def find_secret(self, digests: Sequence[bytes]) -> tuple[KeyState, int] | None:
+        """The key and version that one of these digests belongs to."""
+        row = self._connection.execute(select(secrets).where(secrets.c.digest.in_(digests))).mappings().first()
+        key = None if row is None else self.key_by_number(row["key_number"])
+        if row is None or key is None:
+            return None
+        secret = rows.read_secret(row)
+        if key.secret(secret.version) is None:
+            # Stopped so long ago that it is not loaded with its key; the answer is still its own.
+            key = replace(key, secrets=(secret, *key.secrets))
+        return state_for_verifiers(key), secret.version
+
+    def _allot_rev(self) -> int:
+        """F1: the next revision, under the lock of one row, so that commit order is revision order."""
+        rev: int = self._connection.execute(_NEXT_REV, {"now": self._now}).scalar_one()
+        return rev
+
+    def _flush_secrets(self) -> None:
+        for ends in self._ended_secrets:
+            self._connection.execute(_END_SECRET, ends)
+        if self._new_secrets:
+            self._connection.execute(_INSERT_SECRET, self._new_secrets)
+        self._ended_secrets, self._new_secrets = [], []
+
+
+def _version(secret: Secret) -> int:
+    return secret.version

@@ -1,0 +1,58 @@
+"""Last uses, and who uses a watched secret (R20, R33)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from keyturn.core.instant import Instant
+from keyturn.ports import Use
+from keyturn.store.begun import Begun, columns
+from keyturn.store.tables import keys, secrets, uses
+
+MOST_USES = 100
+"""How many ways of use are kept for one watched secret."""
+
+
+class Uses(Begun):
+    """`ports.Transaction`'s questions about use."""
+
+    def add_uses(self, batch: Sequence[Use]) -> None:
+        """Add to the tally of watched secrets, at most `MOST_USES` ways each."""
+        for use in batch:
+            this = and_(uses.c.key_number == use.key_number, uses.c.version == use.version)
+            kinds = self._connection.execute(select(func.count()).select_from(uses).where(this)).scalar_one()
+            row = columns(use)
+            way = and_(*(uses.c[name] == row[name] for name in ("address", "permission", "user_agent")))
+            if kinds >= MOST_USES and self._connection.execute(select(uses.c.count).where(this, way)).first() is None:
+                row |= {"address": "", "permission": "", "user_agent": ""}  # the rest of them together
+            self._connection.execute(self._upsert_use(row))
+            c = secrets.c
+            fresher = or_(c.last_used_at.is_(None), c.last_used_at < use.last_seen)
+            secret = and_(c.key_number == use.key_number, c.version == use.version, fresher)
+            self._connection.execute(update(secrets).where(secret).values(last_used_at=use.last_seen))
+
+    def _upsert_use(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401  # two dialects' statements
+        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(uses).values(row)
+        seen = case(
+            (uses.c.last_seen < statement.excluded.last_seen, statement.excluded.last_seen), else_=uses.c.last_seen
+        )
+        return statement.on_conflict_do_update(
+            index_elements=list(uses.primary_key.columns),
+            set_={"count": uses.c.count + statement.excluded.count, "last_seen": seen},
+        )
+
+    def touch(self, last_uses: Mapping[int, Instant]) -> None:
+        """Note the last use of keys, by number; never earlier than known."""
+        c = keys.c
+        for number, at in last_uses.items():
+            fresher = or_(c.last_used_at.is_(None), c.last_used_at < at)
+            self._connection.execute(update(keys).where(c.number == number, fresher).values(last_used_at=at))
+
+    def uses(self, key_number: int, version: int) -> Sequence[Use]:
+        """How this secret was used while it was watched, latest first."""
+        this = and_(uses.c.key_number == key_number, uses.c.version == version)
+        query = select(uses).where(this).order_by(uses.c.last_seen.desc())
+        return [Use(**row) for row in self._connection.execute(query).mappings()]
