@@ -18,7 +18,7 @@ import pytest
 from keyturn import wiring
 from keyturn.api.app import build_app
 from keyturn.api.body import BODY_SECONDS, refusal_of
-from keyturn.api.node import Authority
+from keyturn.edge.node import Authority
 from keyturn.ports import StoreBusy, StoreUnavailable
 from keyturn.settings import Settings
 from keyturn.wiring import Node

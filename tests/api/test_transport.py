@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from keyturn.api.client_address import behind
-from keyturn.api.secure import is_secure
 from keyturn.core.allowlist import Matcher
+from keyturn.edge.client_address import behind
+from keyturn.edge.secure import is_secure
 from tests.serving import Serving
 
 PROXIES = Matcher(("192.0.2.0/24", "2001:db8::/32"))

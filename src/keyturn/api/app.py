@@ -17,14 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from keyturn import __version__
 from keyturn.api import accounts, keys, own, pages, policies, probes, resets, trail, users
 from keyturn.api.body import StrictBody
-from keyturn.api.call import RATE_HEADERS, Surroundings
+from keyturn.api.call import RATE_HEADERS
 from keyturn.api.described import PATHS
 from keyturn.api.hot import HotProtocol
-from keyturn.api.metrics import Metrics
-from keyturn.api.node import Node
 from keyturn.api.problem import (
     MEDIA_TYPE,
-    Refused,
     internal_bytes,
     note_bug,
     of_outage,
@@ -33,11 +30,15 @@ from keyturn.api.problem import (
     problem_headers,
 )
 from keyturn.api.schemas import Problem
-from keyturn.api.slow import Slowly
 from keyturn.api.verdict import AUTHZ, VERIFY, Hot
 from keyturn.api.verifying import Verifying, is_authz
 from keyturn.core.allowlist import Matcher
 from keyturn.core.refusal import MalformedBody, MethodNotAllowed, NotFound, Refusal
+from keyturn.edge.metrics import Metrics
+from keyturn.edge.node import Node
+from keyturn.edge.refused import Refused
+from keyturn.edge.slow import Slowly
+from keyturn.edge.visit import Surroundings
 from keyturn.ports import StoreUnavailable
 
 log = logging.getLogger("keyturn.request")

@@ -28,6 +28,7 @@ from keyturn.core.refusal import (
     UnsupportedMediaType,
 )
 from keyturn.core.secret import is_well_formed
+from keyturn.edge.visit import ARRIVED_REV
 
 MOST_BYTES: Final = 65_536
 DEEPEST: Final = 32
@@ -46,8 +47,6 @@ _MOST_DIGITS: Final = 20
 
 PARSED: Final = "keyturn.body"
 """Where on the scope the parsed body stands."""
-ARRIVED_REV: Final = "keyturn.arrived_rev"
-"""Where on the scope stands the feed revision this node had applied when the request's headers arrived (R14)."""
 
 
 class _RefusedForm(Exception):  # noqa: N818  # a "no" on its way out of the reader

@@ -3,10 +3,8 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
 from fastapi.openapi.models import HTTPBearer as BearerModel
@@ -14,84 +12,20 @@ from fastapi.security.base import SecurityBase
 from starlette.concurrency import run_in_threadpool
 
 from keyturn.api import credential
-from keyturn.api.body import ARRIVED_REV, PARSED
-from keyturn.api.client_address import client_address
-from keyturn.api.metrics import Metrics
-from keyturn.api.node import Node
-from keyturn.api.problem import Refused, field_name
-from keyturn.api.secure import is_secure
-from keyturn.api.slow import Slowly
+from keyturn.api.body import PARSED
+from keyturn.api.problem import field_name
 from keyturn.core.actor import Actor
-from keyturn.core.allowlist import Matcher
-from keyturn.core.instant import Instant
-from keyturn.core.refusal import HttpsRequired, InvalidField, InvalidHeader, NotFound, Refusal, Unauthenticated
-from keyturn.flow.credential import stands
-from keyturn.flow.evidence import refused
+from keyturn.core.refusal import InvalidField, InvalidHeader, NotFound, Refusal
+from keyturn.edge.client_address import client_address
+from keyturn.edge.refused import Refused
+from keyturn.edge.secure import is_secure
+from keyturn.edge.visit import ARRIVED_REV, Call, Surroundings, Visit
 from keyturn.flow.replay import Once
-from keyturn.flow.reset import ResetAnswer
-from keyturn.ports import Transaction
 
-T = TypeVar("T")
 RATE_HEADERS: Final = "keyturn.rate_headers"
 """Where on the scope the headers stand that tell what the caller's limit leaves."""
 _ID: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
 _IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,255}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What every request of one server shares."""
-
-    node: Node
-    proxies: Matcher
-    metrics: Metrics
-    slowly: Slowly
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """A request, whoever asks."""
-
-    node: Node
-    metrics: Metrics
-    slowly: Slowly
-    secure: bool
-    address: str | None
-
-    def change(self, flow: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
-        """Run a flow and answer what it made, with authority time; its refusal leaves as a problem."""
-        now, answer = self.node.store.change(lambda tx: (tx.now, flow(tx)))
-        return _granted(answer), now
-
-    def read(self, query: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
-        """The same for a question that changes nothing."""
-        now, answer = self.node.store.read(lambda tx: (tx.now, query(tx)))
-        return _granted(answer), now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Visit):
-    """A request of somebody we know."""
-
-    actor: Actor
-    arrived_rev: int
-    once: Once | None
-
-    def change(self, flow: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
-        """As for anybody, if the credential still stands: it may have been stopped while the request waited (F0)."""
-        return super(Call, self).change(lambda tx: flow(tx) if stands(tx, self.actor) else Unauthenticated())
-
-    def needs_https(self, action: str, subject_id: str) -> None:
-        """Refuse, before anything changes, to hand out a secret that others could read on its way (K11)."""
-        if self.secure:
-            return
-        actor = self.actor
-        self.change(lambda tx: refused(tx, actor, action, HttpsRequired(), subject_id=subject_id))
-
-    def note_minted(self, answer: ResetAnswer) -> None:
-        """Count a new secret, once: a replay holds none."""
-        if answer.secret is not None:
-            self.metrics.minted.labels(answer.reset.asking.reason.value).inc()
 
 
 def id_in_path(text: str) -> str:
@@ -99,12 +33,6 @@ def id_in_path(text: str) -> str:
     if not _ID.fullmatch(text):
         raise Refused(NotFound())
     return text
-
-
-def _granted(answer: T | Refusal) -> T:
-    if isinstance(answer, Refusal):
-        raise Refused(answer)
-    return answer
 
 
 class _Bearer(SecurityBase):

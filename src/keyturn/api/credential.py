@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from keyturn.api.node import Node
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.instant import from_micros
 from keyturn.core.permission import action_rank
 from keyturn.core.refusal import CredentialReplaced, Refusal, TooManyRequests, Unauthenticated
 from keyturn.core.secret import fingerprint
+from keyturn.edge.node import Node
 from keyturn.flow import user as users
 from keyturn.outside.forge import token_digest
 from keyturn.verify.decision import MISS, RATE_LIMITED, REPLACED, VALID, Verdict

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, Final
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from keyturn.api.client_address import behind, canonical, told
 from keyturn.api.verdict import (
     AUTHZ,
     VERIFIES,
@@ -32,6 +31,7 @@ from keyturn.api.verdict import (
 )
 from keyturn.api.verifying import read_gateway_question
 from keyturn.core.refusal import Refusal
+from keyturn.edge.client_address import behind, canonical, told
 from keyturn.verify.decision import MISS, RATE_LIMITED, VALID, Verdict
 
 _VERIFY_LINE: Final = b"POST /v1/verify HTTP/1.1"

@@ -6,8 +6,8 @@ from typing import Annotated, Final
 
 from fastapi import Query
 
-from keyturn.api.problem import Refused
 from keyturn.core.refusal import InvalidField
+from keyturn.edge.refused import Refused
 from keyturn.ports import Page
 
 MOST: Final = 200

@@ -7,8 +7,9 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from keyturn.api.problem import INTERNAL, INTERNAL_TITLE, Refused
+from keyturn.api.problem import INTERNAL, INTERNAL_TITLE
 from keyturn.core.refusal import NotFound, Refusal
+from keyturn.edge.refused import Refused
 
 router = APIRouter(include_in_schema=False)
 _METHODS: Final = ("get", "post", "put", "patch", "delete")

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from keyturn.api.call import AnyCall, id_in_path
-from keyturn.api.problem import Refused, field_name, shielded
+from keyturn.api.problem import field_name, shielded
 from keyturn.api.schemas import ExplainedPolicy, Id, PageShown, PolicyShown, StoredPolicy, StorePolicy
 from keyturn.core import policy as policies
 from keyturn.core.policy import FIELDS, Effective, Policy
 from keyturn.core.refusal import InvalidField, NameTaken, NotFound, Refusal, UnknownField
+from keyturn.edge.refused import Refused
 from keyturn.flow import policy as flow
 from keyturn.flow.key import find
 from keyturn.flow.policy import Drafted

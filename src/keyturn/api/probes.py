@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
-from keyturn.api.call import Surroundings
-from keyturn.api.metrics import CONTENT_TYPE
 from keyturn.api.problem import of_outage, problem, problem_headers
+from keyturn.edge.metrics import CONTENT_TYPE
+from keyturn.edge.visit import Surroundings
 from keyturn.ports import StoreUnavailable
 
 router = APIRouter(include_in_schema=False)

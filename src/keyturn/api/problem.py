@@ -40,14 +40,6 @@ _QUOTED: Final = re.compile(r""": (['"]).*\1(?=;|$)""", re.DOTALL)
 log = logging.getLogger("keyturn")
 
 
-class Refused(Exception):  # noqa: N818  # a "no" on its way out
-    """A refusal that is to be the answer.  Raised at this edge only, after whatever recorded it has committed."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.kind)
-        self.refusal = refusal
-
-
 def problem(refusal: Refusal, *, base_url: str = "") -> dict[str, Any]:
     """The problem document."""
     own = {one.name: _plain(getattr(refusal, one.name)) for one in fields(refusal)}

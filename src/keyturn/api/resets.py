@@ -5,13 +5,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from keyturn.api import page, shown
-from keyturn.api.call import AnyCall, Call, OnceCall, id_in_path
+from keyturn.api.call import AnyCall, OnceCall, id_in_path
 from keyturn.api.keys import OfAccount
 from keyturn.api.schemas import AskReset, Id, MintedReset, Narrow, Nothing, PageShown, ResetShown, ShowProof
 from keyturn.core.actor import Channel
 from keyturn.core.instant import Instant
 from keyturn.core.proof import PASSWORD
 from keyturn.core.reset import Asking, Narrowing, Reason
+from keyturn.edge.visit import Call
 from keyturn.flow import reset as resets
 
 router = APIRouter(tags=["resets"])

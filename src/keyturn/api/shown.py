@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from keyturn.api import page
-from keyturn.api.node import Node
 from keyturn.core import limit as limits
 from keyturn.core.account import Account, Member, User
 from keyturn.core.audit import AuditRecord
@@ -12,6 +11,7 @@ from keyturn.core.handover import Gap
 from keyturn.core.instant import FOREVER, Instant, to_text
 from keyturn.core.key import Key, Secret, status
 from keyturn.core.reset import Reset, stage_at
+from keyturn.edge.node import Node
 from keyturn.flow.key import KeyAnswer
 from keyturn.flow.reset import ResetAnswer
 from keyturn.ports import Use

@@ -7,11 +7,11 @@ from fastapi import APIRouter
 from keyturn.api import page, shown
 from keyturn.api.call import AnyCall, AnyVisit, id_in_path
 from keyturn.api.keys import OfAccount
-from keyturn.api.problem import Refused
 from keyturn.api.schemas import CreateUser, PageShown, SessionShown, SetPassword, SignIn, UserShown
 from keyturn.core.account import Role
 from keyturn.core.instant import to_text
 from keyturn.core.refusal import HttpsRequired
+from keyturn.edge.refused import Refused
 from keyturn.flow import user as users
 from keyturn.flow.user import UserWish
 

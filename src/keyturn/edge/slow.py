@@ -8,8 +8,8 @@ from typing import Final, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from keyturn.api.problem import Refused
 from keyturn.core.refusal import Busy
+from keyturn.edge.refused import Refused
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -1,0 +1,1 @@
+"""What every face of a node needs of a request, the API's and the dashboard's alike."""

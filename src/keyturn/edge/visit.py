@@ -1,0 +1,85 @@
+"""One request on its way through a handler, whoever asks and by whichever face."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from keyturn.core.actor import Actor
+from keyturn.core.allowlist import Matcher
+from keyturn.core.instant import Instant
+from keyturn.core.refusal import HttpsRequired, Refusal, Unauthenticated
+from keyturn.edge.metrics import Metrics
+from keyturn.edge.node import Node
+from keyturn.edge.refused import Refused
+from keyturn.edge.slow import Slowly
+from keyturn.flow.credential import stands
+from keyturn.flow.evidence import refused
+from keyturn.flow.replay import Once
+from keyturn.flow.reset import ResetAnswer
+from keyturn.ports import Transaction
+
+T = TypeVar("T")
+ARRIVED_REV: Final = "keyturn.arrived_rev"
+"""Where on the scope stands the feed revision this node had applied when the request's headers arrived (R14)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every request of one server shares."""
+
+    node: Node
+    proxies: Matcher
+    metrics: Metrics
+    slowly: Slowly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A request, whoever asks."""
+
+    node: Node
+    metrics: Metrics
+    slowly: Slowly
+    secure: bool
+    address: str | None
+
+    def change(self, flow: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
+        """Run a flow and answer what it made, with authority time; its refusal leaves as a problem."""
+        now, answer = self.node.store.change(lambda tx: (tx.now, flow(tx)))
+        return _granted(answer), now
+
+    def read(self, query: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
+        """The same for a question that changes nothing."""
+        now, answer = self.node.store.read(lambda tx: (tx.now, query(tx)))
+        return _granted(answer), now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Visit):
+    """A request of somebody we know."""
+
+    actor: Actor
+    arrived_rev: int
+    once: Once | None
+
+    def change(self, flow: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
+        """As for anybody, if the credential still stands: it may have been stopped while the request waited (F0)."""
+        return super(Call, self).change(lambda tx: flow(tx) if stands(tx, self.actor) else Unauthenticated())
+
+    def needs_https(self, action: str, subject_id: str) -> None:
+        """Refuse, before anything changes, to hand out a secret that others could read on its way (K11)."""
+        if self.secure:
+            return
+        actor = self.actor
+        self.change(lambda tx: refused(tx, actor, action, HttpsRequired(), subject_id=subject_id))
+
+    def note_minted(self, answer: ResetAnswer) -> None:
+        """Count a new secret, once: a replay holds none."""
+        if answer.secret is not None:
+            self.metrics.minted.labels(answer.reset.asking.reason.value).inc()
+
+
+def _granted(answer: T | Refusal) -> T:
+    if isinstance(answer, Refusal):
+        raise Refused(answer)
+    return answer
