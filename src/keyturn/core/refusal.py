@@ -124,6 +124,27 @@ class ProofRequired(Refusal):
     missing: tuple[str, ...]
 
 
+# Mailed links
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSpent(Refusal):
+    """A mailed link that was used, or whose time is over."""
+
+    kind: ClassVar[str] = "link_spent"
+    status: ClassVar[int] = 410
+    title: ClassVar[str] = "This link was used already, or its time is over; ask for a new one."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongBrowser(Refusal):
+    """R51: a link proves something only in the browser that asked for it."""
+
+    kind: ClassVar[str] = "wrong_browser"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "Open this link in the browser in which it was asked for."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotTheAsker(Refusal):
     """The new secret goes to whoever asked and proved it, in the same session, and to nobody else."""

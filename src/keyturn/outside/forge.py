@@ -1,8 +1,10 @@
 """New secrets and ids from the operating system's CSPRNG (K7), and the peppers that protect digests (R3)."""
 
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import sha256
+from hmac import digest as hmac_digest
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,7 @@ ID_CHARS: Final = 20
 """20 base62 characters: 119 bits, so ids can neither be guessed nor meet."""
 _PEPPER_BYTES: Final = 32
 _SESSION_PREFIX: Final = "kts_"
+LINK_PREFIX: Final = "ktl_"
 
 
 class SystemForge:
@@ -34,6 +37,23 @@ class SystemForge:
         """A session token and the digest it is known by."""
         text = _SESSION_PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
         return text, token_digest(text)
+
+    def derived(self, purpose: str, name: str) -> bytes:
+        """32 bytes that only the holder of the pepper can know, the same every time.
+
+        What must be known again (a link's token, a TOTP secret, a webhook's signing key) is worked out from an id that
+        is stored, so that the database holds nothing that could be used by whoever reads it.
+        """
+        return _derive(self._pepper, purpose, name)
+
+    def link_token(self, link_id: str) -> tuple[str, bytes]:
+        """The token of a mailed link and the digest it is known by: worked out, so that it is stored nowhere."""
+        text = LINK_PREFIX + urlsafe_b64encode(self.derived("link", link_id)).decode().rstrip("=")
+        return text, token_digest(text)
+
+
+def _derive(pepper: Pepper, purpose: str, name: str) -> bytes:
+    return hmac_digest(pepper.value, f"keyturn {purpose}\n{name}".encode(), "sha256")
 
 
 def token_digest(text: str) -> bytes:

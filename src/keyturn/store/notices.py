@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
+from keyturn.core.letter import Letter
 from keyturn.core.notice import Notice
 from keyturn.store.begun import Begun, Seen, columns
-from keyturn.store.tables import outbox
+from keyturn.store.tables import letters, outbox
 
 _INSERT_OUTBOX = insert(outbox).inline()
 
@@ -21,6 +22,10 @@ class Notices(Begun):
     def tell(self, notice: Notice) -> None:
         """Put a notice into the outbox."""
         self._notices.append(notice)
+
+    def send(self, letter: Letter) -> None:
+        """Put a letter into the outbox."""
+        self._connection.execute(insert(letters).values(columns(letter) | {"at": self._now}))
 
     def has_notices(self) -> bool:
         """Whether anything waits to be told."""

@@ -292,3 +292,31 @@ uses = Table(
     Column("count", BigInteger, nullable=False),
     PrimaryKeyConstraint("key_number", "version", "address", "permission", "user_agent"),
 )
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("user_id", _Id, nullable=False),
+    Column("account_id", _Id, nullable=False),
+    Column("subject_id", _Id, nullable=False),
+    Column("session", _Id, nullable=False),
+    Column("email", String(320), nullable=False),
+    Column("used_at", Moment),
+)
+
+letters = Table(
+    "letters",
+    metadata,
+    Column("number", _Serial, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("to", String(320), nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("link_id", _Id, nullable=False),
+    Column("detail", Document, nullable=False),
+)

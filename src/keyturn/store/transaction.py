@@ -15,6 +15,7 @@ from keyturn.core.feed import FeedEntry
 from keyturn.core.key import state_for_verifiers
 from keyturn.store.evidence import Evidence
 from keyturn.store.keys import Keys
+from keyturn.store.links import Links
 from keyturn.store.notices import Notices
 from keyturn.store.people import People
 from keyturn.store.policies import Policies
@@ -30,7 +31,7 @@ _RAISE_HIGH_WATER = (
 _INSERT_FEED = insert(feed).inline()
 
 
-class SqlTransaction(Keys, Resets, People, Policies, Evidence, Notices, Uses):
+class SqlTransaction(Keys, Resets, People, Policies, Evidence, Links, Notices, Uses):
     """`ports.Transaction` on one connection inside one database transaction."""
 
     def feed_after(self, rev: int, *, limit: int) -> list[FeedEntry]:

@@ -1,0 +1,28 @@
+"""Mailed links, known by the digests of their tokens."""
+
+from sqlalchemy import insert, select, update
+
+from keyturn.core.link import Link, LinkKind
+from keyturn.store.begun import Begun, columns
+from keyturn.store.tables import links
+
+
+class Links(Begun):
+    """`ports.Transaction`'s questions about mailed links."""
+
+    def insert_link(self, link: Link, *, digest: bytes) -> None:
+        """Add a link."""
+        self._connection.execute(insert(links).values(columns(link) | {"kind": link.kind.value, "digest": digest}))
+
+    def link(self, digest: bytes, *, lock: bool = False) -> Link | None:
+        """The link whose token has this digest, also one that is spent."""
+        query = select(links).where(links.c.digest == digest)
+        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
+        if found is None:
+            return None
+        kind = LinkKind(found["kind"])
+        return Link(kind=kind, **{name: found[name] for name in Link.__slots__ if name != "kind"})
+
+    def spend_link(self, link: Link) -> None:
+        """Write down that it was used now."""
+        self._connection.execute(update(links).where(links.c.id == link.id).values(used_at=self._now))
