@@ -6,20 +6,16 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from keyturn.core.allowlist import Matcher
 from keyturn.edge.client_address import behind
 from keyturn.edge.secure import is_secure
+from tests.certificate import self_signed
 from tests.serving import Serving
 
 PROXIES = Matcher(("192.0.2.0/24", "2001:db8::/32"))
@@ -95,16 +91,15 @@ def test_k11_a_listed_proxy_that_does_not_say_https_gets_no_secret(tmp_path: Pat
 
 
 def test_a_certificate_is_read_again_when_it_changes(tmp_path: Path) -> None:
-    first = _certificate(tmp_path, "first")
-    with _served(
-        tmp_path, "--tls-cert", str(tmp_path / "tls.crt"), "--tls-key", str(tmp_path / "tls.key"), tls=True
-    ) as server:
-        assert _peer_certificate(server.port) == first
+    first = self_signed(tmp_path, "first")
+    shown = first.der
+    with _served(tmp_path, *first.flags, tls=True) as server:
+        assert _peer_certificate(server.port) == shown
         assert _https(server, "/v1/keys", {"name": "over TLS"})["secret"]
-        (tmp_path / "tls.crt").write_text("not a certificate")
+        first.certificate.write_text("not a certificate")
         time.sleep(1.5)
-        assert _peer_certificate(server.port) == first  # a broken one is not taken
-        second = _certificate(tmp_path, "second")
+        assert _peer_certificate(server.port) == shown  # a broken one is not taken
+        second = self_signed(tmp_path, "second").der
         until = time.monotonic() + 10
         while _peer_certificate(server.port) != second:
             assert time.monotonic() < until
@@ -125,28 +120,6 @@ def _served(tmp_path: Path, *flags: str, tls: bool = False) -> Iterator[Serving]
         yield server
     finally:
         server.kill()
-
-
-def _certificate(folder: Path, name: str) -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "tls.key").write_bytes(private)
-    (folder / "tls.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    return made.public_bytes(serialization.Encoding.DER)
 
 
 def _context() -> ssl.SSLContext:
