@@ -7,6 +7,9 @@ Databases, each fresh, migrated and of the test's own:
     empty_database_url      both, without any table
     own_postgres            a server of the test's own, to stop, kill, freeze and start again
 
+The browser (tests/browser.py), one for the whole run:
+    chromium                `with chromium.visit(url) as visit`
+
 Marks:
     @pytest.mark.needs("strace")   skipped, loudly, where the program is missing
     @pytest.mark.full              runs in `make test-full` only
@@ -23,7 +26,7 @@ from typing import Any, NoReturn
 import hypothesis
 import pytest
 
-from tests import databases, postgres, provision
+from tests import browser, databases, postgres, provision
 
 hypothesis.settings.register_profile("keyturn", deadline=None, print_blob=True)  # a shared machine: no time limits
 hypothesis.settings.load_profile("keyturn")
@@ -119,6 +122,19 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
         return
     with databases.postgres_empty(request.getfixturevalue("postgres_server")) as url:
         yield url
+
+
+# -- the browser
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Chromium]:
+    """The distribution's Chromium, where it is installed."""
+    if provision.PROGRAMS["chromium"].absent():
+        pytest.skip(provision.PROGRAMS["chromium"].missing())
+    started = browser.Chromium(tmp_path_factory.mktemp("home"))
+    yield started
+    started.close()
 
 
 # -- manners
