@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, Final, NoReturn
-from urllib.parse import parse_qsl, unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,7 +26,7 @@ from keyturn.core.refusal import (
     Refusal,
     UnsupportedMediaType,
 )
-from keyturn.core.secret import is_well_formed
+from keyturn.edge.url import url_holds_secret
 from keyturn.edge.visit import ARRIVED_REV
 
 MOST_BYTES: Final = 65_536
@@ -36,11 +35,6 @@ BODY_SECONDS: Final = 30
 _DRAINED: Final = 16 * MOST_BYTES
 _DRAIN_SECONDS: Final = 2
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
-_SECRET_NAMES: Final = frozenset(
-    {"key", "api_key", "apikey", "api-key", "x-api-key", "access_token", "token", "secret", "password", "key_sha256"}
-    | {"authorization", "credential", "session"}
-)
-_SESSION_PREFIX: Final = "kts_"
 _SINGLE: Final = ("authorization", "idempotency-key", "content-type", "content-length", "x-keyturn-credential")
 _LARGEST: Final = 2**63 - 1
 _MOST_DIGITS: Final = 20
@@ -127,25 +121,8 @@ def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
 
 def check_url(scope: Mapping[str, Any]) -> None:
     """Refuse a secret in the query string or the path: addresses are logged and shared."""
-    if any(holds_secret(segment) for segment in scope["path"].split("/")):
+    if url_holds_secret(scope):
         _refuse(KeyInQuery())
-    query = scope.get("query_string", b"")
-    if query and query_holds_secret(query):
-        _refuse(KeyInQuery())
-
-
-def query_holds_secret(query: bytes) -> bool:
-    """Whether a parameter is named like a secret or looks like one."""
-    text = query.decode("latin-1").replace(";", "&")
-    pairs = parse_qsl(text, keep_blank_values=True)
-    return any(
-        name.strip().lower() in _SECRET_NAMES or holds_secret(value) or holds_secret(name) for name, value in pairs
-    )
-
-
-def holds_secret(text: str) -> bool:
-    """Whether the text is a key's secret or a session's token, also percent-encoded once more."""
-    return any(is_well_formed(one) or one.startswith(_SESSION_PREFIX) for one in (text.strip(), unquote(text).strip()))
 
 
 def parse(body: bytes) -> Any:  # noqa: ANN401  # any JSON

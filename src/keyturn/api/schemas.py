@@ -10,12 +10,12 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic.config import JsonDict
 
-from keyturn.api.body import holds_secret
 from keyturn.core import allowlist, duration, instant, permission
 from keyturn.core import limit as limits
 from keyturn.core.account import Role
 from keyturn.core.limit import Limit
 from keyturn.core.reset import Reason
+from keyturn.edge.url import holds_secret
 
 T = TypeVar("T")
 LONGEST_NAME = 200

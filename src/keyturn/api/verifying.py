@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keyturn.api import credential
-from keyturn.api.body import PARSED, query_holds_secret
+from keyturn.api.body import PARSED
 from keyturn.api.problem import field_name, of_outage, problem_bytes, problem_headers
 from keyturn.api.verdict import (
     AUTHZ,
@@ -41,6 +41,7 @@ from keyturn.core.refusal import (
 )
 from keyturn.edge.client_address import client_address, told
 from keyturn.edge.node import Node
+from keyturn.edge.url import query_holds_secret
 from keyturn.ports import StoreUnavailable
 from keyturn.verify.decision import MISS, UNKNOWN_VERDICT, Verdict
 from keyturn.verify.entry import view
