@@ -33,6 +33,7 @@ from keyturn.store.database import Durability, connect
 from keyturn.store.migrate import migrate
 from keyturn.store.store import SqlStore
 from keyturn.verify.verifier import Verifier
+from keyturn.web.app import Dashboard
 
 ADMIN_KEY_FILE: Final = "admin.key"
 TICK_SECONDS: Final = 0.5
@@ -202,7 +203,7 @@ def serve(settings: Settings, *, listening: Callable[[str], None] = lambda _addr
     """
     certificate = server.load_certificate(settings)
     with open_node(settings) as node, closing(server.listen(settings.host, settings.port)) as listener:
-        app, protocol = build_app(node)
+        app, protocol = build_app(node, pages=Dashboard)
         host, port = listener.getsockname()[:2]
         scheme = "https" if certificate else "http"
         shown = f"[{host}]" if ":" in host else host

@@ -65,8 +65,13 @@ _STATUSES: Final = {
 }
 
 
-def build_app(node: Node) -> tuple[ASGIApp, Callable[..., HotProtocol]]:
-    """The application of a node, and the protocol that answers plain verifications before it is asked."""
+def build_app(
+    node: Node, *, pages: Callable[[Surroundings, ASGIApp], ASGIApp] | None = None
+) -> tuple[ASGIApp, Callable[..., HotProtocol]]:
+    """The application of a node, and the protocol that answers plain verifications before it is asked.
+
+    `pages` makes another face of the same node, which answers what it knows and leaves the rest to the API.
+    """
     settings = node.settings
     proxies, gateways = Matcher(settings.trusted_proxies), Matcher(settings.trusted_gateways)
     hot = Hot(
@@ -80,11 +85,12 @@ def build_app(node: Node) -> tuple[ASGIApp, Callable[..., HotProtocol]]:
         base_url=settings.base_url,
     )
     metrics = Metrics(node)
-    api = _build_api(Surroundings(node=node, proxies=proxies, metrics=metrics, slowly=Slowly()))
+    around = Surroundings(node=node, proxies=proxies, metrics=metrics, slowly=Slowly())
+    api = _build_api(around)
     verifying = Verifying(api, node, hot)
     strict = StrictBody(verifying, applied_rev=lambda: node.verifier.applied_rev, base_url=settings.base_url)
     # A gateway's question carries the head of the caller's request, and perhaps a body of any kind: not ours to judge.
-    split = _Split(authz=verifying, others=strict)
+    split = _Split(authz=verifying, others=strict if pages is None else pages(around, strict))
     return Watched(split, metrics, base_url=settings.base_url), partial(HotProtocol, hot=hot)
 
 

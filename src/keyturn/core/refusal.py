@@ -124,6 +124,15 @@ class ProofRequired(Refusal):
     missing: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossSite(Refusal):
+    """A form that another site sent, or that this browser was not shown: its page was left open too long, perhaps."""
+
+    kind: ClassVar[str] = "cross_site"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "This form did not come from a page of ours in this browser; load the page again."
+
+
 # Mailed links
 
 

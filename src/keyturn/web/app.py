@@ -1,0 +1,75 @@
+"""The dashboard as one ASGI application: it answers the addresses it knows and leaves the rest to the API."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.routing import Match, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from keyturn.edge.visit import ARRIVED_REV, Surroundings
+from keyturn.web import keys, sign_in
+from keyturn.web.browser import browser_of
+from keyturn.web.page import Pages, answer
+from keyturn.web.route import House, Place
+from keyturn.web.static import PATH, Static
+
+_PLACES: Final[tuple[Place, ...]] = (*sign_in.PLACES, *keys.PLACES)
+_NOT_PAGES: Final = ("/v1/", "/problems/", "/docs", "/livez", "/readyz", "/metrics", "/openapi.json")
+
+
+class Dashboard:
+    """Every page; what is none goes to `others`."""
+
+    def __init__(self, visits: Surroundings, others: ASGIApp) -> None:
+        static = Static()
+        self._house = House(visits, Pages(static))
+        self._others = others
+        self._router = Router(
+            [
+                *(place(self._house) for place in _PLACES),
+                Route(PATH + "{tag}/{name}", static, methods=["GET"]),
+            ],
+            redirect_slashes=False,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(_NOT_PAGES):
+            await self._others(scope, receive, send)
+            return
+        route = self._route(scope)
+        if route is not None:
+            scope[ARRIVED_REV] = self._house.visits.node.verifier.applied_rev
+            scope["route"] = route
+            await self._router(scope, receive, send)
+        elif _wants_page(scope):
+            await self._not_found(scope, receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+    def _route(self, scope: Scope) -> Route | None:
+        for route in self._router.routes:
+            if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+                return route
+        return None
+
+    async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visits = self._house.visits
+        browser = browser_of(Request(scope), visits.node, https=scope["scheme"] == "https")
+        html = self._house.pages.write(
+            "refused.html",
+            browser,
+            visits.node.clock.now(),
+            who=None,
+            done="",
+            text=browser.words("refusal.not_found"),
+            status=404,
+            back="/",
+        )
+        await answer(html, browser, status=404)(scope, receive, send)
+
+
+def _wants_page(scope: Scope) -> bool:
+    """Whether a person's browser asks, rather than a program."""
+    if scope["method"] not in ("GET", "HEAD"):
+        return False
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])

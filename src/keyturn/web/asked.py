@@ -1,0 +1,72 @@
+"""One request for a page: who looks, from which browser, with which form."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from keyturn.core.actor import Actor
+from keyturn.core.instant import Instant
+from keyturn.core.refusal import Refusal
+from keyturn.edge.visit import Call, Visit
+from keyturn.web.browser import Browser
+from keyturn.web.form import Form
+from keyturn.web.page import Pages, answer, refusal_text, see_other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request for a page, whoever looks."""
+
+    visit: Visit
+    browser: Browser
+    pages: Pages
+    form: Form
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    live: bool
+    """Asked by the script for a part of a page."""
+    user_agent: str
+    around: Mapping[str, Any]
+    """What every page shows of whoever is signed in."""
+
+    @property
+    def now(self) -> Instant:
+        """Authority time, as this node knows it."""
+        return self.visit.node.clock.now()
+
+    def show(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **values: Any,  # noqa: ANN401  # a template's
+    ) -> Response:
+        """A page."""
+        done = self.query.get("done", "")
+        values = {"done": done if self.browser.words.has(f"done.{done}") else "", **self.around, **values}
+        return answer(
+            self.pages.write(template, self.browser, self.now, **values), self.browser, status=status, headers=headers
+        )
+
+    def go(self, path: str) -> Response:
+        """On to another page."""
+        return see_other(path, self.browser)
+
+    def say(self, refusal: Refusal) -> str:
+        """A refusal in the reader's language."""
+        return refusal_text(refusal, self.browser.words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn(Asked):
+    """The same of somebody who is signed in."""
+
+    call: Call
+
+    @property
+    def actor(self) -> Actor:
+        """Who looks."""
+        return self.call.actor

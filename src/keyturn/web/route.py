@@ -1,0 +1,207 @@
+"""From a request to the page that answers it: cookies, session, same-site check, form, and what a refusal becomes."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from keyturn.core.actor import Actor
+from keyturn.core.refusal import Busy, KeyInQuery, Refusal, StoreAway, Unauthenticated
+from keyturn.edge.client_address import client_address
+from keyturn.edge.refused import Refused
+from keyturn.edge.secure import is_secure
+from keyturn.edge.url import url_holds_secret
+from keyturn.edge.visit import ARRIVED_REV, Call, Surroundings, Visit
+from keyturn.flow import user as users
+from keyturn.flow.replay import Once
+from keyturn.outside.forge import token_digest
+from keyturn.ports import StoreBusy, StoreUnavailable, Transaction
+from keyturn.web.asked import Asked, SignedIn
+from keyturn.web.browser import SESSION, Browser, browser_of, check_same_site
+from keyturn.web.form import NO_FORM, Form, read_form
+from keyturn.web.page import Pages, answer, refusal_text, see_other
+
+T = TypeVar("T")
+_LONGEST_AGENT: Final = 200
+_READ: Final = ("GET", "HEAD")
+StrangersPage = Callable[[Asked], Response]
+MembersPage = Callable[[SignedIn], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What every page of one server shares."""
+
+    visits: Surroundings
+    pages: Pages
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Place = Callable[[House], Route]
+"""A page in its place, once it is known which server it speaks for."""
+
+
+def shown(path: str, page: StrangersPage) -> Place:
+    """A page for anybody."""
+    return lambda house: Route(path, _for_anybody(house, page), methods=["GET"])
+
+
+def posted(path: str, page: StrangersPage, *, slow: bool = False) -> Place:
+    """A form from anybody.  `slow`: it reckons with passwords."""
+    return lambda house: Route(path, _for_anybody(house, page, slow=slow), methods=["POST"])
+
+
+def shown_to_members(path: str, page: MembersPage) -> Place:
+    """A page for whoever is signed in."""
+    return lambda house: Route(path, _for_members(house, page), methods=["GET"])
+
+
+def posted_by_members(path: str, page: MembersPage, *, slow: bool = False) -> Place:
+    """A form from whoever is signed in."""
+    return lambda house: Route(path, _for_members(house, page, slow=slow), methods=["POST"])
+
+
+def _for_anybody(house: House, page: StrangersPage, *, slow: bool = False) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        return await _answered(house, request, lambda arrived: page(_asked(house, arrived)), slow=slow)
+
+    return endpoint
+
+
+def _for_members(house: House, page: MembersPage, *, slow: bool = False) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        return await _answered(house, request, lambda arrived: page(_signed_in(house, arrived)), slow=slow)
+
+    return endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arrived:
+    """A request of good form."""
+
+    request: Request
+    browser: Browser
+    visit: Visit
+    form: Form
+
+
+async def _answered(house: House, request: Request, work: Callable[[_Arrived], Response], *, slow: bool) -> Response:
+    node = house.visits.node
+    secure = is_secure(request.scope, house.visits.proxies)
+    browser = browser_of(request, node, https=secure and _over_https(request, house.visits))
+    visit = Visit(
+        node=node,
+        metrics=house.visits.metrics,
+        slowly=house.visits.slowly,
+        secure=secure,
+        address=client_address(request.scope, house.visits.proxies),
+    )
+    try:
+        arrived = _Arrived(request=request, browser=browser, visit=visit, form=await _form(request, browser))
+        run = house.visits.slowly(work) if slow else _in_thread(work)
+        return await run(arrived)
+    except Refused as refused:
+        return _refused(house, request, browser, refused.refusal)
+    except StoreUnavailable as error:
+        house.visits.metrics.outages.inc()
+        return _refused(house, request, browser, Busy() if isinstance(error, StoreBusy) else StoreAway())
+
+
+async def _form(request: Request, browser: Browser) -> Form:
+    """What was posted, once it is known to come from a page of ours in this very browser.  Raises Refused."""
+    if url_holds_secret(request.scope):
+        raise Refused(KeyInQuery())
+    if request.method in _READ:
+        return NO_FORM
+    form = await read_form(request)
+    check_same_site(request, browser, form("csrf"))
+    return form
+
+
+def _in_thread(work: Callable[[_Arrived], T]) -> Callable[[_Arrived], Awaitable[T]]:
+    return lambda arrived: run_in_threadpool(work, arrived)
+
+
+def _over_https(request: Request, visits: Surroundings) -> bool:
+    """Whether the browser itself speaks HTTPS, to us or to the listed proxy before us."""
+    peer = request.client.host if request.client else ""
+    return request.url.scheme == "https" or visits.proxies.admits(peer)
+
+
+def _asked(house: House, arrived: _Arrived) -> Asked:
+    return Asked(visit=arrived.visit, around={"who": None}, **_facts(house, arrived))
+
+
+def _signed_in(house: House, arrived: _Arrived) -> SignedIn:
+    token = arrived.browser.cookie(SESSION)
+    digest = token_digest(token)
+    known = arrived.visit.node.store.read(lambda tx: _who(tx, digest, arrived.visit.address)) if token else None
+    if known is None:
+        raise Refused(Unauthenticated())
+    actor, around = known
+    visit = arrived.visit
+    call = Call(
+        node=visit.node,
+        metrics=visit.metrics,
+        slowly=visit.slowly,
+        secure=visit.secure,
+        address=visit.address,
+        actor=actor,
+        arrived_rev=arrived.request.scope[ARRIVED_REV],
+        once=_once(actor, arrived),
+    )
+    return SignedIn(visit=call, call=call, around=around, **_facts(house, arrived))
+
+
+def _facts(house: House, arrived: _Arrived) -> dict[str, Any]:
+    request = arrived.request
+    return {
+        "browser": arrived.browser,
+        "pages": house.pages,
+        "form": arrived.form,
+        "path": request.path_params,
+        "query": request.query_params,
+        "live": request.headers.get("hx-request") == "true",
+        "user_agent": request.headers.get("user-agent", "")[:_LONGEST_AGENT],
+    }
+
+
+def _who(tx: Transaction, digest: bytes, address: str | None) -> tuple[Actor, Mapping[str, Any]] | None:
+    """Whoever the session belongs to, and what the head of every page says of them; one snapshot."""
+    actor = users.whose(tx, digest, address=address)
+    if actor is None:
+        return None
+    user, account = tx.user(actor.user_id), tx.account(actor.account_id)
+    if user is None or account is None:
+        return None
+    return actor, {"who": actor, "user": user, "account": account}
+
+
+def _once(actor: Actor, arrived: _Arrived) -> Once | None:
+    """A form that carries a `once` is carried out once, however often the button is pressed (R15)."""
+    once = arrived.form("once")
+    if not once or not once.isascii() or len(once) > 64:  # ours have 43 characters
+        return None
+    # What is asked is the form's address: its fields may be secrets, and a page of ours never sends two kinds.
+    return Once(caller=actor.id, idempotency_key=f"form {once}", request=token_digest(arrived.request.scope["path"]))
+
+
+def _refused(house: House, request: Request, browser: Browser, refusal: Refusal) -> Response:
+    if isinstance(refusal, Unauthenticated):
+        return see_other("/", browser)
+    html = house.pages.write(
+        "refused.html",
+        browser,
+        house.visits.node.clock.now(),
+        who=None,
+        done="",
+        text=refusal_text(refusal, browser.words),
+        status=refusal.status,
+        back=request.url.path if request.method in _READ else "/keys",
+    )
+    retry = {"retry-after": str(getattr(refusal, "retry_after", 2))} if refusal.status in (429, 503) else None
+    return answer(html, browser, status=refusal.status, headers=retry)
