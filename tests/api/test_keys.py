@@ -144,3 +144,24 @@ def test_pitfall_16_a_replay_is_answered_without_the_secret_and_to_its_caller_on
 def test_an_idempotency_key_is_visible_ascii(api: Serving, key: str) -> None:
     refused = api.call("/v1/keys", {"name": "x"}, headers={"Idempotency-Key": key.encode("utf-8").decode("latin-1")})
     assert (refused.status, refused.body["code"]) == (400, "invalid_header")
+
+
+def test_k14_a_key_tells_its_age_and_what_is_coming(api: Serving) -> None:
+    api.call("/v1/policies", {"name": "ageing", "max_age": "60d", "on_max_age": "require_reset", "idle_expiry": "90d"})
+    made = api.create(policy="ageing", expires_at="2099-01-01T00:00:00Z")
+    read = api.call(f"/v1/keys/{made['id']}").body
+    age, coming = read["age"], read["coming"]
+    assert (age["since"], age["state"], age["then"], age["policy"]) == (
+        made["created_at"],
+        "fresh",
+        "require_reset",
+        "ageing",
+    )
+    assert [(one["what"], one["policy"], one["field"]) for one in coming] == [
+        ("require_reset", "ageing", "max_age"),
+        ("expire", "ageing", "idle_expiry"),
+        ("expire", None, None),
+    ]
+    assert coming[0]["at"] == age["due_at"]
+    itself = api.call("/v1/self", key=made["secret"]).body
+    assert itself["age"] == age

@@ -6,8 +6,20 @@ from fastapi import APIRouter, Query
 
 from keyturn.api import page, shown
 from keyturn.api.call import AnyCall, OnceCall, id_in_path
-from keyturn.api.schemas import ChangedKey, CreatedKey, CreateKey, EditKey, Id, KeyShown, Nothing, PageShown, Why
+from keyturn.api.schemas import (
+    AgedKey,
+    ChangedKey,
+    CreatedKey,
+    CreateKey,
+    EditKey,
+    Id,
+    KeyShown,
+    Nothing,
+    PageShown,
+    Why,
+)
 from keyturn.core.instant import FOREVER, Instant
+from keyturn.flow import age
 from keyturn.flow import key as keys
 from keyturn.flow.key import KeyEdit, KeyWish
 
@@ -56,11 +68,11 @@ def listing(
     return shown.listing([(one.number, one) for one in found], limit, lambda one: shown.key(one, now))
 
 
-@router.get("/{key_id}", response_model=KeyShown, summary="Read a key")
+@router.get("/{key_id}", response_model=AgedKey, summary="Read a key")
 def show(call: AnyCall, key_id: str) -> dict[str, Any]:
-    """Everything but the secret."""
-    key, now = call.read(lambda tx: keys.show(tx, actor=call.actor, key_id=id_in_path(key_id)))
-    return shown.key(key, now)
+    """Everything but the secret, with its age and what is coming for it."""
+    key, now = call.read(lambda tx: age.show(tx, actor=call.actor, key_id=id_in_path(key_id)))
+    return shown.aged_key(key, now)
 
 
 @router.patch("/{key_id}", response_model=ChangedKey, summary="Edit a key")

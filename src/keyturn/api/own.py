@@ -7,18 +7,19 @@ from fastapi import APIRouter
 from keyturn.api import shown
 from keyturn.api.call import AnyCall, OnceCall
 from keyturn.api.resets import asked
-from keyturn.api.schemas import AskOwnReset, ChangedKey, KeyShown, MintedReset, Nothing
+from keyturn.api.schemas import AgedKey, AskOwnReset, ChangedKey, MintedReset, Nothing
 from keyturn.core.reset import Asking, Reason
+from keyturn.flow import age
 from keyturn.flow import key as keys
 
 router = APIRouter(prefix="/v1/self", tags=["self"])
 
 
-@router.get("", response_model=KeyShown, summary="Read the key that asks")
+@router.get("", response_model=AgedKey, summary="Read the key that asks")
 def show(call: AnyCall) -> dict[str, Any]:
     """The key whose secret this request shows."""
-    key, now = call.read(lambda tx: keys.show(tx, actor=call.actor, key_id=call.actor.id))
-    return shown.key(key, now)
+    key, now = call.read(lambda tx: age.show(tx, actor=call.actor, key_id=call.actor.id))
+    return shown.aged_key(key, now)
 
 
 @router.post("/reset", status_code=201, response_model=MintedReset, summary="Reset the key that asks")

@@ -320,6 +320,32 @@ class KeyShown(Shown):
     secrets: list[SecretShown]
 
 
+class AgeShown(Shown):
+    """How old the newest secret is, by the policy in force."""
+
+    since: str
+    state: Literal["fresh", "due_soon", "overdue"]
+    due_at: str | None
+    then: Literal["remind", "require_reset", "suspend"] | None
+    policy: str
+
+
+class ComingShown(Shown):
+    """One thing that is to happen to a key, and the policy and field that say so; null where its own dates do."""
+
+    at: str
+    what: Literal["remind", "require_reset", "suspend", "expire", "drop_write", "stop", "stop_old", "start_new"]
+    policy: str | None
+    field: str | None
+
+
+class AgedKey(KeyShown):
+    """A key with its age and what is coming for it, soonest first."""
+
+    age: AgeShown
+    coming: list[ComingShown]
+
+
 class CreatedKey(KeyShown):
     """A key with its secret, which is shown this once."""
 

@@ -12,6 +12,7 @@ from keyturn.core.instant import FOREVER, Instant, to_text
 from keyturn.core.key import Key, Secret, status
 from keyturn.core.reset import Reset, stage_at
 from keyturn.edge.node import Node
+from keyturn.flow.age import AgedKey
 from keyturn.flow.key import KeyAnswer
 from keyturn.flow.reset import ResetAnswer
 from keyturn.ports import Use
@@ -51,6 +52,23 @@ def key(one: Key, now: Instant) -> Wire:
         "revoked_at": when(one.revoked_at),
         "secrets": [_secret(secret) for secret in one.secrets],
     }
+
+
+def aged_key(one: AgedKey, now: Instant) -> Wire:
+    """A key with its age and what is coming for it."""
+    age = one.age
+    shown_age = {
+        "since": when(age.since),
+        "state": age.state.value,
+        "due_at": when(age.due_at),
+        "then": age.then or None,
+        "policy": age.policy,
+    }
+    coming = [
+        {"at": when(each.at), "what": each.what, "policy": each.policy or None, "field": each.field or None}
+        for each in one.coming
+    ]
+    return key(one.key, now) | {"age": shown_age, "coming": coming}
 
 
 def _secret(one: Secret) -> Wire:

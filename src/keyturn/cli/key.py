@@ -147,12 +147,12 @@ def list_(*, api: "Client", out: Output, **query: Any) -> None:  # noqa: ANN401 
 @click.argument("key_id", metavar="KEY")
 @connected
 def show(*, api: "Client", out: Output, key_id: str) -> None:
-    """Show one key and the history of its secrets."""
+    """Show one key, what is coming for it and the history of its secrets."""
     key = api.get_key(key_id)
     if out.as_json:
         out.document(key)
         return
-    out.facts(_facts(key))
+    out.facts([*_facts(key), ("age", _age(key["age"])), *(("coming", _coming(one)) for one in key["coming"])])
     out.line("")
     out.table(
         ("VERSION", "HINT", "ACCEPTED FROM", "UNTIL", "WHY IT STOPPED", "LAST USED"),
@@ -367,6 +367,17 @@ def _facts(key: Json) -> list[tuple[str, object]]:
     if key.get("revoked_at"):
         facts.append(("revoked", moment(key["revoked_at"])))
     return facts
+
+
+def _age(age: Json) -> str:
+    state = age["state"].replace("_", " ")
+    due = f", a reset is due {moment(age['due_at'])} ({age['policy']})" if age["due_at"] else ""
+    return f"{state}: its secret is of {moment(age['since'])}{due}"
+
+
+def _coming(one: Json) -> str:
+    said = f" ({one['policy']}: {one['field']})" if one["policy"] else ""
+    return f"{moment(one['at'])} {one['what'].replace('_', ' ')}{said}"
 
 
 def _instant(at: datetime) -> str:

@@ -2,24 +2,31 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import and_, func, insert, select
+from sqlalchemy import Connection, and_, func, insert, select
 
 from keyturn.core.policy import Policy
 from keyturn.store import rows
-from keyturn.store.begun import Begun
+from keyturn.store.begun import Begun, Seen
 from keyturn.store.tables import policies
 
 
 class Policies(Begun):
     """`ports.Transaction`'s questions about policies."""
 
+    def __init__(self, connection: Connection, seen: Seen) -> None:
+        super().__init__(connection, seen)
+        self._policies: dict[str, Policy | None] = {}
+
     def policy(self, name: str) -> Policy | None:
         """A preset, or the newest version of an operator's own."""
         if name in self._presets:
             return self._presets[name]
+        if name in self._policies:
+            return self._policies[name]
         query = select(policies).where(policies.c.name == name).order_by(policies.c.version.desc()).limit(1)
         found = self._connection.execute(query).mappings().first()
-        return None if found is None else rows.read_policy(found)
+        self._policies[name] = None if found is None else rows.read_policy(found)
+        return self._policies[name]
 
     def is_preset(self, name: str) -> bool:
         """Whether the name is taken by a preset that ships."""
@@ -38,5 +45,6 @@ class Policies(Begun):
 
     def insert_policy(self, policy: Policy, *, by: str) -> None:
         """Add a policy, or its next version."""
+        self._policies.pop(policy.name, None)
         row = rows.policy_to_plain(policy) | {"created_at": self._now, "created_by": by}
         self._connection.execute(insert(policies).values(row))
