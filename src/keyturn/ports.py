@@ -57,6 +57,18 @@ class Use:
     count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """How often, and when last, a key was used from one address for one thing by one program."""
+
+    key_number: int
+    address: str
+    permission: str
+    user_agent: str
+    last_seen: Instant
+    count: int
+
+
 class Transaction(Protocol):
     """One write transaction, or one read of a single snapshot.
 
@@ -139,6 +151,9 @@ class Transaction(Protocol):
     def add_uses(self, uses: Sequence[Use]) -> None: ...
     def touch(self, last_uses: Mapping[int, Instant]) -> None: ...
     def uses(self, key_number: int, version: int) -> Sequence[Use]: ...
+    def add_callers(self, callers: Sequence[Caller]) -> None: ...
+    def callers(self, key_number: int, *, since: Instant) -> Sequence[Caller]: ...
+    def forget_callers(self, *, before: Instant) -> int: ...
 
 
 class Store(Protocol):

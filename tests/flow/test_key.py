@@ -13,7 +13,7 @@ from keyturn.core.instant import FOREVER, later
 from keyturn.core.key import Key
 from keyturn.core.refusal import Refusal
 from keyturn.flow import account as account_flow
-from keyturn.flow import bootstrap
+from keyturn.flow import bootstrap, housekeeping
 from keyturn.flow import key as key_flow
 from keyturn.flow import user as user_flow
 from keyturn.flow.account import AccountEdit
@@ -23,7 +23,7 @@ from keyturn.flow.user import SESSION_LASTS, UserWish
 from keyturn.outside.forge import SystemForge
 from keyturn.ports import Page
 from tests.flow.test_reset import everything, kind
-from tests.world import PEPPER, World, sure, unseen, world
+from tests.world import PEPPER, T0, World, sure, unseen, world
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ALL = Page(size=1000)
@@ -411,3 +411,47 @@ def test_a_deployment_is_founded_once(here: World) -> None:
     assert isinstance(key, Key)
     assert here.code(secret.reveal, "keyturn.admin") == "valid"
     assert (key.account_id, key.permissions) == (here.operator.id, ("keyturn.admin",))
+
+
+# Who used a key of late
+
+
+def test_callers_of_every_key_are_written_down_with_the_other_uses(here: World) -> None:
+    made, idle = here.key(), here.key()
+    housekeeper = here.housekeeper
+    for agent, count in (("bot/1", 2), ("bot\0\ud800", 1)):
+        for _ in range(count):
+            assert here.verify(unseen(made), "orders:write", ip="192.0.2.1", agent=agent).code == "valid"
+    housekeeper.tick()
+
+    def shown(number: int) -> list[tuple[str, str, str, int]]:
+        found = here.store.read(lambda tx: tx.callers(number, since=T0))
+        return [(one.address, one.permission, one.user_agent, one.count) for one in found]
+
+    assert sorted(shown(made.key.number)) == [
+        ("192.0.2.1", "orders:write", "bot/1", 2),
+        ("192.0.2.1", "orders:write", "bot??", 1),
+    ]
+    assert shown(idle.key.number) == []
+
+
+def test_many_callers_are_gathered_for_a_while_before_they_are_written(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "_CALLERS_A_TICK", 2)
+    made = here.key()
+    housekeeper = here.housekeeper
+    for at in range(4):
+        here.verify(unseen(made), ip=f"192.0.2.{at}")
+    housekeeper.tick()
+
+    def count() -> int:
+        return sum(one.count for one in here.store.read(lambda tx: tx.callers(made.key.number, since=T0)))
+
+    assert count() == 4
+    here.verify(unseen(made), ip="192.0.2.1")
+    housekeeper.tick()
+    housekeeper.tick()
+    assert count() == 4
+    housekeeper.tick()
+    assert count() == 5

@@ -10,7 +10,7 @@ from keyturn.core.feed import KeyState, Predicate
 from keyturn.core.instant import Instant
 from keyturn.verify import verifier as module
 from keyturn.verify.decision import MALFORMED_VERDICT, MISS, UNKNOWN_VERDICT
-from keyturn.verify.usage import LONGEST_AGENT, MOST_TALLIES, Origin, Tally
+from keyturn.verify.usage import LONGEST_AGENT, MOST_AGENTS, MOST_TALLIES, Callers, Origin, Tally
 from keyturn.verify.verifier import MOST_UNKNOWN, UNKNOWN_FOR, Fill, Verifier
 from tests.verify.states import NOW, SECOND, T0, digest, entry, holding, key, secret_text, version
 
@@ -320,3 +320,50 @@ def test_ways_of_use_are_bounded_and_the_rest_is_counted_together() -> None:
     assert len(watched) == MOST_TALLIES + 1
     assert watched[Origin(1, 1, None, (), "")] == Tally(50, NOW + MOST_TALLIES, NOW + MOST_TALLIES + 49)
     assert sum(tally.count for tally in watched.values()) == MOST_TALLIES + 50
+
+
+# -- callers
+
+
+def test_who_used_a_key_is_counted_by_address_permission_and_program_and_told_once() -> None:
+    verifier = holding(key(), key(2, suspended=True))
+    for at, agent in enumerate(("a", "b", "a", "b", "b")):
+        assert verifier.verify(
+            secret_text(), permissions=("orders:read",), ip="192.0.2.1", user_agent=agent, now=NOW + at
+        )
+    assert verifier.verify(secret_text(), now=NOW + 9).valid
+    assert not verifier.verify(secret_text(), permissions=("x:read",), now=NOW).valid
+    assert _code(verifier, 2) == "suspended"
+    assert sorted(verifier.drain_callers(), key=lambda one: one.last) == [
+        Callers(1, "192.0.2.1", ("orders:read",), "a", 2, NOW + 2),
+        Callers(1, "192.0.2.1", ("orders:read",), "b", 3, NOW + 4),
+        Callers(1, None, (), "", 1, NOW + 9),
+    ]
+    assert verifier.drain_callers() == []
+    assert verifier.verify(secret_text(), now=NOW + 11).valid
+    assert verifier.drain_callers() == [Callers(1, None, (), "", 1, NOW + 11)]
+
+
+def test_programs_of_one_address_are_bounded_and_the_rest_is_counted_together() -> None:
+    verifier = holding(key())
+    for at in range(MOST_AGENTS + 4):
+        assert verifier.verify(secret_text(), user_agent=f"{at} " * 200, now=NOW).valid
+    told = verifier.drain_callers()
+    assert [one.count for one in told] == [1] * (MOST_AGENTS + 1) + [3]
+    assert {len(one.user_agent) for one in told} == {LONGEST_AGENT, 0}
+
+
+def test_no_use_is_lost_with_the_judgement_that_counted_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither where a date has passed, nor where the judgements are thrown out, nor where none is kept."""
+    monkeypatch.setattr(module, "MOST_JUDGEMENTS", 2)
+    verifier = holding(key(secrets=(version(dangerous_starts_at=Instant(T0 + timedelta(seconds=1))),)))
+    for now in (NOW, NOW + 2 * SECOND):
+        assert _code(verifier, now=now) == "valid"
+    for ip in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        assert verifier.verify(secret_text(), ip=ip, now=NOW).valid
+    assert verifier.decide_fill(_fill(0, key()), now=NOW).valid
+    told = verifier.drain_callers()
+    assert (sum(one.count for one in told), {one.ip for one in told}) == (
+        6,
+        {None, "192.0.2.1", "192.0.2.2", "192.0.2.3"},
+    )

@@ -11,12 +11,16 @@ from keyturn.core.instant import Instant, from_micros
 from keyturn.core.notice import Notice
 from keyturn.flow import reset
 from keyturn.flow.follow import Follower
-from keyturn.ports import Store, Transaction, Use
-from keyturn.verify.usage import Uses
+from keyturn.ports import Caller, Store, Transaction, Use
+from keyturn.verify.usage import Callers, Uses
 from keyturn.verify.verifier import Verifier
 
 REPLAYS_LAST: Final = timedelta(days=7)
+CALLERS_LAST: Final = timedelta(hours=25)
+"""What is shown are the last 24 hours; buckets of an hour reach back one more."""
 _BATCH: Final = 200
+_CALLERS_A_TICK: Final = 200
+"""How many callers may be written for each turn: the more there are, the longer they are gathered first."""
 
 
 class Housekeeper:
@@ -30,6 +34,8 @@ class Housekeeper:
         # Drained from the verifier and not yet in the store: an outage loses none of them.
         self._last: dict[int, Instant] = {}
         self._watched: list[tuple[Use, Instant]] = []
+        self._callers: list[Caller] = []
+        self._callers_rest = 0
 
     def tick(self) -> None:
         """Every errand once.  Raises StoreUnavailable; nothing is lost, the next tick goes on."""
@@ -44,18 +50,28 @@ class Housekeeper:
                 self._tell(notice)
 
     def forget(self) -> None:
-        """Drop replays that nobody will ask for any more."""
+        """Drop replays and callers that nobody will ask for any more."""
         self._store.change(lambda tx: tx.forget_replays(before=Instant(tx.now - REPLAYS_LAST)))
+        self._store.change(lambda tx: tx.forget_callers(before=Instant(tx.now - CALLERS_LAST)))
 
     def write_uses(self) -> None:
-        """Last uses, who used a watched secret, and with it the first use of a new one (R20)."""
+        """Last uses and callers, who used a watched secret, and with it the first use of a new one (R20)."""
         drained = self._verifier.drain_uses()
         self._last |= {number: from_micros(at) for number, at in drained.last.items()}
         self._watched += _as_uses(drained)
-        if self._last or self._watched:
-            last, watched = self._last, tuple(self._watched)
-            self._store.change(lambda tx: _write(tx, last, watched))
-            self._last, self._watched = {}, []
+        self._gather_callers()
+        if self._last or self._watched or self._callers:
+            last, watched, callers = self._last, tuple(self._watched), tuple(self._callers)
+            self._store.change(lambda tx: _write(tx, last, watched, callers))
+            self._callers_rest += len(callers) // _CALLERS_A_TICK
+            self._last, self._watched, self._callers = {}, [], []
+
+    def _gather_callers(self) -> None:
+        """Fetch the callers, unless many have just been written, or could not be: they add up where they are."""
+        if self._callers_rest:
+            self._callers_rest -= 1
+        elif not self._callers:
+            self._callers = [_as_caller(one) for one in self._verifier.drain_callers()]
 
 
 def _as_uses(drained: Uses) -> list[tuple[Use, Instant]]:
@@ -77,13 +93,27 @@ def _as_uses(drained: Uses) -> list[tuple[Use, Instant]]:
     ]
 
 
+def _as_caller(told: Callers) -> Caller:
+    return Caller(
+        key_number=told.number,
+        address=_storable(told.ip or "", 64),
+        permission=_storable(" ".join(told.permissions), 120),
+        user_agent=_storable(told.user_agent, 200),
+        last_seen=from_micros(told.last),
+        count=told.count,
+    )
+
+
 def _storable(text: str, longest: int) -> str:
     """Text that every database takes: no caller's words may keep the uses of all from being written."""
     return text.encode("utf-8", "replace").decode().replace("\0", "?")[:longest]
 
 
-def _write(tx: Transaction, last: Mapping[int, Instant], watched: Sequence[tuple[Use, Instant]]) -> None:
+def _write(
+    tx: Transaction, last: Mapping[int, Instant], watched: Sequence[tuple[Use, Instant]], callers: Sequence[Caller]
+) -> None:
     tx.touch(last)
+    tx.add_callers(callers)
     tx.add_uses([use for use, _ in watched])
     first: dict[tuple[int, int], Instant] = {}
     for use, seen in watched:

@@ -293,6 +293,19 @@ uses = Table(
     PrimaryKeyConstraint("key_number", "version", "address", "permission", "user_agent"),
 )
 
+callers = Table(
+    "callers",
+    metadata,
+    Column("key_number", _Serial, ForeignKey("keys.number"), nullable=False),
+    Column("hour", Moment, nullable=False, index=True),
+    Column("address", String(64), nullable=False),
+    Column("permission", String(120), nullable=False),
+    Column("user_agent", String(200), nullable=False),
+    Column("last_seen", Moment, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    PrimaryKeyConstraint("key_number", "hour", "address", "permission", "user_agent"),
+)
+
 links = Table(
     "links",
     metadata,

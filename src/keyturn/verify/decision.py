@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from keyturn.core import permission
 from keyturn.verify.entry import REVOKED, STOPPED, SUSPENDED, WATCHED, EntryView, Profile, view
+from keyturn.verify.usage import Way
 
 VALID: Final = "valid"
 UNKNOWN: Final = "unknown"
@@ -41,6 +42,7 @@ CODES: Final = (
 _MICROS: Final = 1_000_000
 _ALWAYS: Final = 1 << 62
 _NO_PROFILE: Final = Profile((), (), None)
+_NOWHERE: Final = Way(-1, None, ())
 
 
 class Verdict(NamedTuple):
@@ -88,6 +90,8 @@ class Judgement(NamedTuple):
     window: int
     watched: int
     """The version, where its uses are to be reported; else 0."""
+    way: Way
+    """Where its uses are counted."""
 
 
 def judge(entry: bytes, profile: Profile, now: int, wanted: tuple[str, ...], ip: str | None) -> Judgement:
@@ -110,9 +114,10 @@ def judge(entry: bytes, profile: Profile, now: int, wanted: tuple[str, ...], ip:
     until = min((date for date in dates if date > now), default=_ALWAYS)
     verdict = Verdict(code, entry, profile, 0)
     if code != VALID:
-        return Judgement(since, until, verdict, -1, 0, 0, 0)
+        return Judgement(since, until, verdict, -1, 0, 0, 0, _NOWHERE)
     watched = seen.version if seen.flags & WATCHED else 0
-    return Judgement(since, until, verdict, seen.number, profile.interval, profile.window, watched)
+    way = Way(seen.number, ip, wanted)
+    return Judgement(since, until, verdict, seen.number, profile.interval, profile.window, watched, way)
 
 
 def _by_state(seen: EntryView, now: int, wanted: tuple[str, ...]) -> str | None:

@@ -1,7 +1,7 @@
 """Who used which key when: kept in memory on the way, handed on in batches, never in the way of an answer.
 
-Of every accepted request the time; of a *watched* secret, one whose handover waits for its use (R20, R33), also from
-where and for what.
+Of every accepted request the time, from where and for what; of a *watched* secret, one whose handover waits for its use
+(R20, R33), each use counts, so it is noted under a lock and by version.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 MOST_TALLIES: Final = 10_000
 LONGEST_AGENT: Final = 200
+MOST_AGENTS: Final = 4
+"""How many programs beside the first are told apart that use a key from one address for one thing."""
 
 
 class Origin(NamedTuple):
@@ -29,6 +31,64 @@ class Tally:
     count: int
     first: int
     last: int
+
+
+class Callers(NamedTuple):
+    """One way a key was used, how often and when last, in microseconds."""
+
+    number: int
+    ip: str | None
+    permissions: tuple[str, ...]
+    user_agent: str
+    count: int
+    last: int
+
+
+class Way:
+    """Counts the uses of one key from one address for one thing, by program.
+
+    A remembered judgement holds its way, so counting takes no look-up and no lock: of two threads that count at once,
+    one may be lost.  It is told to people, nothing is decided by it.
+    """
+
+    __slots__ = ("_others", "_told", "count", "ip", "last", "number", "permissions", "user_agent")
+
+    def __init__(
+        self, number: int, ip: str | None, permissions: tuple[str, ...], user_agent: str | None = None
+    ) -> None:
+        self.number = number
+        self.ip = ip
+        self.permissions = permissions
+        self.user_agent = user_agent
+        self.count = 0
+        self.last = 0
+        self._told = 0
+        self._others: dict[str, Way] = {}
+
+    def by(self, user_agent: str) -> "Way":
+        """The same way for another program than `user_agent`; beyond `MOST_AGENTS` they are not told apart."""
+        user_agent = user_agent[:LONGEST_AGENT]
+        if self.user_agent is None:
+            self.user_agent = user_agent  # the first one that comes
+        if self.user_agent == user_agent:
+            return self
+        found = self._others.get(user_agent)
+        if found is not None:
+            return found
+        if len(self._others) >= MOST_AGENTS:
+            user_agent = ""
+        return self._others.setdefault(user_agent, Way(self.number, self.ip, self.permissions, user_agent))
+
+    def drain(self) -> list[Callers]:
+        """What was counted since the last time."""
+        ways = (self, *self._others.copy().values())
+        return [told for way in ways if (told := way.take()) is not None]
+
+    def take(self) -> Callers | None:
+        """The same without the other programs."""
+        count, last = self.count, self.last
+        fresh, self._told = count - self._told, count
+        return Callers(self.number, self.ip, self.permissions, self.user_agent or "", fresh, last) if fresh else None
 
 
 class Uses(NamedTuple):

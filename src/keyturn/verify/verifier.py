@@ -31,13 +31,14 @@ from keyturn.verify.decision import (
     judge,
 )
 from keyturn.verify.entry import Profile, header, pack
-from keyturn.verify.usage import Origin, Usage, Uses
+from keyturn.verify.usage import Callers, Origin, Usage, Uses, Way
 
 UNKNOWN_FOR: Final = 1_000_000
 """Microseconds for which a stranger's fingerprint is answered without asking the store again (pitfall 14)."""
 MOST_UNKNOWN: Final = 10_000
 MOST_JUDGEMENTS: Final = 32_768
 
+_MOST_PAST: Final = 2 * MOST_JUDGEMENTS
 _HISTORY: Final = 4096
 _TRIES: Final = 3
 
@@ -81,6 +82,8 @@ class Verifier:
         # Keyed by all that a judgement follows from, the entry's own bytes among them, so nothing has to be thrown out
         # when a key changes: its new entry is another key of this dictionary.
         self._judged: dict[tuple[bytes, tuple[str, ...], str | None], Judgement] = {}
+        # Ways of judgements that are no longer held, for the next drain; the oldest are dropped where nobody drains.
+        self._past: deque[Way] = deque(maxlen=_MOST_PAST)
         self._unknown: dict[bytes, int] = {}
         # What the latest entries touched, to judge fills by; and keys that a fill has seen further than the feed has.
         self._touched: deque[tuple[int, int | Predicate]] = deque(maxlen=_HISTORY)
@@ -154,15 +157,23 @@ class Verifier:
             profile = self._cache.profiles.get(header(entry)[5])
             if profile is None:
                 return MISS  # the entry was dropped, and its profile with it, since it was looked up
-            judged = judge(entry, profile, now, wanted, ip)
-            if len(self._judged) >= MOST_JUDGEMENTS:
-                self._judged = {}
-            self._judged[entry, wanted, ip] = judged
+            judged = self._remember(judge(entry, profile, now, wanted, ip), judged, (entry, wanted, ip))
         return self._settle(judged, wanted, ip, user_agent, now)
+
+    def _remember(
+        self, judged: Judgement, earlier: Judgement | None, key: tuple[bytes, tuple[str, ...], str | None]
+    ) -> Judgement:
+        if earlier is not None:
+            self._past.append(earlier.way)
+        if len(self._judged) >= MOST_JUDGEMENTS:
+            self._past.extend(one.way for one in list(self._judged.values()))
+            self._judged = {}
+        self._judged[key] = judged
+        return judged
 
     def _settle(self, judged: Judgement, wanted: tuple[str, ...], ip: str | None, user_agent: str, now: int) -> Verdict:
         """Ask the limit and note the use: what is left once the key itself allows the request."""
-        _, _, verdict, number, interval, window, watched = judged
+        _, _, verdict, number, interval, window, watched, way = judged
         if number < 0:
             self.counts[verdict[0]] += 1
             return verdict
@@ -172,6 +183,10 @@ class Verifier:
                 self.counts[RATE_LIMITED] += 1
                 return Verdict(RATE_LIMITED, verdict.entry, verdict.profile, wait)
         self._used[number] = now
+        if user_agent != way.user_agent:
+            way = way.by(user_agent)
+        way.count += 1
+        way.last = now
         if watched:
             self._usage.watch(Origin(number, watched, ip, wanted, user_agent), now)
         self.counts["valid"] += 1
@@ -249,6 +264,7 @@ class Verifier:
         now = max(now, self.floor)
         profile = Profile(state.permissions, state.allowlist, state.limit)
         judged = judge(pack(state, secret, 0), profile, now, permissions, ip)
+        self._past.append(judged.way)
         return self._settle(judged, permissions, ip, user_agent, now)
 
     def apply(self, entries: Sequence[FeedEntry]) -> bool:
@@ -287,6 +303,12 @@ class Verifier:
         used, self._used = self._used, {}
         # A thread that is just noting a use may still write into the old dictionary, so that one isn't handed out.
         return Uses(dict(used), self._usage.drain())
+
+    def drain_callers(self) -> list[Callers]:
+        """Who has used which key for what since the last call."""
+        past, self._past = self._past, deque(maxlen=_MOST_PAST)
+        ways = [*past, *(one.way for one in list(self._judged.values()))]
+        return [told for way in ways for told in way.drain()]
 
     def _apply(self, entry: FeedEntry) -> None:
         change = entry.change

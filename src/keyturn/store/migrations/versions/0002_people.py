@@ -12,6 +12,7 @@ _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     _links()
     _letters()
+    _callers()
 
 
 def _links() -> None:
@@ -45,3 +46,19 @@ def _letters() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_letters")),
     )
+
+
+def _callers() -> None:
+    op.create_table(
+        "callers",
+        sa.Column("key_number", _SERIAL, nullable=False),
+        sa.Column("hour", sa.BigInteger(), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("permission", sa.String(length=120), nullable=False),
+        sa.Column("user_agent", sa.String(length=200), nullable=False),
+        sa.Column("last_seen", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["key_number"], ["keys.number"], name=op.f("fk_callers_key_number")),
+        sa.PrimaryKeyConstraint("key_number", "hour", "address", "permission", "user_agent", name=op.f("pk_callers")),
+    )
+    op.create_index(op.f("ix_callers_hour"), "callers", ["hour"])
