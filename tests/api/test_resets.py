@@ -1,6 +1,7 @@
 """The protocol over HTTP: stages, proofs, replays, self reset, receipts (R10 to R24, R40, R53)."""
 
 import threading
+import time
 from http import HTTPStatus
 from itertools import count
 from typing import Any
@@ -344,3 +345,36 @@ def test_people_sign_in_and_out(api: Serving) -> None:
     assert {(answer.status, answer.text) for answer in wrong} == {(401, wrong[0].text)}
     assert api.call("/v1/sessions/current", method="DELETE", key=token).status == HTTPStatus.NO_CONTENT
     assert api.call("/v1/keys", key=token).status == HTTPStatus.UNAUTHORIZED
+
+
+def test_a_preview_tells_what_a_reset_would_do_and_who_would_notice(api: Serving) -> None:
+    key, token = _person(api, policy={"cool_down": "24h", "grace_max": "1h", "grace_default": "1h"})
+    asked = {"permissions": ["*:read"], "ip": "192.0.2.9", "context": {"user_agent": "bot/3"}}
+    assert api.verdict(key["secret"], **asked) == "valid"
+    path = f"/v1/keys/{key['id']}/resets/preview"
+
+    until = time.monotonic() + 20
+    while not (called := api.call(f"{path}?reason=routine", key=token).body["called_by"]):
+        assert time.monotonic() < until, "no use was written down"
+    (use,) = called
+    assert (use["address"], use["permission"], use["user_agent"], use["count"]) == (
+        "192.0.2.9",
+        "*:read",
+        "bot/3",
+        1,
+    )
+    body = api.call(f"{path}?reason=routine&grace=30m", key=token).body
+    assert (body["order"], body["missing"], body["version"]) == ("create_first", ["password"], 1)
+    assert (body["cool_down"]["value"], body["grace"]["value"], body["waits_for_first_use"]) == ("1d", "30m", False)
+    assert body["new_starts_at"] < body["old_stops_at"]
+    assert {"sessions", "permissions", "other_keys"} <= set(body["untouched"])
+    leaked = api.call(f"{path}?reason=leaked&waive_cool_down=true", key=token).body
+    assert (leaked["order"], leaked["gap"]["until"], leaked["old_stops_at"]) == (
+        "revoke_first",
+        None,
+        leaked["gap"]["since"],
+    )
+    assert api.call("/v1/resets", key=token).body["items"] == []
+    for query in ("", "?reason=nonsense", "?reason=lost&grace=7", "?reason=lost&narrow=x"):
+        assert api.call(path + query, key=token).status == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert api.call(f"{path}?reason=routine&grace=2h", key=token).body["code"] == "grace_too_long"

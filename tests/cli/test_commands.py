@@ -113,6 +113,20 @@ def test_a_cool_down_exits_3(kt: Keyturn) -> None:
     assert kt("reset", "finish", ran.json["id"]).code in (1, 3)
 
 
+def test_a_dry_run_tells_what_a_reset_would_do_and_asks_for_nothing(kt: Keyturn) -> None:
+    key = made(kt, "--policy", "binance", "--permission", "orders:read", "--allow", "127.0.0.1")
+    assert kt("verify", "--ip", "127.0.0.1", stdin=key["secret"]).code == 0
+    until = time.monotonic() + 20
+    while not kt.ok("key", "reset", key["id"], "--reason", "leaked", "--dry-run")["called_by"]:
+        assert time.monotonic() < until, "no use was written down"
+    ran = kt("key", "reset", key["id"], "--reason", "leaked", "--dry-run")
+    assert (ran.code, "revoke first" in ran.out, "used by 127.0.0.1" in ran.out) == (0, True, True), ran
+    assert "no secret would be accepted" in ran.out
+    plain = kt("key", "reset", key["id"], "--reason", "routine", "--dry-run")
+    assert "1d (binance)" in plain.out, plain
+    assert kt.ok("reset", "list", "--key", key["id"])["items"] == []
+
+
 def test_a_missing_proof_exits_3_and_cancel_calls_the_reset_off(kt: Keyturn) -> None:
     key = made(kt, "--policy", "binance", "--allow", "127.0.0.1")
     ran = kt("key", "reset", key["id"], "--reason", "routine", "--waive-cool-down", "--json")

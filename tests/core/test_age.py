@@ -16,9 +16,9 @@ from tests.core.test_reset import DAY, HOUR, T0, a_key, a_secret, after
 PLAIN = Policy(name="plain")
 
 
-def under(floor: Policy | None = None, **fields: object) -> Effective:
+def under(*floors: Policy, **fields: object) -> Effective:
     policy = replace(PLAIN, **fields)  # type: ignore[arg-type]  # as the story names them
-    return resolve(key=policy, account=None, deployment=policy, floors=(floor,) if floor else ())
+    return resolve(key=policy, account=None, deployment=policy, floors=floors)
 
 
 AGES = {  # max_age, days since: state

@@ -631,3 +631,21 @@ def test_k30_a_record_says_who_what_and_how_it_went() -> None:
     )
     assert (done.outcome, refused.outcome, done.detail) == ("done", "reset_out_of_order", {})
     assert Notice(kind="x", account_id="a", owner_id="o", key_id="k", detail={}).kind == "x"
+
+
+GAPS = {  # who asks, reason, cool-down: from now until
+    "R21 a leaked key's gap lasts until the proofs are shown": (PERSON, Reason.LEAKED, timedelta(0), timedelta(0)),
+    "R21 and through the cool-down": (PERSON, Reason.SUSPICIOUS, DAY, DAY),
+    "R21 a machine proves at once": (MACHINE, Reason.LEAKED, timedelta(0), None),
+    "R21 and waits all the same": (MACHINE, Reason.LEAKED, DAY, DAY),
+    "R21 create first leaves none": (PERSON, Reason.ROUTINE, DAY, None),
+}
+
+
+@pytest.mark.parametrize("story", GAPS)
+def test_a_gap_is_told_before_anything_is_asked(story: str) -> None:
+    actor, reason, cool_down, until = GAPS[story]
+    step = good(ask(a_key(), reason, actor=actor, policy=replace(PLAIN, cool_down=cool_down)))
+    handover = protocol.preview(step.reset, step.key, now=T0)
+    expected = None if until is None else Gap(since=T0, until=after(until))
+    assert protocol.gap_ahead(step.reset, handover, now=T0) == expected

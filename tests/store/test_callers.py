@@ -9,6 +9,7 @@ from keyturn.core.instant import Instant
 from keyturn.ports import Caller
 from keyturn.store import callers as module
 from keyturn.store.callers import MOST_CALLERS
+from keyturn.store.tables import callers
 from tests.flow.test_reset import DAY, HOUR, MINUTE
 from tests.world import T0, World, world
 
@@ -53,11 +54,11 @@ def test_callers_are_bounded_and_the_rest_is_counted_together(here: World) -> No
     add(here, *(caller(number, n, MINUTE) for n in range(MOST_CALLERS + 20)))
     add(here, caller(number, 1, 2 * MINUTE), caller(number, 999, 3 * MINUTE), caller(number, 998, 2 * MINUTE))
     with here.store._engine.connect() as connection:
-        rows = connection.execute(module.callers.select()).all()
+        rows = connection.execute(callers.select()).mappings().all()
     assert len(rows) == MOST_CALLERS + 1
-    assert sum(row.count for row in rows) == MOST_CALLERS + 23
-    rest = next(row for row in rows if not row.address)
-    assert (rest.count, rest.last_seen, rest.user_agent) == (22, T0 + 3 * MINUTE, "")
+    assert sum(row["count"] for row in rows) == MOST_CALLERS + 23
+    rest = next(row for row in rows if not row["address"])
+    assert (rest["count"], rest["last_seen"], rest["user_agent"]) == (22, T0 + 3 * MINUTE, "")
 
 
 def test_a_large_batch_is_looked_up_in_parts(here: World, monkeypatch: pytest.MonkeyPatch) -> None:

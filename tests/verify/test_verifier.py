@@ -349,7 +349,7 @@ def test_programs_of_one_address_are_bounded_and_the_rest_is_counted_together() 
     for at in range(MOST_AGENTS + 4):
         assert verifier.verify(secret_text(), user_agent=f"{at} " * 200, now=NOW).valid
     told = verifier.drain_callers()
-    assert [one.count for one in told] == [1] * (MOST_AGENTS + 1) + [3]
+    assert [one.times for one in told] == [1] * (MOST_AGENTS + 1) + [3]
     assert {len(one.user_agent) for one in told} == {LONGEST_AGENT, 0}
 
 
@@ -363,7 +363,7 @@ def test_no_use_is_lost_with_the_judgement_that_counted_it(monkeypatch: pytest.M
         assert verifier.verify(secret_text(), ip=ip, now=NOW).valid
     assert verifier.decide_fill(_fill(0, key()), now=NOW).valid
     told = verifier.drain_callers()
-    assert (sum(one.count for one in told), {one.ip for one in told}) == (
+    assert (sum(one.times for one in told), {one.ip for one in told}) == (
         6,
         {None, "192.0.2.1", "192.0.2.2", "192.0.2.3"},
     )

@@ -7,12 +7,25 @@ from fastapi import APIRouter, Query
 from keyturn.api import page, shown
 from keyturn.api.call import AnyCall, OnceCall, id_in_path
 from keyturn.api.keys import OfAccount
-from keyturn.api.schemas import AskReset, Id, MintedReset, Narrow, Nothing, PageShown, ResetShown, ShowProof
+from keyturn.api.schemas import (
+    AskReset,
+    Id,
+    MintedReset,
+    Narrow,
+    Nothing,
+    PageShown,
+    PreviewShown,
+    ReasonGiven,
+    ResetShown,
+    ShowProof,
+    Span,
+)
 from keyturn.core.actor import Channel
 from keyturn.core.instant import Instant
 from keyturn.core.proof import PASSWORD
 from keyturn.core.reset import Asking, Narrowing, Reason
 from keyturn.edge.visit import Call
+from keyturn.flow import preview as previews
 from keyturn.flow import reset as resets
 
 router = APIRouter(tags=["resets"])
@@ -60,6 +73,23 @@ def asked(call: Call, key_id: str, asking: Asking) -> dict[str, Any]:
     )
     call.note_minted(answer)
     return shown.moved_reset(answer, now, call.node)
+
+
+@router.get(
+    "/v1/keys/{key_id}/resets/preview", response_model=PreviewShown, summary="What a reset would do, before it is asked"
+)
+def preview(
+    *,
+    call: AnyCall,
+    key_id: str,
+    reason: ReasonGiven,
+    grace: Annotated[Span | None, Query(description="As it would be asked for.")] = None,
+    waive_cool_down: Annotated[bool, Query(description="As it would be asked for.")] = False,
+) -> dict[str, Any]:
+    """Who called within the last 24 hours, the dates, any gap, the proofs that would be missing; changes nothing."""
+    asking = Asking(reason=Reason(reason), grace=grace, waive_cool_down=waive_cool_down)
+    found, now = call.read(lambda tx: previews.preview(tx, actor=call.actor, key_id=id_in_path(key_id), asking=asking))
+    return shown.preview(found, now)
 
 
 @router.get("/v1/resets", response_model=PageShown[ResetShown], summary="List resets")

@@ -135,6 +135,9 @@ ShortText = Annotated[
 ]
 
 
+ReasonGiven = Literal["lost", "leaked", "suspicious", "routine", "personnel", "policy"]
+
+
 class Form(BaseModel):
     """What a caller sends: unknown fields are refused, nothing is coerced."""
 
@@ -189,7 +192,7 @@ class Narrow(Form):
 class AskReset(Form):
     """Ask for a reset; the reason decides the order."""
 
-    reason: Literal["lost", "leaked", "suspicious", "routine", "personnel", "policy"]
+    reason: ReasonGiven
     grace: Span | None = None
     expected_version: int | None = Field(default=None, ge=1, le=2**31 - 1)
     narrow: Narrow | None = None
@@ -200,7 +203,7 @@ class AskReset(Form):
 class AskOwnReset(Form):
     """A key asks for its own reset."""
 
-    reason: Literal["lost", "leaked", "suspicious", "routine", "personnel", "policy"] = Reason.ROUTINE.value
+    reason: ReasonGiven = Reason.ROUTINE.value
     grace: Span | None = None
     expected_version: int | None = Field(default=None, ge=1, le=2**31 - 1)
 
@@ -431,6 +434,34 @@ class ResetShown(Shown):
     end_reason: str | None
     used_by: list[UseShown]
     proofs: list[ProofShown]
+
+
+class PreviewField(Shown):
+    """A value that decides the dates, and the policy that made it so."""
+
+    value: str
+    policy: str
+
+
+class PreviewShown(Shown):
+    """What a reset would do if it were asked and minted now; nothing has been asked."""
+
+    key_id: str
+    version: int
+    reason: str
+    order: Literal["revoke_first", "create_first", "two_step"]
+    missing: list[str]
+    policy: str
+    cool_down: PreviewField
+    cool_down_scope: PreviewField
+    grace: PreviewField
+    waits_for_first_use: bool
+    new_starts_at: str
+    dangerous_starts_at: str
+    old_stops_at: str | None
+    gap: GapShown | None
+    called_by: list[UseShown]
+    untouched: list[str]
 
 
 class MintedReset(ResetShown):

@@ -4,18 +4,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from keyturn.api import page
+from keyturn.core import duration
 from keyturn.core import limit as limits
 from keyturn.core.account import Account, Member, User
+from keyturn.core.actor import Channel
 from keyturn.core.audit import AuditRecord
 from keyturn.core.handover import Gap
 from keyturn.core.instant import FOREVER, Instant, to_text
 from keyturn.core.key import Key, Secret, status
-from keyturn.core.reset import Reset, stage_at
+from keyturn.core.reset import UNTOUCHED, Reset, stage_at
 from keyturn.edge.node import Node
 from keyturn.flow.age import AgedKey
 from keyturn.flow.key import KeyAnswer
+from keyturn.flow.preview import Preview
 from keyturn.flow.reset import ResetAnswer
-from keyturn.ports import Use
+from keyturn.ports import Caller, Use
 
 T = TypeVar("T")
 Wire = dict[str, Any]
@@ -162,6 +165,37 @@ def reset(answer: ResetAnswer, now: Instant) -> Wire:
     return shown
 
 
+def preview(one: Preview, now: Instant) -> Wire:
+    """A reset that nobody has asked for yet."""
+    opened, plan = one.reset, one.plan
+    two_step = opened.policy.manual == "two_step" and opened.channel is Channel.PERSON
+    gap = one.gap
+    fields = {
+        "cool_down": (duration.to_text(opened.terms.cool_down), "cool_down"),
+        "cool_down_scope": (opened.policy.cool_down_scope, "cool_down_scope"),
+        "grace": (
+            duration.to_text(opened.terms.grace),
+            "grace_default" if opened.asking.grace is None else "grace_max",
+        ),
+    }
+    return {
+        "key_id": one.key.id,
+        "version": one.key.version,
+        "reason": opened.asking.reason.value,
+        "order": "revoke_first" if opened.terms.revoke_first else "two_step" if two_step else "create_first",
+        "missing": list(opened.missing(now)),
+        "policy": opened.policy.name,
+        **{name: {"value": value, "policy": opened.source(field)} for name, (value, field) in fields.items()},
+        "waits_for_first_use": opened.terms.longest > opened.terms.grace and not two_step,
+        "new_starts_at": when(plan.new_starts),
+        "dangerous_starts_at": when(plan.dangerous_starts),
+        "old_stops_at": when(plan.old_stops),
+        "gap": gap and {"since": when(gap.since), "until": when(gap.until) if gap.until > gap.since else None},
+        "called_by": [_use(each) for each in one.callers],
+        "untouched": list(UNTOUCHED),
+    }
+
+
 def moved_reset(answer: ResetAnswer, now: Instant, node: Node) -> Wire:
     """The answer of the call that moved it: the stage it moved to, the secret this once, the receipt."""
     one = answer.reset
@@ -200,7 +234,7 @@ def _gap(gap: Gap | None) -> Wire | None:
     return None if gap is None else {"since": when(gap.since), "until": when(gap.until)}
 
 
-def _use(use: Use) -> Wire:
+def _use(use: Use | Caller) -> Wire:
     return {
         "address": use.address,
         "permission": use.permission,

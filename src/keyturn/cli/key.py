@@ -10,7 +10,7 @@ import click
 from keyturn.cli.connection import connected, reads_stdin_once
 from keyturn.cli.listing import fetch, more, paged
 from keyturn.cli.output import FAILED, Failure, Output, moment
-from keyturn.cli.receipt import exit_code, tell_receipt, tell_reset
+from keyturn.cli.receipt import exit_code, tell_preview, tell_receipt, tell_reset
 from keyturn.cli.secret import ask, out_option, receiving
 from keyturn.core import duration
 from keyturn.core.secret import is_well_formed
@@ -234,6 +234,7 @@ def edit(
     "--suspend-created-since", type=Instant(), help="With leaked: suspend what it created since: 24h ago, or a date."
 )
 @click.option("--idempotency-key", metavar="TEXT", help="The same text resets once, however often you try.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would do, and who uses the key now.")
 @out_option
 @connected
 def reset(
@@ -241,6 +242,7 @@ def reset(
     api: "Client",
     out: Output,
     key_id: str,
+    dry_run: bool,
     narrow_permissions: Sequence[str],
     narrow_allowlist: Sequence[str],
     narrow_expires: str | None,
@@ -252,6 +254,9 @@ def reset(
 
     When this returns 0, the old secret is refused, or has the end that is printed.
     """
+    if dry_run:
+        _preview(api, out, key_id, waive_cool_down=waive_cool_down or None, reason=rest["reason"], grace=rest["grace"])
+        return None
     narrow: Json = {}
     _choose(narrow, "permissions", list(narrow_permissions) or None, drop=False, dropped=None)
     _choose(narrow, "allowlist", list(narrow_allowlist) or None, drop=False, dropped=None)
@@ -323,6 +328,14 @@ def sure(question: str, *, yes: bool) -> None:
 
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm(question, abort=True, err=True)
+
+
+def _preview(api: "Client", out: Output, key_id: str, **asked: Any) -> None:  # noqa: ANN401  # as they go to the API
+    found = api.preview_reset(key_id, **asked)
+    if out.as_json:
+        out.document(found)
+    else:
+        tell_preview(found, out)
 
 
 def _choose(changes: Json, name: str, value: object, *, drop: bool, dropped: object) -> None:

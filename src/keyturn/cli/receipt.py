@@ -37,6 +37,29 @@ def tell_reset(reset: Json, out: Output) -> None:
         out.say(f"still used by {seen}: {use['count']} times, last {moment(use['last_seen'])}")
 
 
+def tell_preview(found: Json, out: Output) -> None:
+    """What a reset would do, and who would notice."""
+    cool_down, grace = found["cool_down"], found["grace"]
+    facts: list[tuple[str, object]] = [
+        ("key", found["key_id"]),
+        ("reason", found["reason"]),
+        ("order", found["order"].replace("_", " ")),
+        ("to be proved", " or ".join(found["missing"])),
+        ("cool-down", f"{cool_down['value']} ({cool_down['policy']})"),
+        ("grace", f"{grace['value']} ({grace['policy']})"),
+        ("new secret", f"would be accepted from {moment(found['new_starts_at'])}"),
+        ("old secret", f"would be accepted until {moment(found['old_stops_at'])}"),
+    ]
+    if gap := found["gap"]:
+        until = moment(gap["until"]) if gap["until"] else "the proofs are shown"
+        facts.append(("gap", f"no secret would be accepted from {moment(gap['since'])} until {until}"))
+    facts.append(("untouched", [one.replace("_", " ") for one in found["untouched"]]))
+    out.facts(facts)
+    for use in found["called_by"]:
+        who = f"{use['address'] or 'unknown address'}, {use['user_agent'] or 'no user agent'}"
+        out.line(f"used by {who}: {use['count']} times within a day, last {moment(use['last_seen'])}")
+
+
 def tell_receipt(receipt: Json | None, out: Output) -> None:
     """What was stopped, and whether every verifier has confirmed it."""
     if receipt:

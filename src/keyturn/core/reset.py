@@ -12,7 +12,7 @@ from typing import Final
 
 from keyturn.core import allowlist, duration, permission
 from keyturn.core.actor import Actor, Channel
-from keyturn.core.handover import Handover, Terms, hand_over, old_stops_at, plan, stop_all, stop_old_by
+from keyturn.core.handover import Gap, Handover, Terms, hand_over, old_stops_at, plan, stop_all, stop_old_by
 from keyturn.core.instant import FOREVER, Instant, later
 from keyturn.core.key import Key, Secret, StopReason, Suspension
 from keyturn.core.permission import RIGHT_KEYS_RESET
@@ -458,6 +458,32 @@ def _common(
 def preview(reset: Reset, key: Key, *, now: Instant) -> Handover:
     """The dates as they would be if it were minted now; the gap is told before it is minted (R21)."""
     return plan(_narrow(key, reset.asking.narrow), reset.terms, now=now)
+
+
+def gap_ahead(reset: Reset, handover: Handover, *, now: Instant) -> Gap | None:
+    """R21: the stretch without an accepted secret, as it can be told before anything is asked.
+
+    A leaked key stops at once, and for a person the gap lasts at least until the proofs are shown: it ends at `now`
+    where nothing but that is known of its end.
+    """
+    if not reset.terms.revoke_first:
+        return handover.gap
+    proving = reset.channel is Channel.PERSON
+    return Gap(since=now, until=handover.dangerous_starts) if proving or handover.dangerous_starts > now else None
+
+
+UNTOUCHED: Final = (
+    "name",
+    "owner",
+    "permissions",
+    "allowlist",
+    "limit",
+    "expires_at",
+    "sessions",
+    "other_keys",
+    "other_users",
+)
+"""What no reset touches unless it was asked to narrow it (R23, R26)."""
 
 
 # After minting

@@ -100,7 +100,7 @@ def _as_caller(told: Callers) -> Caller:
         permission=_storable(" ".join(told.permissions), 120),
         user_agent=_storable(told.user_agent, 200),
         last_seen=from_micros(told.last),
-        count=told.count,
+        count=told.times,
     )
 
 

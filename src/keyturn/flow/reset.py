@@ -63,20 +63,10 @@ def ask(
         return refused(tx, actor, "reset.asked", earlier, subject_id=key_id, account_id=key.account_id)
     if earlier is not None and (reset := tx.reset(earlier)) is not None:
         return _answer(tx, reset, key=key, secret_shown=reset.new_version is not None)
-    actor = _speaking_for_itself(actor, key)
+    actor = speaking_for_itself(actor, key)
     latest = _lapse(tx, tx.latest_reset(key.id), key)
-    account = tx.account(key.account_id)
-    asked = protocol.ask(
-        key,
-        asking,
-        actor=actor,
-        effective=effective_for_key(tx, key),
-        enrolled=frozenset(),
-        reset_allowlist=account.reset_allowlist if account else (),
-        latest=latest,
-        reset_id=forge.id("rst"),
-        arrived_rev=arrived_rev,
-        now=tx.now,
+    asked = opened(
+        tx, actor=actor, key=key, asking=asking, latest=latest, reset_id=forge.id("rst"), arrived_rev=arrived_rev
     )
     if isinstance(asked, Refusal):
         return refused(tx, actor, "reset.asked", asked, subject_id=key_id, account_id=key.account_id)
@@ -93,6 +83,25 @@ def ask(
     ended = latest is not None and latest.stage is Stage.ENDED
     waiting = tx.waiting_reset(key.id) if ended else latest if latest and latest.stage is Stage.MINTED else None
     return _prove_by_credential(tx, actor, asked, kind=kind, waiting=waiting, forge=forge)
+
+
+def opened(
+    tx: Transaction, *, actor: Actor, key: Key, asking: Asking, latest: Reset | None, reset_id: str, arrived_rev: int
+) -> Step | Refusal:
+    """The reset as it would be opened, or why not; nothing is written."""
+    account = tx.account(key.account_id)
+    return protocol.ask(
+        key,
+        asking,
+        actor=actor,
+        effective=effective_for_key(tx, key),
+        enrolled=frozenset(),
+        reset_allowlist=account.reset_allowlist if account else (),
+        latest=latest,
+        reset_id=reset_id,
+        arrived_rev=arrived_rev,
+        now=tx.now,
+    )
 
 
 def _prove_by_credential(
@@ -273,7 +282,7 @@ def end_quiet(tx: Transaction, *, limit: int) -> int:
 # Shared steps
 
 
-def _speaking_for_itself(actor: Actor, key: Key) -> Actor:
+def speaking_for_itself(actor: Actor, key: Key) -> Actor:
     """A key that asks for its own reset speaks as the key, whatever rights it holds (R40)."""
     return replace(actor, channel=Channel.KEY) if actor.id == key.id else actor
 

@@ -171,6 +171,14 @@ class Calls(ABC, Generic[A]):
         )
         return self.send(_once(f"/v1/keys/{_id(key_id)}/resets", body, idempotency_key))
 
+    def preview_reset(
+        self, key_id: str, *, reason: str, grace: timedelta | str | None = None, waive_cool_down: bool | None = None
+    ) -> A:
+        """What a reset would do if it were asked now: dates, gap, proofs, and who called within the last 24 hours."""
+        waived = None if waive_cool_down is None else str(waive_cool_down).lower()
+        path = f"/v1/keys/{_id(key_id)}/resets/preview"
+        return self.send(_get(path, reason=reason, grace=_span(grace), waive_cool_down=waived))
+
     def list_resets(
         self,
         *,

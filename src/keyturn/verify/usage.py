@@ -40,7 +40,7 @@ class Callers(NamedTuple):
     ip: str | None
     permissions: tuple[str, ...]
     user_agent: str
-    count: int
+    times: int
     last: int
 
 
