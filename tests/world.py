@@ -34,6 +34,7 @@ from keyturn.flow.replay import Once
 from keyturn.flow.reset import ResetAnswer
 from keyturn.flow.user import UserWish
 from keyturn.outside import presets
+from keyturn.outside.factors import SystemFactors
 from keyturn.outside.forge import SystemForge
 from keyturn.ports import Page
 from keyturn.store.database import connect
@@ -44,6 +45,7 @@ from keyturn.verify.verifier import Verifier
 
 T0: Final = Instant(datetime(2030, 1, 1, tzinfo=UTC))
 PEPPER: Final = Pepper("p0001", bytes(range(32)))
+BASE_URL: Final = "https://keys.example.com"
 T = TypeVar("T")
 
 
@@ -97,6 +99,7 @@ class World:
     verifier: Verifier
     follower: Follower
     forge: SystemForge
+    factors: SystemFactors
     clock: Clock
     operator: Account
     operator_user: User
@@ -275,6 +278,7 @@ def world(url: str) -> Iterator[World]:
             verifier=verifier,
             follower=follower,
             forge=forge,
+            factors=SystemFactors(forge, base_url=BASE_URL),
             clock=clock,
             operator=founded.account,
             operator_user=founded.owner,

@@ -23,6 +23,7 @@ from keyturn.flow.follow import Follower
 from keyturn.flow.housekeeping import Housekeeper
 from keyturn.outside import clock, folder, presets
 from keyturn.outside.clock import AuthorityClock
+from keyturn.outside.factors import SystemFactors
 from keyturn.outside.folder import FolderLock
 from keyturn.outside.forge import SystemForge, load_peppers
 from keyturn.outside.passwords import Argon2Passwords
@@ -52,6 +53,7 @@ class Node:
     housekeeper: Housekeeper
     forge: SystemForge
     passwords: Argon2Passwords
+    factors: SystemFactors
     clock: AuthorityClock
     durability: Durability
     deployment_account_id: str
@@ -116,6 +118,7 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         housekeeper=Housekeeper(store, verifier, follower, tell=log_notice),
         forge=forge,
         passwords=Argon2Passwords(),
+        factors=SystemFactors(forge, base_url=settings.base_url),
         clock=AuthorityClock(now),
         durability=store.durability(),
         deployment_account_id=deployment,

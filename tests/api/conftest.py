@@ -30,3 +30,12 @@ def _serve(server: Serving) -> Iterator[Serving]:
         yield server
     finally:
         server.kill()
+
+
+NAMED = "https://keys.example.com"
+
+
+@pytest.fixture(scope="session")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A running server that knows by which address it is reached: passkeys and links need one."""
+    yield from _serve(Serving(folder=tmp_path_factory.mktemp("named") / "data", flags=("--base-url", NAMED)))

@@ -24,6 +24,7 @@ from keyturn.core.actor import Channel
 from keyturn.core.instant import Instant
 from keyturn.core.proof import PASSWORD
 from keyturn.core.reset import Asking, Narrowing, Reason
+from keyturn.edge.proving import matched_password
 from keyturn.edge.visit import Call
 from keyturn.flow import preview as previews
 from keyturn.flow import reset as resets
@@ -122,19 +123,13 @@ async def prove(call: AnyCall, reset_id: str, body: ShowProof) -> dict[str, Any]
 
 
 def _prove(call: AnyCall, reset_id: str, body: ShowProof) -> dict[str, Any]:
-    matched = _matched(call, body.password) if body.kind == PASSWORD else ""
+    matched = matched_password(call, body.password) if body.kind == PASSWORD else ""
     answer, now = call.change(
         lambda tx: resets.prove(
             tx, actor=call.actor, reset_id=id_in_path(reset_id), kind=body.kind, matched_password=matched
         )
     )
     return shown.reset(answer, now) | {"stage": answer.reset.stage.value}
-
-
-def _matched(call: Call, password: str | None) -> str:
-    """The stored password that this one matches, or empty.  Outside any transaction, for it takes its time."""
-    stored, _ = call.read(lambda tx: tx.password_of(call.actor.user_id))
-    return stored if call.node.passwords.check(stored, password or "") else ""
 
 
 @router.post("/v1/resets/{reset_id}/mint", response_model=MintedReset, summary="Make the new secret")

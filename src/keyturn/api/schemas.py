@@ -215,6 +215,44 @@ class ShowProof(Form):
     password: AnyPassword | None = None
 
 
+Code = Annotated[str, Field(max_length=64, examples=["123456"])]
+Credential = Annotated[dict[str, Any], Field(description="What the browser's passkey call answered, in its JSON form.")]
+
+
+class EnrolTotp(Form):
+    """An authenticator app."""
+
+    name: Name
+
+
+class ConfirmTotp(Form):
+    """A first code of it."""
+
+    code: Code
+
+
+class EnrolPasskey(Form):
+    """A new passkey."""
+
+    name: Name
+    credential: Credential
+
+
+class RenameAuthenticator(Form):
+    """What it is called."""
+
+    name: Name
+
+
+class ShowAgain(Form):
+    """Once more who is there, in a session that is signed in."""
+
+    kind: Literal["password", "totp", "passkey", "recovery_code"]
+    password: AnyPassword | None = None
+    code: Code | None = None
+    credential: Credential | None = None
+
+
 class CreateUser(Form):
     """A person, as a member of an account."""
 
@@ -518,6 +556,50 @@ class SessionShown(Shown):
     account_id: str
     role: str
     ends_at: str
+
+
+class AuthenticatorShown(Shown):
+    """A second factor."""
+
+    id: str
+    kind: Literal["totp", "passkey"]
+    name: str
+    made_at: str
+    last_used_at: str | None
+
+
+class AuthenticatorsShown(Shown):
+    """The second factors of the caller."""
+
+    items: list[AuthenticatorShown]
+    recovery_codes_left: int
+
+
+class TotpShown(AuthenticatorShown):
+    """An app's secret, which is shown this once: as text, and as the address that a QR code holds."""
+
+    secret: str
+    uri: str
+
+
+class EnrolledShown(AuthenticatorShown):
+    """A second factor that proves from now on; with the first one, recovery codes, which are shown this once."""
+
+    recovery_codes: list[str]
+
+
+class RecoveryCodesShown(Shown):
+    """A set of recovery codes, which is shown this once."""
+
+    codes: list[str]
+
+
+class SessionProofShown(Shown):
+    """What was shown again, and until when it counts as recent."""
+
+    kind: str
+    at: str
+    recent_until: str
 
 
 class PolicyShown(Shown):

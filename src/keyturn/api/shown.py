@@ -9,12 +9,14 @@ from keyturn.core import limit as limits
 from keyturn.core.account import Account, Member, User
 from keyturn.core.actor import Channel
 from keyturn.core.audit import AuditRecord
+from keyturn.core.authenticator import Authenticator
 from keyturn.core.handover import Gap
 from keyturn.core.instant import FOREVER, Instant, to_text
 from keyturn.core.key import Key, Secret, status
 from keyturn.core.reset import UNTOUCHED, Reset, stage_at
 from keyturn.edge.node import Node
 from keyturn.flow.age import AgedKey
+from keyturn.flow.authenticator import Enrolled
 from keyturn.flow.key import KeyAnswer
 from keyturn.flow.preview import Preview
 from keyturn.flow.reset import ResetAnswer
@@ -253,6 +255,22 @@ def user(one: User, members: Sequence[Member]) -> Wire:
         "created_at": when(one.created_at),
         "memberships": [{"account_id": member.account_id, "role": member.role.value} for member in members],
     }
+
+
+def authenticator(one: Authenticator) -> Wire:
+    """A second factor."""
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "name": one.name,
+        "made_at": when(one.made_at),
+        "last_used_at": when(one.last_used_at),
+    }
+
+
+def enrolled(made: Enrolled) -> Wire:
+    """A new second factor, with recovery codes this once."""
+    return authenticator(made.authenticator) | {"recovery_codes": [one.reveal for one in made.recovery_codes]}
 
 
 def account(one: Account) -> Wire:

@@ -31,6 +31,9 @@ ADMINISTRATOR: Final = "administrator"
 """The word of one administrator; `SECOND_ADMINISTRATOR` is the word of another one (R24)."""
 SECOND_ADMINISTRATOR: Final = "second_administrator"
 
+SECOND_FACTORS: Final = frozenset({TOTP, PASSKEY})
+"""What step-up asks for.  A recovery code stands for one of them, and is spent."""
+
 _SECOND_FACTORS: Final[ProofSets] = (frozenset({TOTP}), frozenset({PASSKEY}))
 _WAIVER: Final[ProofSets] = (*_SECOND_FACTORS, frozenset({ADMINISTRATOR, SECOND_ADMINISTRATOR}))
 

@@ -133,6 +133,45 @@ class CrossSite(Refusal):
     title: ClassVar[str] = "This form did not come from a page of ours in this browser; load the page again."
 
 
+# Second factors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonRequired(Refusal):
+    """A key never proves for a person, nor speaks for one (R40)."""
+
+    kind: ClassVar[str] = "person_required"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "Only a signed-in person can do this; a key cannot."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticatorRefused(Refusal):
+    """A code or a passkey was wrong, late or used before.  Which of these is not told."""
+
+    kind: ClassVar[str] = "authenticator_refused"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "The code or passkey was not accepted."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyAuthenticators(Refusal):
+    kind: ClassVar[str] = "too_many_authenticators"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "There are as many authenticators as one person may have; remove one first."
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeysUnavailable(Refusal):
+    """Passkeys need the extra `passkeys`, and an address with a name that they can be bound to."""
+
+    kind: ClassVar[str] = "passkeys_unavailable"
+    status: ClassVar[int] = 501
+    title: ClassVar[str] = "This server cannot use passkeys."
+    reason: str
+
+
 # Mailed links
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from keyturn.core.instant import Instant
-from keyturn.ports import Forge, Passwords, Store
+from keyturn.ports import Factors, Forge, Passwords, Store
 from keyturn.settings import Settings
 from keyturn.store.database import Durability
 from keyturn.verify.verifier import Fill, Verifier
@@ -38,6 +38,8 @@ class Node(Protocol):
     def forge(self) -> Forge: ...
     @property
     def passwords(self) -> Passwords: ...
+    @property
+    def factors(self) -> Factors: ...
     @property
     def clock(self) -> Clock: ...
     @property

@@ -50,9 +50,10 @@ class Housekeeper:
                 self._tell(notice)
 
     def forget(self) -> None:
-        """Drop replays and callers that nobody will ask for any more."""
+        """Drop replays and callers that nobody will ask for any more, and what nobody may use any more."""
         self._store.change(lambda tx: tx.forget_replays(before=Instant(tx.now - REPLAYS_LAST)))
         self._store.change(lambda tx: tx.forget_callers(before=Instant(tx.now - CALLERS_LAST)))
+        self._store.change(lambda tx: tx.forget_challenges())
 
     def write_uses(self) -> None:
         """Last uses and callers, who used a watched secret, and with it the first use of a new one (R20)."""

@@ -333,3 +333,47 @@ letters = Table(
     Column("link_id", _Id, nullable=False),
     Column("detail", Document, nullable=False),
 )
+
+authenticators = Table(
+    "authenticators",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", _Name, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("confirmed_at", Moment),
+    Column("last_used_at", Moment),
+    Column("step", BigInteger, nullable=False),
+    Column("credential_id", LargeBinary(1023), unique=True),
+    Column("public_key", LargeBinary(4096), nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False, index=True),
+)
+
+challenges = Table(
+    "challenges",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("user_id", _Id, nullable=False),
+    Column("session", _Id, nullable=False),
+    Column("subject_id", _Id, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Index(None, "session"),
+)
+
+session_proofs = Table(
+    "session_proofs",
+    metadata,
+    Column("session_id", _Id, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("at", Moment, nullable=False),
+    PrimaryKeyConstraint("session_id", "kind"),
+)

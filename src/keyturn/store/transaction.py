@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from keyturn.core import feed as feeds
 from keyturn.core.feed import FeedEntry
 from keyturn.core.key import state_for_verifiers
+from keyturn.store.authenticators import Authenticators
 from keyturn.store.callers import Callers
 from keyturn.store.evidence import Evidence
 from keyturn.store.keys import Keys
@@ -32,7 +33,7 @@ _RAISE_HIGH_WATER = (
 _INSERT_FEED = insert(feed).inline()
 
 
-class SqlTransaction(Keys, Resets, People, Policies, Evidence, Links, Notices, Uses, Callers):
+class SqlTransaction(Keys, Resets, People, Authenticators, Policies, Evidence, Links, Notices, Uses, Callers):
     """`ports.Transaction` on one connection inside one database transaction."""
 
     def feed_after(self, rev: int, *, limit: int) -> list[FeedEntry]:

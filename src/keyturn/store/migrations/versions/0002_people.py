@@ -13,6 +13,8 @@ def upgrade() -> None:
     _links()
     _letters()
     _callers()
+    _authenticators()
+    _shown_again()
 
 
 def _links() -> None:
@@ -62,3 +64,56 @@ def _callers() -> None:
         sa.PrimaryKeyConstraint("key_number", "hour", "address", "permission", "user_agent", name=op.f("pk_callers")),
     )
     op.create_index(op.f("ix_callers_hour"), "callers", ["hour"])
+
+
+def _authenticators() -> None:
+    op.create_table(
+        "authenticators",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("confirmed_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_used_at", sa.BigInteger(), nullable=True),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("credential_id", sa.LargeBinary(length=1023), nullable=True),
+        sa.Column("public_key", sa.LargeBinary(length=4096), nullable=False),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_authenticators_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_authenticators")),
+        sa.UniqueConstraint("credential_id", name=op.f("uq_authenticators_credential_id")),
+    )
+    op.create_index(op.f("ix_authenticators_user_id"), "authenticators", ["user_id"])
+    op.create_table(
+        "recovery_codes",
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_recovery_codes_user_id")),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_recovery_codes")),
+    )
+    op.create_index(op.f("ix_recovery_codes_user_id"), "recovery_codes", ["user_id"])
+
+
+def _shown_again() -> None:
+    op.create_table(
+        "challenges",
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("session", sa.String(length=64), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_challenges")),
+    )
+    op.create_index(op.f("ix_challenges_session"), "challenges", ["session"])
+    op.create_table(
+        "session_proofs",
+        sa.Column("session_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["sessions.id"], name=op.f("fk_session_proofs_session_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("session_id", "kind", name=op.f("pk_session_proofs")),
+    )
