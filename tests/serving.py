@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -40,7 +41,7 @@ class Serving:
     database_url: str = ""
     flags: Sequence[str] = ()
     tls: bool = False
-    """Whether it speaks HTTPS: then being ready is not asked for over plain HTTP."""
+    """Whether the flags make it speak HTTPS."""
     port: int = 0
     log: list[str] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
@@ -68,12 +69,21 @@ class Serving:
             for line in said.splitlines():
                 if "listens on" in line:
                     self.port = int(line.strip().rpartition(":")[2])
-                    return self if self.tls else self._await_ready(until)
+                    return self._await_ready(until)
             if self._process.poll() is not None:
                 break
             time.sleep(0.02)
         msg = f"the server did not start: {log.read_bytes()[begun:].decode(errors='replace')}"
         raise RuntimeError(msg)
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a slash at the end."""
+        return self.at("127.0.0.1")
+
+    def at(self, host: str) -> str:
+        """The same server under another name of this machine."""
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -122,7 +132,7 @@ class Serving:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request as the administrator, or with `key`; a POST where there is a body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = self._connection()
         sent = {"Authorization": f"Bearer {self.admin_key if key is None else key}"}
         data = None
         if body is not None:
@@ -149,6 +159,14 @@ class Serving:
         assert answer.status == http.HTTPStatus.OK, answer.text
         code: str = answer.body["code"]
         return code
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if not self.tls:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=30)
 
     def _await_ready(self, until: float) -> Self:
         while time.monotonic() < until:

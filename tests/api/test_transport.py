@@ -1,7 +1,5 @@
 """Secrets leave over HTTPS only; the certificate follows its files; proxies are believed only where they are listed."""
 
-import http.client
-import json
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -95,7 +93,7 @@ def test_a_certificate_is_read_again_when_it_changes(tmp_path: Path) -> None:
     shown = first.der
     with _served(tmp_path, *first.flags, tls=True) as server:
         assert _peer_certificate(server.port) == shown
-        assert _https(server, "/v1/keys", {"name": "over TLS"})["secret"]
+        assert server.create(name="over TLS")["secret"]
         first.certificate.write_text("not a certificate")
         time.sleep(1.5)
         assert _peer_certificate(server.port) == shown  # a broken one is not taken
@@ -122,22 +120,6 @@ def _served(tmp_path: Path, *flags: str, tls: bool = False) -> Iterator[Serving]
         server.kill()
 
 
-def _context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def _peer_certificate(port: int) -> bytes:
     pem = ssl.get_server_certificate(("127.0.0.1", port))
     return ssl.PEM_cert_to_DER_cert(pem)
-
-
-def _https(server: Serving, path: str, body: object) -> dict[str, Any]:
-    connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=_context(), timeout=10)
-    headers = {"Authorization": f"Bearer {server.admin_key}", "Content-Type": "application/json"}
-    connection.request("POST", path, json.dumps(body), headers)
-    answer: dict[str, Any] = json.loads(connection.getresponse().read())
-    connection.close()
-    return answer
