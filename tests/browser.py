@@ -6,6 +6,8 @@ fails.  No page reaches another machine; every name under `.test` is this machin
 
     with chromium.visit(server.url, Reader(dark=True)) as visit:
         visit.page.goto("/signin")
+
+Under a strict policy wait for elements (locators, `expect`): `wait_for_function` evaluates a string, which it forbids.
 """
 
 import asyncio
@@ -51,7 +53,8 @@ class Reader:
     """Such as "clipboard-read" and "clipboard-write"."""
 
     def __str__(self) -> str:
-        said = ["phone" if self.phone else "screen", "dark" if self.dark else "light", self.locale]
+        said = ["phone" if self.phone else "screen", "dark" if self.dark else "light"]
+        said += [] if self.locale == Reader().locale else [self.locale]
         return "-".join(said if self.javascript else [*said, "no-javascript"])
 
     @property
