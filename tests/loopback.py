@@ -1,7 +1,8 @@
 """A real HTTP server on the loopback, in threads of its own: what keyturn calls, or what a browser visits, in a test.
 
-Every request that came is kept.  The answer is a function of the request; one that waits (`Gate`) makes a slow server.
-The port stays the same over `stop` and `start`.
+Every request that came is kept.  The answer is a function of the request, unless the test said what comes `then`:
+another answer, or none until a `Gate` is opened, which makes a slow server.  The port stays the same over `stop` and
+`start`.
 """
 
 import http.server
@@ -10,6 +11,7 @@ import socket
 import ssl
 import threading
 import urllib.parse
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -84,6 +86,7 @@ class Loopback:
 
     def __init__(self, answer: Callable[[Request], Reply], *, tls: Certificate | None = None) -> None:
         self._answer = answer
+        self._instead: deque[Reply | Gate] = deque()
         self._tls = tls
         self._server: _Server | None = None
         self._changed = threading.Condition()
@@ -114,6 +117,10 @@ class Loopback:
             self._server.server_close()
             self._server = None
 
+    def then(self, *instead: Reply | Gate) -> None:
+        """How the next requests are answered, one after the other; a gate holds one back until it is let go."""
+        self._instead.extend(instead)
+
     def await_requests(self, count: int) -> list[Request]:
         """The first `count` requests, once they have come."""
         with self._changed:
@@ -125,7 +132,12 @@ class Loopback:
     def _hear(self, request: Request) -> Reply:
         with self._changed:
             self.heard.append(request)
+            instead = self._instead.popleft() if self._instead else None
             self._changed.notify_all()
+        if isinstance(instead, Reply):
+            return instead
+        if instead is not None:
+            instead.pass_through()
         return self._answer(request)
 
     def __enter__(self) -> Self:
