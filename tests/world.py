@@ -20,11 +20,13 @@ from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET, RIGHT_KEY
 from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Asking, Narrowing, Reason
 from keyturn.core.secret import Pepper, fingerprint
+from keyturn.core.session import Spans, Visitor
 from keyturn.flow import account as account_flow
 from keyturn.flow import bootstrap
 from keyturn.flow import key as key_flow
 from keyturn.flow import policy as policy_flow
 from keyturn.flow import reset as reset_flow
+from keyturn.flow import session as session_flow
 from keyturn.flow import user as user_flow
 from keyturn.flow.account import AccountEdit
 from keyturn.flow.follow import Follower
@@ -134,10 +136,16 @@ class World:
         """The person, in a new session."""
 
         def flow(tx: SqlTransaction) -> Actor:
-            session, _ = sure(
-                user_flow.sign_in(tx, email=user.email, matched_password=stored, account_id=None, forge=self.forge)
+            answer = session_flow.sign_in(
+                tx,
+                user=user.email,
+                matched_password=stored,
+                account_id=None,
+                visitor=Visitor(address=address),
+                spans=Spans(),
+                forge=self.forge,
             )
-            return user_flow.person(tx, session, address=address)
+            return session_flow.person(tx, sure(answer).session, address=address)
 
         return self.store.change(flow)
 

@@ -4,12 +4,14 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Self
 
-from keyturn.core import allowlist
+from keyturn.core import allowlist, duration
 from keyturn.core.secret import check_brand
+from keyturn.core.session import IDLE, LONGEST, SEEN_EVERY, Spans
 
 FILE_NAME: Final = "keyturn.toml"
 PREFIX: Final = "KEYTURN_"
@@ -49,6 +51,17 @@ def _count(least: int, most: int) -> Callable[[Any], int]:
             msg = f"a whole number from {least} to {most}"
             raise ValueError(msg)
         return number
+
+    return parse
+
+
+def _span(least: timedelta, most: timedelta) -> Callable[[Any], timedelta]:
+    def parse(value: Any) -> timedelta:  # noqa: ANN401  # as above
+        span = value if isinstance(value, timedelta) else duration.parse(_text(value))
+        if not least <= span <= most:
+            msg = f"a duration from {duration.to_text(least)} to {duration.to_text(most)}"
+            raise ValueError(msg)
+        return span
 
     return parse
 
@@ -93,6 +106,18 @@ class Settings:
     )
     cached_keys: int = _setting(1_000_000, "How many secrets the verifier keeps in memory.", _count(1, MOST_CACHED))
     drain_seconds: int = _setting(10, "How long requests under way may take to finish on SIGTERM.", _count(0, 600))
+
+    session_idle: timedelta = _setting(
+        IDLE, "How long a session may go unused.", _span(5 * SEEN_EVERY, timedelta(days=31))
+    )
+    session_longest: timedelta = _setting(
+        LONGEST, "How long a session may last, however busy it is.", _span(5 * SEEN_EVERY, timedelta(days=31))
+    )
+
+    @property
+    def sessions(self) -> Spans:
+        """How long sessions last."""
+        return Spans(idle=self.session_idle, longest=self.session_longest)
 
     @property
     def database(self) -> str:

@@ -7,13 +7,14 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, get_type_hints
 
 import click
 
 from keyturn.cli.root import root
-from keyturn.core import stage
+from keyturn.core import duration, stage
 from keyturn.core.refusal import Refusal
 from keyturn.settings import FILE_NAME, PREFIX, Settings
 
@@ -103,7 +104,8 @@ def settings() -> str:
 
 
 def _shown(default: object) -> str:
-    return "" if default in (None, "", ()) else f"`{default}`"
+    text = duration.to_text(default) if isinstance(default, timedelta) else default
+    return "" if text in (None, "", ()) else f"`{text}`"
 
 
 def command_line() -> str:

@@ -19,7 +19,7 @@ from keyturn.flow import user as user_flow
 from keyturn.flow.account import AccountEdit
 from keyturn.flow.key import KeyEdit
 from keyturn.flow.replay import Once
-from keyturn.flow.user import SESSION_LASTS, UserWish
+from keyturn.flow.user import UserWish
 from keyturn.outside.forge import SystemForge
 from keyturn.ports import Page
 from tests.flow.test_reset import everything, kind
@@ -329,39 +329,6 @@ def test_accounts_are_the_operators_to_make_and_to_govern(here: World) -> None:
     assert set(listed(here.root)) > {account.id, here.operator.id}
     assert listed(keeper) == [account.id]
     assert listed(machine) == "permission_missing"
-
-
-def test_people_sign_in_with_the_password_that_is_stored_and_out_again(here: World) -> None:
-    account, owner, _ = customer(here)
-
-    def sign_in(email: str = owner.email, matched: str = "stored", account_id: str | None = None) -> Any:
-        return here.store.change(
-            lambda tx: user_flow.sign_in(
-                tx, email=email, matched_password=matched, account_id=account_id, forge=here.forge
-            )
-        )
-
-    wrong = [sign_in(matched="other"), sign_in(matched=""), sign_in("nobody@example.com"), sign_in(account_id="acc_x")]
-    assert {kind(one) for one in wrong} == {"unauthenticated"}
-    session, token = sign_in()
-
-    def whose() -> Actor | None:
-        digest = sha256(token.encode()).digest()
-        return here.store.read(lambda tx: user_flow.whose(tx, digest, address=None))
-
-    actor = whose()
-    assert actor is not None
-    assert (actor.id, actor.account_id, actor.session) == (owner.id, account.id, session.id)
-    here.clock.advance(SESSION_LASTS - timedelta(seconds=1))
-    assert whose() is not None
-    here.clock.advance(timedelta(seconds=1))
-    assert whose() is None
-    session, token = sign_in()
-    actor = whose()
-    assert actor is not None
-    here.store.change(lambda tx: user_flow.sign_out(tx, actor=actor))
-    assert whose() is None
-    assert [one.action for one in here.audit()][-1] == "session.ended"
 
 
 def test_users_are_made_within_an_account_one_for_each_address(here: World) -> None:

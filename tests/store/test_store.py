@@ -3,14 +3,13 @@
 The distribution's PostgreSQL takes part where it is installed.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from keyturn.core.account import Account, Member, Role, Session, User
+from keyturn.core.account import Account, Member, Role
 from keyturn.core.actor import Channel
 from keyturn.core.audit import AuditRecord
 from keyturn.core.feed import KeyState, Predicate, SecretState
@@ -35,44 +34,19 @@ from keyturn.core.secret import Pepper, at_rest
 from keyturn.core.stage import Stage
 from keyturn.outside import presets
 from keyturn.ports import Page, Remembered, StoreBusy, Use
-from keyturn.store.database import connect
 from keyturn.store.store import SqlStore
 from keyturn.store.transaction import SqlTransaction
 from keyturn.store.uses import MOST_USES
+from tests.store.conftest import OLD_PEPPER
 from tests.world import PEPPER, T0, Clock, entries_of
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 ALL = Page(size=1000)
-OLD_PEPPER = Pepper("p0000", b"o" * 32)
 
 
 def at(span: timedelta) -> Instant:
     return Instant(T0 + span)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(conformance_url: str, clock: Clock) -> Iterator[SqlStore]:
-    engine = connect(conformance_url)
-    store = SqlStore(engine, peppers=[PEPPER, OLD_PEPPER], presets=presets.load(), system_now=clock, clock=clock)
-    store.change(_people)
-    yield store
-    store.close()
-
-
-def _people(tx: SqlTransaction) -> None:
-    for name in ("a", "b"):
-        tx.insert_account(Account(id=f"acc_{name}", name=name.upper(), created_at=tx.now))
-        tx.insert_user(
-            User(id=f"usr_{name}", email=f"{name}@example.com", name="", created_at=tx.now), password=f"stored {name}"
-        )
-        tx.insert_member(Member(account_id=f"acc_{name}", user_id=f"usr_{name}", role=Role.OWNER))
-    tx.found_deployment("acc_a")
 
 
 def digest(key_id: str, version: int, pepper: Pepper = PEPPER) -> bytes:
@@ -579,27 +553,6 @@ def test_accounts_users_and_members(store: SqlStore) -> None:
     first = store.read(lambda tx: tx.users(account_ids=None, page=Page(size=1)))[0][0]
     assert users(Page(size=9, before=first)) == ["usr_a"]
     assert store.read(lambda tx: tx.deployment_account_id) == "acc_a"
-
-
-def test_sessions_are_known_by_a_digest_and_end(store: SqlStore) -> None:
-    def session(n: int, user: str) -> Session:
-        return Session(id=f"ses_{n}", user_id=user, account_id="acc_a", role=Role.ADMIN, started_at=T0, ends_at=at(DAY))
-
-    made = [session(1, "usr_a"), session(2, "usr_a"), session(3, "usr_b")]
-    for one in made:
-        write(store, "insert_session", one, digest=one.id.encode().ljust(32))
-
-    def known() -> list[str]:
-        found = store.read(lambda tx: [tx.session(f"ses_{n}".encode().ljust(32)) for n in (1, 2, 3)])
-        assert [one for one in found if one] == [one for one in made if one in found]
-        return [one.id for one in found if one]
-
-    assert known() == ["ses_1", "ses_2", "ses_3"]
-    assert store.change(lambda tx: tx.end_sessions(session_id="ses_1")) == 1
-    assert store.change(lambda tx: tx.end_sessions(session_id="ses_1")) == 0
-    assert known() == ["ses_2", "ses_3"]
-    assert store.change(lambda tx: tx.end_sessions(user_id="usr_a")) == 1
-    assert known() == ["ses_3"]
 
 
 def test_r30_policies_have_versions_and_the_newest_is_in_force(store: SqlStore) -> None:

@@ -73,6 +73,7 @@ def _visit(request: Request) -> Visit:
         slowly=around.slowly,
         secure=is_secure(request.scope, around.proxies),
         address=_address(request, around),
+        user_agent=request.headers.get("user-agent", ""),
     )
 
 
@@ -106,6 +107,7 @@ def _known(request: Request, actor: Actor, *, once: Once | None) -> Call:
         slowly=visit.slowly,
         secure=visit.secure,
         address=visit.address,
+        user_agent=visit.user_agent,
         actor=actor,
         arrived_rev=request.scope[ARRIVED_REV],
         once=once,

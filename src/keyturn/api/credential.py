@@ -13,12 +13,10 @@ from keyturn.core.permission import action_rank
 from keyturn.core.refusal import CredentialReplaced, Refusal, TooManyRequests, Unauthenticated
 from keyturn.core.secret import fingerprint
 from keyturn.edge.node import Node
-from keyturn.flow import user as users
-from keyturn.outside.forge import token_digest
+from keyturn.edge.signed_in import PREFIX, signed_in
 from keyturn.verify.decision import MISS, RATE_LIMITED, REPLACED, VALID, Verdict
 from keyturn.verify.entry import EntryView
 
-SESSION_PREFIX: Final = "kts_"
 _SCHEME: Final = "bearer"
 _LONGEST: Final = 512
 
@@ -41,7 +39,7 @@ def show(node: Node, scope: Mapping[str, Any], *, address: str | None) -> Known 
     shown = _bearer(scope)
     if shown is None:
         return Unauthenticated()
-    if shown.startswith(SESSION_PREFIX):
+    if shown.startswith(PREFIX):
         return lambda: _session(node, shown, address)
     now = node.clock.micros()
     verdict = node.verifier.verify(shown, ip=address, now=now)
@@ -67,8 +65,7 @@ def _bearer(scope: Mapping[str, Any]) -> str | None:
 
 
 def _session(node: Node, token: str, address: str | None) -> Known:
-    digest = token_digest(token)
-    actor = node.store.read(lambda tx: users.whose(tx, digest, address=address))
+    actor = signed_in(node, token, address=address)
     return Unauthenticated() if actor is None else Caller(actor=actor, rate_headers={})
 
 

@@ -19,6 +19,7 @@ from keyturn.core.refusal import (
     LeaseLapsed,
     MalformedBody,
     Refusal,
+    SecondFactorRequired,
     StoreAway,
     TooManyRequests,
     Unauthenticated,
@@ -29,6 +30,8 @@ from keyturn.ports import StoreBusy, StoreUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 CHALLENGE: Final = 'Bearer realm="keyturn"'
+_STEP_UP: Final = f'{CHALLENGE}, error="insufficient_user_authentication"'
+"""RFC 9470: who asks is known, and is to show more."""
 INTERNAL: Final = "internal"
 """The code of a bug's answer.  It is no refusal."""
 INTERNAL_TITLE: Final = "Something went wrong here; it was noted."
@@ -62,7 +65,7 @@ def problem_headers(refusal: Refusal) -> dict[str, str]:
     """What goes with the document."""
     headers = {"content-type": MEDIA_TYPE}
     if refusal.status == Unauthenticated.status:
-        headers["www-authenticate"] = CHALLENGE
+        headers["www-authenticate"] = _STEP_UP if isinstance(refusal, SecondFactorRequired) else CHALLENGE
     wait = retry_after(refusal)
     if wait is not None:
         headers["retry-after"] = str(wait)

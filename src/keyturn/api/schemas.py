@@ -128,6 +128,7 @@ Password = Annotated[
     _schema(type="string", format="password", minLength=LEAST_PASSWORD, maxLength=MOST_PASSWORD),
 ]
 AnyPassword = Annotated[str, Field(max_length=MOST_PASSWORD, json_schema_extra={"format": "password"})]
+ShownText = Annotated[str, Field(min_length=1, max_length=200)]
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["tradingonramp"])]
 Id = Annotated[str, Field(pattern=r"^[!-~]{1,64}$", examples=["acc_3fJq0Zb7Yc2Lw9Xn4Tk1"])]
 ShortText = Annotated[
@@ -295,6 +296,16 @@ class SignIn(Form):
     user: Annotated[str, Field(min_length=1, max_length=320, examples=["trader@example.com"])]
     password: AnyPassword
     account_id: Id | None = None
+    totp: ShownText | None = None
+    recovery_code: ShownText | None = None
+    device: ShownText | None = Field(default=None, description="The `device_token` of an earlier sign-in.")
+    remember_device: bool = False
+
+
+class ChooseAccount(Form):
+    """For which account a session is to speak."""
+
+    account_id: Id
 
 
 class StorePolicy(BaseModel):
@@ -548,14 +559,34 @@ class SuspendedAccount(Shown):
 
 
 class SessionShown(Shown):
-    """A session; its token is shown this once."""
+    """A session of one's own, without its token."""
 
     id: str
-    token: str
     user_id: str
     account_id: str
     role: str
+    kind: Literal["person", "portal"]
+    how: list[str]
+    current: bool
+    started_at: str
+    seen_at: str
+    idle_ends_at: str
     ends_at: str
+    address: str | None
+    user_agent: str
+
+
+class NewSession(SessionShown):
+    """A session with its token, which is shown this once."""
+
+    token: str
+    device_token: str | None
+
+
+class SessionsShown(Shown):
+    """Every session that is on."""
+
+    items: list[SessionShown]
 
 
 class AuthenticatorShown(Shown):

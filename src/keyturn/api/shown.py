@@ -14,12 +14,14 @@ from keyturn.core.handover import Gap
 from keyturn.core.instant import FOREVER, Instant, to_text
 from keyturn.core.key import Key, Secret, status
 from keyturn.core.reset import UNTOUCHED, Reset, stage_at
+from keyturn.core.session import Session
 from keyturn.edge.node import Node
 from keyturn.flow.age import AgedKey
 from keyturn.flow.authenticator import Enrolled
 from keyturn.flow.key import KeyAnswer
 from keyturn.flow.preview import Preview
 from keyturn.flow.reset import ResetAnswer
+from keyturn.flow.session import SignedIn
 from keyturn.ports import Caller, Use
 
 T = TypeVar("T")
@@ -271,6 +273,31 @@ def authenticator(one: Authenticator) -> Wire:
 def enrolled(made: Enrolled) -> Wire:
     """A new second factor, with recovery codes this once."""
     return authenticator(made.authenticator) | {"recovery_codes": [one.reveal for one in made.recovery_codes]}
+
+
+def session(one: Session, *, current: bool) -> Wire:
+    """A session, without its token."""
+    return {
+        "id": one.id,
+        "user_id": one.user_id,
+        "account_id": one.account_id,
+        "role": one.role.value,
+        "kind": one.kind.value,
+        "how": list(one.how),
+        "current": current,
+        "started_at": when(one.started_at),
+        "seen_at": when(one.seen_at),
+        "idle_ends_at": when(one.idle_ends_at),
+        "ends_at": when(one.ends_at),
+        "address": one.address,
+        "user_agent": one.user_agent,
+    }
+
+
+def new_session(answer: SignedIn) -> Wire:
+    """A session with its token, this once."""
+    tokens = {"token": answer.token, "device_token": answer.device_token or None}
+    return session(answer.session, current=True) | tokens
 
 
 def account(one: Account) -> Wire:

@@ -1,17 +1,14 @@
-"""`/v1/users` and `/v1/sessions`: people, as far as resets need them."""
+"""`/v1/users`: people."""
 
 from typing import Any
 
 from fastapi import APIRouter
 
 from keyturn.api import page, shown
-from keyturn.api.call import AnyCall, AnyVisit, id_in_path
+from keyturn.api.call import AnyCall, id_in_path
 from keyturn.api.keys import OfAccount
-from keyturn.api.schemas import CreateUser, PageShown, SessionShown, SetPassword, SignIn, UserShown
+from keyturn.api.schemas import CreateUser, PageShown, SetPassword, UserShown
 from keyturn.core.account import Role
-from keyturn.core.instant import to_text
-from keyturn.core.refusal import HttpsRequired
-from keyturn.edge.refused import Refused
 from keyturn.flow import user as users
 from keyturn.flow.user import UserWish
 
@@ -65,36 +62,3 @@ def _set_password(call: AnyCall, user_id: str, body: SetPassword) -> dict[str, A
         lambda tx: users.set_password(tx, actor=call.actor, user_id=id_in_path(user_id), password=stored)
     )
     return shown.user(user, members)
-
-
-@router.post("/v1/sessions", status_code=201, response_model=SessionShown, summary="Sign in", tags=["sessions"])
-async def sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
-    """With a password; the token is in this answer and nowhere else, ever."""
-    if not visit.secure:
-        raise Refused(HttpsRequired())
-    return await visit.slowly(_sign_in)(visit, body)
-
-
-def _sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
-    email = body.user.lower()
-    stored, _ = visit.read(lambda tx: users.stored_password(tx, email=email))
-    matched = stored if visit.node.passwords.check(stored, body.password) else ""
-    (session, token), _ = visit.change(
-        lambda tx: users.sign_in(
-            tx, email=email, matched_password=matched, account_id=body.account_id, forge=visit.node.forge
-        )
-    )
-    return {
-        "id": session.id,
-        "token": token,
-        "user_id": session.user_id,
-        "account_id": session.account_id,
-        "role": session.role.value,
-        "ends_at": to_text(session.ends_at),
-    }
-
-
-@router.delete("/v1/sessions/current", status_code=204, summary="Sign out", tags=["sessions"])
-def sign_out(call: AnyCall) -> None:
-    """End the session whose token this request shows."""
-    call.change(lambda tx: users.sign_out(tx, actor=call.actor))

@@ -42,6 +42,14 @@ class User:
     email: str
     name: str
     created_at: Instant
+    username: str = ""
+    """What they may sign in with instead of the address; unique, or empty."""
+    language: str = ""
+    """Of pages and mails; empty for what the browser or the deployment says."""
+    time_zone: str = ""
+    """An IANA name such as `Europe/Berlin`; empty for UTC."""
+    changed_at: Instant | None = None
+    """When password, address or second factor last changed: a policy may hold keys for a while after that (R30)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +59,6 @@ class Member:
     account_id: str
     user_id: str
     role: Role
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """A person signed in through the API.  Its token is stored as a digest only."""
-
-    id: str
-    user_id: str
-    account_id: str
-    role: Role
-    started_at: Instant
-    ends_at: Instant
 
 
 RIGHTS: Final = {

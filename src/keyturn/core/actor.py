@@ -46,7 +46,7 @@ class Actor:
     own_keys_only: bool = False
     """A member sees and touches no keys but their own."""
     secret_version: int = 0
-    """The version of the key's secret that was shown; asked again where a change is made."""
+    """The version of the key's secret, or of the session's token, that was shown; asked again at a change."""
     session: str = ""
     """The browser or API session a person speaks through; proofs are bound to it (R11)."""
 
@@ -81,3 +81,16 @@ class Actor:
 SYSTEM = Actor(
     id="system", channel=Channel.TRIGGER, account_id="", user_id="", permissions=(), in_deployment_account=False
 )
+
+
+def stranger(address: str | None) -> Actor:
+    """Whoever tries to sign in and is not known yet; may do nothing."""
+    return Actor(
+        id="stranger",
+        channel=Channel.PERSON,
+        account_id="",
+        user_id="",
+        permissions=(),
+        in_deployment_account=False,
+        address=address,
+    )

@@ -34,6 +34,16 @@ class Unauthenticated(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondFactorRequired(Refusal):
+    """The password was right; show one of the enrolled second factors with it (RFC 9470)."""
+
+    kind: ClassVar[str] = "second_factor_required"
+    status: ClassVar[int] = 401
+    title: ClassVar[str] = "Signing in takes your second factor as well."
+    enrolled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialReplaced(Refusal):
     """The whole old secret was presented after it stopped (R52)."""
 

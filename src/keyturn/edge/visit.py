@@ -8,6 +8,7 @@ from keyturn.core.actor import Actor
 from keyturn.core.allowlist import Matcher
 from keyturn.core.instant import Instant
 from keyturn.core.refusal import HttpsRequired, Refusal, Unauthenticated
+from keyturn.core.session import Visitor
 from keyturn.edge.metrics import Metrics
 from keyturn.edge.node import Node
 from keyturn.edge.refused import Refused
@@ -16,6 +17,7 @@ from keyturn.flow.credential import stands
 from keyturn.flow.evidence import refused
 from keyturn.flow.replay import Once
 from keyturn.flow.reset import ResetAnswer
+from keyturn.outside.forge import token_digest
 from keyturn.ports import Transaction
 
 T = TypeVar("T")
@@ -42,6 +44,12 @@ class Visit:
     slowly: Slowly
     secure: bool
     address: str | None
+    user_agent: str = ""
+
+    def visitor(self, device: str | None = None, *, remember: bool = True) -> Visitor:
+        """Where somebody who signs in comes from; `device` is the token by which this browser is known."""
+        digest = token_digest(device) if device else None
+        return Visitor(address=self.address, user_agent=self.user_agent, device=digest, remember=remember)
 
     def change(self, flow: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
         """Run a flow and answer what it made, with authority time; its refusal leaves as a problem."""

@@ -10,5 +10,5 @@ def stands(tx: Transaction, actor: Actor) -> bool:
     It was good when the request arrived; a reset, suspension or sign-out that has returned since must hold (F0).
     """
     if actor.session:
-        return tx.session_stands(actor.session)
+        return tx.session_stands(actor.session, actor.secret_version)
     return tx.stands(actor.id, actor.secret_version)

@@ -18,6 +18,8 @@ from keyturn.verify.verifier import Verifier
 REPLAYS_LAST: Final = timedelta(days=7)
 CALLERS_LAST: Final = timedelta(hours=25)
 """What is shown are the last 24 hours; buckets of an hour reach back one more."""
+DEVICES_LAST: Final = timedelta(days=180)
+"""How long a browser is known in which nobody signs in."""
 _BATCH: Final = 200
 _CALLERS_A_TICK: Final = 200
 """How many callers may be written for each turn: the more there are, the longer they are gathered first."""
@@ -50,10 +52,8 @@ class Housekeeper:
                 self._tell(notice)
 
     def forget(self) -> None:
-        """Drop replays and callers that nobody will ask for any more, and what nobody may use any more."""
-        self._store.change(lambda tx: tx.forget_replays(before=Instant(tx.now - REPLAYS_LAST)))
-        self._store.change(lambda tx: tx.forget_callers(before=Instant(tx.now - CALLERS_LAST)))
-        self._store.change(lambda tx: tx.forget_challenges())
+        """Drop what nobody will ask for any more: old replays and callers, sessions past their end, old devices."""
+        self._store.change(_forget)
 
     def write_uses(self) -> None:
         """Last uses and callers, who used a watched secret, and with it the first use of a new one (R20)."""
@@ -73,6 +73,14 @@ class Housekeeper:
             self._callers_rest -= 1
         elif not self._callers:
             self._callers = [_as_caller(one) for one in self._verifier.drain_callers()]
+
+
+def _forget(tx: Transaction) -> None:
+    tx.forget_replays(before=Instant(tx.now - REPLAYS_LAST))
+    tx.forget_callers(before=Instant(tx.now - CALLERS_LAST))
+    tx.forget_challenges()
+    tx.forget_sessions(before=tx.now)
+    tx.forget_devices(before=Instant(tx.now - DEVICES_LAST))
 
 
 def _as_uses(drained: Uses) -> list[tuple[Use, Instant]]:

@@ -1,20 +1,15 @@
-"""Users and their sessions, as far as resets need them: who a person is, and a password to prove it."""
+"""Users: who a person is, and where they belong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
 
-from keyturn.core.account import OWN_KEYS_ONLY, RIGHTS, Member, Role, Session, User
+from keyturn.core.account import RIGHTS, Member, Role, User
 from keyturn.core.actor import Actor, Channel
-from keyturn.core.instant import later
 from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE, RIGHT_ADMIN
-from keyturn.core.refusal import NameTaken, NotFound, PermissionMissing, Refusal, Unauthenticated, WiderThanActor
+from keyturn.core.refusal import NameTaken, NotFound, PermissionMissing, Refusal, WiderThanActor
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.reach import reach
 from keyturn.ports import Forge, Page, Transaction
-
-SESSION_LASTS: Final = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,66 +86,6 @@ def set_password(
     tx.end_sessions(user_id=user_id)
     done(tx, actor, "user.password_set", account_id=accounts[0], subject_id=user_id)
     return user, _visible_members(tx, actor, user_id)
-
-
-def stored_password(tx: Transaction, *, email: str) -> str:
-    """The stored form of that user's password; empty for one who has none, or is none."""
-    user = tx.user_by_email(email)
-    return tx.password_of(user.id) if user else ""
-
-
-def sign_in(
-    tx: Transaction, *, email: str, matched_password: str, account_id: str | None, forge: Forge
-) -> tuple[Session, str] | Refusal:
-    """Open a session for a user whose password matched; the answer has its token, shown once."""
-    user = tx.user_by_email(email)
-    if user is None or not matched_password or tx.password_of(user.id) != matched_password:
-        return Unauthenticated()
-    members = [one for one in tx.members(user_id=user.id) if account_id in (None, one.account_id)]
-    if not members:
-        return Unauthenticated()
-    token, digest = forge.token()
-    session = Session(
-        id=forge.id("ses"),
-        user_id=user.id,
-        account_id=members[0].account_id,
-        role=members[0].role,
-        started_at=tx.now,
-        ends_at=later(tx.now, SESSION_LASTS),
-    )
-    tx.insert_session(session, digest=digest)
-    actor = person(tx, session, address=None)
-    done(tx, actor, "session.started", account_id=session.account_id, subject_id=session.id)
-    return session, token
-
-
-def sign_out(tx: Transaction, *, actor: Actor) -> None:
-    """End the session the request came with."""
-    if tx.end_sessions(session_id=actor.session):
-        done(tx, actor, "session.ended", account_id=actor.account_id, subject_id=actor.session)
-
-
-def whose(tx: Transaction, digest: bytes, *, address: str | None) -> Actor | None:
-    """The person behind a session token, or None."""
-    session = tx.session(digest)
-    if session is None or tx.now >= session.ends_at:
-        return None
-    return person(tx, session, address=address)
-
-
-def person(tx: Transaction, session: Session, *, address: str | None) -> Actor:
-    """A signed-in user as an actor."""
-    return Actor(
-        id=session.user_id,
-        channel=Channel.PERSON,
-        account_id=session.account_id,
-        user_id=session.user_id,
-        permissions=RIGHTS[session.role],
-        in_deployment_account=session.account_id == tx.deployment_account_id,
-        own_keys_only=session.role in OWN_KEYS_ONLY,
-        address=address,
-        session=session.id,
-    )
 
 
 def _beyond_role(tx: Transaction, actor: Actor, account_id: str, role: Role) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ ID_CHARS: Final = 20
 """20 base62 characters: 119 bits, so ids can neither be guessed nor meet."""
 _PEPPER_BYTES: Final = 32
 _SESSION_PREFIX: Final = "kts_"
+DEVICE_PREFIX: Final = "ktd_"
 LINK_PREFIX: Final = "ktl_"
 
 
@@ -35,8 +36,11 @@ class SystemForge:
 
     def token(self) -> tuple[str, bytes]:
         """A session token and the digest it is known by."""
-        text = _SESSION_PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
-        return text, token_digest(text)
+        return _token(_SESSION_PREFIX)
+
+    def device_token(self) -> tuple[str, bytes]:
+        """The token that a browser is known by once its owner has signed in, and its digest."""
+        return _token(DEVICE_PREFIX)
 
     def derived(self, purpose: str, name: str) -> bytes:
         """32 bytes that only the holder of the pepper can know, the same every time.
@@ -50,6 +54,11 @@ class SystemForge:
         """The token of a mailed link and the digest it is known by: worked out, so that it is stored nowhere."""
         text = LINK_PREFIX + urlsafe_b64encode(self.derived("link", link_id)).decode().rstrip("=")
         return text, token_digest(text)
+
+
+def _token(prefix: str) -> tuple[str, bytes]:
+    text = prefix + secrets.token_urlsafe(RANDOM_BYTES)
+    return text, token_digest(text)
 
 
 def _derive(pepper: Pepper, purpose: str, name: str) -> bytes:

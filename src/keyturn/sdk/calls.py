@@ -269,13 +269,51 @@ class Calls(ABC, Generic[A]):
         """Put another password in place; every session of the user ends."""
         return self.send(Call(method="PUT", path=f"/v1/users/{_id(user_id)}/password", body={"password": password}))
 
-    def sign_in(self, email: str, password: str, *, account_id: str | None = None) -> A:
-        """Open a session; its `token` goes where a key goes: `Client(url, key=token)`."""
-        return self.send(_post("/v1/sessions", _given(user=email, password=password, account_id=account_id)))
+    def sign_in(
+        self,
+        user: str,
+        password: str,
+        *,
+        account_id: str | None = None,
+        totp: str | None = None,
+        recovery_code: str | None = None,
+        device: str | None = None,
+        remember_device: bool | None = None,
+    ) -> A:
+        """Open a session; its `token` goes where a key goes: `Client(url, key=token)`.
+
+        `device` is the `device_token` of an earlier sign-in with `remember_device`: with it nobody can get in the way.
+        """
+        body = _given(
+            user=user,
+            password=password,
+            account_id=account_id,
+            totp=totp,
+            recovery_code=recovery_code,
+            device=device,
+            remember_device=remember_device,
+        )
+        return self.send(_post("/v1/sessions", body))
+
+    def list_sessions(self) -> A:
+        """Your own sessions that are on, the one used last first."""
+        return self.send(_get("/v1/sessions"))
+
+    def choose_account(self, account_id: str) -> A:
+        """Let the session speak for another account of yours; go on with the `token` of the answer."""
+        return self.send(_post("/v1/sessions/current/account", {"account_id": account_id}))
 
     def sign_out(self) -> A:
         """End the session this client came with."""
-        return self.send(Call(method="DELETE", path="/v1/sessions/current"))
+        return self.send(_delete("/v1/sessions/current"))
+
+    def end_session(self, session_id: str) -> A:
+        """End one of your own sessions."""
+        return self.send(_delete(f"/v1/sessions/{_id(session_id)}"))
+
+    def end_other_sessions(self) -> A:
+        """End every session of yours but the one this client came with."""
+        return self.send(_delete("/v1/sessions/others"))
 
     # Accounts
 
@@ -376,6 +414,10 @@ def _get(path: str, **query: str | int | None) -> Call:
 
 def _post(path: str, body: Mapping[str, Any] | None = None) -> Call:
     return Call(method="POST", path=path, body=body or {})
+
+
+def _delete(path: str) -> Call:
+    return Call(method="DELETE", path=path)
 
 
 def _once(path: str, body: Mapping[str, Any], idempotency_key: str | None) -> Call:

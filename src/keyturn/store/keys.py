@@ -15,7 +15,7 @@ from keyturn.core.key import MOST_REMEMBERED, Key, Secret, state_for_verifiers
 from keyturn.ports import Page
 from keyturn.store import rows
 from keyturn.store.begun import Begun, Seen, within
-from keyturn.store.tables import Moment, authority, keys, secrets, sessions, users
+from keyturn.store.tables import Moment, authority, keys, secrets, users
 
 # The statements of the way every reset takes, built once: building one anew takes longer than running it.
 _KEY = select(keys).where(keys.c.id == bindparam("id"))
@@ -89,12 +89,6 @@ class Keys(Begun):
         this = and_(secrets.c.key_number == key.number, secrets.c.version == version)
         secret = self._connection.execute(select(secrets.c.stopped_at, secrets.c.stops_at).where(this)).first()
         return secret is not None and secret.stopped_at is None and self._now < secret.stops_at
-
-    def session_stands(self, session_id: str) -> bool:
-        """Whether the session is open now; held against its end until this transaction ends."""
-        query = select(sessions.c.ends_at).where(sessions.c.id == session_id).with_for_update(read=True)
-        found = self._connection.execute(query).first()
-        return found is not None and self._now < found.ends_at
 
     def lock_owner(self, owner_id: str) -> None:
         """One creation for this owner at a time (pitfall 15)."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
-from keyturn.core.account import Account, Member, Session, User
+from keyturn.core.account import Account, Member, User
 from keyturn.ports import Page
 from keyturn.store import rows
 from keyturn.store.begun import Begun, Seen, columns, within
-from keyturn.store.tables import accounts, authority, members, sessions, users
+from keyturn.store.tables import accounts, authority, members, users
 
 _ACCOUNT = select(accounts).where(accounts.c.id == bindparam("id"))
 
@@ -60,6 +60,11 @@ class People(Begun):
         found = self._connection.execute(select(users).where(users.c.email == email)).mappings().first()
         return None if found is None else rows.read_user(found)
 
+    def user_by_username(self, username: str) -> User | None:
+        """One user by the canonical form of a user name."""
+        found = self._connection.execute(select(users).where(users.c.username == username)).mappings().first()
+        return None if found is None else rows.read_user(found)
+
     def users(self, *, account_ids: Sequence[str] | None, page: Page) -> Sequence[tuple[int, User]]:
         """Members of these accounts (None: everybody), newest first."""
         query = select(users).order_by(users.c.number.desc()).limit(page.size)
@@ -72,7 +77,11 @@ class People(Begun):
 
     def insert_user(self, user: User, *, password: str) -> None:
         """Add a user with the stored form of a password, or empty for none."""
-        self._connection.execute(insert(users).values(columns(user) | {"password": password}))
+        self._connection.execute(insert(users).values(rows.user_row(user) | {"password": password}))
+
+    def save_user(self, user: User) -> None:
+        """Write a user back whole, without the password."""
+        self._connection.execute(update(users).where(users.c.id == user.id).values(rows.user_row(user)))
 
     def set_password(self, user_id: str, password: str) -> None:
         """Put another stored password in place."""
@@ -95,18 +104,3 @@ class People(Begun):
     def insert_member(self, member: Member) -> None:
         """Add a member."""
         self._connection.execute(insert(members).values(columns(member) | {"role": member.role.value}))
-
-    def insert_session(self, session: Session, *, digest: bytes) -> None:
-        """Add a session, known by the digest of its token."""
-        row = columns(session) | {"role": session.role.value, "digest": digest}
-        self._connection.execute(insert(sessions).values(row))
-
-    def session(self, digest: bytes) -> Session | None:
-        """The session of that token, also one past its end."""
-        found = self._connection.execute(select(sessions).where(sessions.c.digest == digest)).mappings().first()
-        return None if found is None else rows.read_session(found)
-
-    def end_sessions(self, *, session_id: str | None = None, user_id: str | None = None) -> int:
-        """End one session, or all of a user."""
-        this = sessions.c.id == session_id if session_id is not None else sessions.c.user_id == user_id
-        return self._connection.execute(delete(sessions).where(this)).rowcount

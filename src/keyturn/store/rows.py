@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 from keyturn.core import duration
 from keyturn.core import limit as limits
 from keyturn.core import policy as policies
-from keyturn.core.account import Account, Member, Role, Session, User
+from keyturn.core.account import Account, Member, Role, User
 from keyturn.core.actor import Channel
 from keyturn.core.audit import AuditRecord
 from keyturn.core.handover import Terms
@@ -19,7 +19,9 @@ from keyturn.core.key import Key, Secret, StopReason, Suspension
 from keyturn.core.policy import Policy
 from keyturn.core.proof import Proof
 from keyturn.core.reset import Asking, Narrowing, Reason, Reset
+from keyturn.core.session import Session, SessionKind, SessionStage
 from keyturn.core.stage import Stage
+from keyturn.store.begun import columns
 
 Columns = Mapping[str, Any] | RowMapping
 
@@ -183,9 +185,14 @@ def read_account(row: RowMapping) -> Account:
     return Account(**{name: row[name] for name in names})
 
 
+def user_row(user: User) -> dict[str, Any]:
+    """The columns of one user, without the stored password."""
+    return columns(user) | {"username": user.username or None}  # many have none; what they have is unique
+
+
 def read_user(row: RowMapping) -> User:
-    """One user, without the stored password."""
-    return User(**{name: row[name] for name in ("id", "email", "name", "created_at")})
+    """The inverse of `user_row`."""
+    return User(**{name: row[name] for name in User.__slots__} | {"username": row["username"] or ""})
 
 
 def read_member(row: RowMapping) -> Member:
@@ -193,10 +200,16 @@ def read_member(row: RowMapping) -> Member:
     return Member(account_id=row["account_id"], user_id=row["user_id"], role=Role(row["role"]))
 
 
+def session_row(session: Session) -> dict[str, Any]:
+    """The columns of one session, without its digest."""
+    named = {"role": session.role.value, "kind": session.kind.value, "stage": session.stage.value}
+    return columns(session) | named
+
+
 def read_session(row: RowMapping) -> Session:
-    """One session, without its digest."""
-    names = ("id", "user_id", "account_id", "started_at", "ends_at")
-    return Session(role=Role(row["role"]), **{name: row[name] for name in names})
+    """The inverse of `session_row`."""
+    plain = {name: row[name] for name in Session.__slots__ if name not in ("role", "kind", "stage")}
+    return Session(role=Role(row["role"]), kind=SessionKind(row["kind"]), stage=SessionStage(row["stage"]), **plain)
 
 
 def read_audit(row: RowMapping) -> AuditRecord:

@@ -121,6 +121,11 @@ users = Table(
     Column("name", _Name, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("password", Text, nullable=False),
+    Column("username", String(32)),
+    Column("language", String(8), nullable=False, server_default=""),
+    Column("time_zone", String(64), nullable=False, server_default=""),
+    Column("changed_at", Moment),
+    Index("uq_users_username", "username", unique=True),
 )
 
 members = Table(
@@ -141,8 +146,28 @@ sessions = Table(
     Column("user_id", _Id, ForeignKey("users.id"), nullable=False, index=True),
     Column("account_id", _Id, ForeignKey("accounts.id"), nullable=False),
     Column("role", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("stage", String(32), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("how", Texts, nullable=False),
+    Column("refused_steps", Integer, nullable=False),
     Column("started_at", Moment, nullable=False),
-    Column("ends_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+    Column("idle_ends_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False, index=True),
+    Column("address", String(64)),
+    Column("user_agent", String(200), nullable=False),
+    Column("vouched", Document, nullable=False),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False, index=True),
+    Column("made_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
 )
 
 keys = Table(

@@ -22,6 +22,7 @@ from keyturn.store.notices import Notices
 from keyturn.store.people import People
 from keyturn.store.policies import Policies
 from keyturn.store.resets import Resets
+from keyturn.store.sessions import Sessions
 from keyturn.store.tables import Moment, authority, feed
 from keyturn.store.uses import Uses
 
@@ -33,7 +34,7 @@ _RAISE_HIGH_WATER = (
 _INSERT_FEED = insert(feed).inline()
 
 
-class SqlTransaction(Keys, Resets, People, Authenticators, Policies, Evidence, Links, Notices, Uses, Callers):
+class SqlTransaction(Keys, Resets, People, Sessions, Authenticators, Policies, Evidence, Links, Notices, Uses, Callers):
     """`ports.Transaction` on one connection inside one database transaction."""
 
     def feed_after(self, rev: int, *, limit: int) -> list[FeedEntry]:

@@ -14,9 +14,10 @@ from keyturn.core.refusal import Busy, KeyInQuery, Refusal, StoreAway, Unauthent
 from keyturn.edge.client_address import client_address
 from keyturn.edge.refused import Refused
 from keyturn.edge.secure import is_secure
+from keyturn.edge.signed_in import note_use
 from keyturn.edge.url import url_holds_secret
 from keyturn.edge.visit import ARRIVED_REV, Call, Surroundings, Visit
-from keyturn.flow import user as users
+from keyturn.flow import session as sessions
 from keyturn.flow.replay import Once
 from keyturn.outside.forge import token_digest
 from keyturn.ports import StoreBusy, StoreUnavailable, Transaction
@@ -99,6 +100,7 @@ async def _answered(house: House, request: Request, work: Callable[[_Arrived], R
         slowly=house.visits.slowly,
         secure=secure,
         address=client_address(request.scope, house.visits.proxies),
+        user_agent=request.headers.get("user-agent", ""),
     )
     try:
         arrived = _Arrived(request=request, browser=browser, visit=visit, form=await _form(request, browser))
@@ -142,7 +144,9 @@ def _signed_in(house: House, arrived: _Arrived) -> SignedIn:
     known = arrived.visit.node.store.read(lambda tx: _who(tx, digest, arrived.visit.address)) if token else None
     if known is None:
         raise Refused(Unauthenticated())
-    actor, around = known
+    actor, around, due = known
+    if due:
+        note_use(arrived.visit.node, digest)
     visit = arrived.visit
     call = Call(
         node=visit.node,
@@ -150,6 +154,7 @@ def _signed_in(house: House, arrived: _Arrived) -> SignedIn:
         slowly=visit.slowly,
         secure=visit.secure,
         address=visit.address,
+        user_agent=visit.user_agent,
         actor=actor,
         arrived_rev=arrived.request.scope[ARRIVED_REV],
         once=_once(actor, arrived),
@@ -170,15 +175,15 @@ def _facts(house: House, arrived: _Arrived) -> dict[str, Any]:
     }
 
 
-def _who(tx: Transaction, digest: bytes, address: str | None) -> tuple[Actor, Mapping[str, Any]] | None:
-    """Whoever the session belongs to, and what the head of every page says of them; one snapshot."""
-    actor = users.whose(tx, digest, address=address)
+def _who(tx: Transaction, digest: bytes, address: str | None) -> tuple[Actor, Mapping[str, Any], bool] | None:
+    """Whoever the session belongs to, what every page says of them, and whether to note its use; one snapshot."""
+    actor = sessions.whose(tx, digest, address=address)
     if actor is None:
         return None
     user, account = tx.user(actor.user_id), tx.account(actor.account_id)
     if user is None or account is None:
         return None
-    return actor, {"who": actor, "user": user, "account": account}
+    return actor, {"who": actor, "user": user, "account": account}, sessions.is_due(tx, digest)
 
 
 def _once(actor: Actor, arrived: _Arrived) -> Once | None:

@@ -6,20 +6,22 @@ from starlette.responses import Response
 
 from keyturn.core.refusal import HttpsRequired, Refusal, Unauthenticated
 from keyturn.edge.refused import Refused
-from keyturn.flow import user as users
+from keyturn.flow import session as sessions
+from keyturn.flow.housekeeping import DEVICES_LAST
 from keyturn.outside.forge import token_digest
 from keyturn.web.asked import Asked, SignedIn
-from keyturn.web.browser import SESSION
+from keyturn.web.browser import DEVICE, SESSION
 from keyturn.web.route import Place, posted, posted_by_members, shown
 
 HOME: Final = "/keys"
+DEVICE_SECONDS: Final = int(DEVICES_LAST.total_seconds())
 
 
 def page(asked: Asked) -> Response:
     """The way in; whoever is signed in already goes on."""
     token = asked.browser.cookie(SESSION)
     digest = token_digest(token)
-    if token and asked.visit.read(lambda tx: users.whose(tx, digest, address=asked.visit.address))[0] is not None:
+    if token and asked.visit.read(lambda tx: sessions.whose(tx, digest, address=asked.visit.address))[0] is not None:
         return asked.go(HOME)
     return asked.show("sign_in.html", problem="", typed="")
 
@@ -28,17 +30,28 @@ def sign_in(asked: Asked) -> Response:
     """With user name or e-mail and password."""
     if not asked.visit.secure:
         raise Refused(HttpsRequired())
-    node, name = asked.visit.node, asked.form("user").lower()
-    stored, _ = asked.visit.read(lambda tx: users.stored_password(tx, email=name))
+    node, name, earlier = asked.visit.node, asked.form("user"), asked.browser.cookie(SESSION)
+    stored, _ = asked.visit.read(lambda tx: sessions.stored_password(tx, user=name))
     matched = stored if node.passwords.check(stored, asked.form.raw("password")) else ""
     try:
-        (_, token), _ = asked.visit.change(
-            lambda tx: users.sign_in(tx, email=name, matched_password=matched, account_id=None, forge=node.forge)
+        answer, _ = asked.visit.change(
+            lambda tx: sessions.sign_in(
+                tx,
+                user=name,
+                matched_password=matched,
+                account_id=None,
+                visitor=asked.visit.visitor(asked.browser.cookie(DEVICE)),
+                spans=node.settings.sessions,
+                forge=node.forge,
+                earlier=token_digest(earlier) if earlier else None,
+            )
         )
     except Refused as refused:
         return _again(asked, refused.refusal)
     response = asked.go(HOME)
-    asked.browser.keep(response, SESSION, token)
+    asked.browser.keep(response, SESSION, answer.token)
+    if answer.device_token:
+        asked.browser.keep(response, DEVICE, answer.device_token, seconds=DEVICE_SECONDS)
     return response
 
 
@@ -50,7 +63,7 @@ def _again(asked: Asked, refusal: Refusal) -> Response:
 
 def sign_out(asked: SignedIn) -> Response:
     """End the session of this browser."""
-    asked.call.change(lambda tx: users.sign_out(tx, actor=asked.actor))
+    asked.call.change(lambda tx: sessions.end(tx, actor=asked.actor, session_id=asked.actor.session))
     response = asked.go("/?done=signed_out")
     asked.browser.drop(response, SESSION)
     return response

@@ -13,6 +13,9 @@ def upgrade() -> None:
     _links()
     _letters()
     _callers()
+    _users()
+    _sessions()
+    _devices()
     _authenticators()
     _shown_again()
 
@@ -117,3 +120,57 @@ def _shown_again() -> None:
         ),
         sa.PrimaryKeyConstraint("session_id", "kind", name=op.f("pk_session_proofs")),
     )
+
+
+def _users() -> None:
+    op.add_column("users", sa.Column("username", sa.String(length=32), nullable=True))
+    op.add_column("users", sa.Column("language", sa.String(length=8), nullable=False, server_default=""))
+    op.add_column("users", sa.Column("time_zone", sa.String(length=64), nullable=False, server_default=""))
+    op.add_column("users", sa.Column("changed_at", sa.BigInteger(), nullable=True))
+    op.create_index("uq_users_username", "users", ["username"], unique=True)
+
+
+def _sessions() -> None:
+    # They last for hours only: whoever is signed in during the upgrade signs in once more.
+    op.drop_table("sessions")
+    op.create_table(
+        "sessions",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("stage", sa.String(length=32), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("how", sa.Text(), nullable=False),
+        sa.Column("refused_steps", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("idle_ends_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=True),
+        sa.Column("user_agent", sa.String(length=200), nullable=False),
+        sa.Column("vouched", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_sessions_account_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_sessions_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
+        sa.UniqueConstraint("digest", name=op.f("uq_sessions_digest")),
+    )
+    op.create_index(op.f("ix_sessions_user_id"), "sessions", ["user_id"], unique=False)
+    op.create_index(op.f("ix_sessions_ends_at"), "sessions", ["ends_at"], unique=False)
+
+
+def _devices() -> None:
+    op.create_table(
+        "devices",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_devices_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_devices")),
+        sa.UniqueConstraint("digest", name=op.f("uq_devices_digest")),
+    )
+    op.create_index(op.f("ix_devices_user_id"), "devices", ["user_id"], unique=False)
