@@ -16,11 +16,13 @@ from zoneinfo import ZoneInfo
 from babel import Locale, UnknownLocaleError, negotiate_locale
 from babel.dates import format_datetime, format_timedelta
 from babel.numbers import format_decimal
+from babel.units import format_unit
 
 from keyturn.core.instant import Instant
 
 LANGUAGES: Final = ("en", "de")
 """Every one of them is complete; a test compares them."""
+_UNITS: Final = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +50,24 @@ class Words:
         return format_decimal(value, locale=self.locale)
 
     def moment(self, instant: Instant, zone: ZoneInfo) -> str:
-        """An instant in the reader's zone, to the minute, with the zone's short name."""
-        return format_datetime(instant, "d MMM y, HH:mm z", tzinfo=zone, locale=self.locale)
+        """An instant in the reader's zone, to the minute."""
+        return format_datetime(instant, "d MMM y, HH:mm", tzinfo=zone, locale=self.locale)
 
     def to_the_second(self, instant: Instant, zone: ZoneInfo) -> str:
-        """The same to the second."""
+        """The same to the second, with the zone's short name."""
         return format_datetime(instant, "d MMM y, HH:mm:ss z", tzinfo=zone, locale=self.locale)
 
     def span(self, span: timedelta) -> str:
-        """A span in its largest unit: `3 days`."""
-        return format_timedelta(span, threshold=1.5, locale=self.locale)
+        """A span in the largest unit that it is a whole number of: `90 days`, `36 hours`."""
+        for unit, size in _UNITS:
+            count, rest = divmod(span, size)
+            if count and not rest:
+                return str(format_unit(count, unit, locale=self.locale))
+        return str(format_unit(round(span.total_seconds()), "second", locale=self.locale))
 
     def away(self, span: timedelta) -> str:
         """How far off: `in 3 days`, `2 hours ago`."""
-        return format_timedelta(span, threshold=1.5, add_direction=True, locale=self.locale)
+        return format_timedelta(span, add_direction=True, locale=self.locale)
 
     def _plural(self, count: object) -> str:
         return "other" if not isinstance(count, int) else self.locale.plural_form(count)

@@ -34,6 +34,12 @@ class Evidence(Begun):
             query = query.where(audit.c.subject_id == subject_id)
         return [(row["number"], rows.read_audit(row)) for row in self._connection.execute(query).mappings()]
 
+    def audit_of(self, subject_ids: Sequence[str], *, account_id: str, page: Page) -> Sequence[AuditRecord]:
+        """The records of any of these subjects within one account, newest first."""
+        this = and_(audit.c.subject_id.in_(subject_ids), audit.c.account_id == account_id)
+        query = select(audit).where(this).order_by(audit.c.number.desc()).limit(page.size)
+        return [rows.read_audit(row) for row in self._connection.execute(query).mappings()]
+
     def recall(self, caller: str, idempotency_key: str) -> Remembered | None:
         """What this caller asked under that key before."""
         this = and_(idempotency.c.caller == caller, idempotency.c.idempotency_key == idempotency_key)

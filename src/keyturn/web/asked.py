@@ -1,6 +1,6 @@
 """One request for a page: who looks, from which browser, with which form."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,9 @@ from starlette.responses import Response
 from keyturn.core.actor import Actor
 from keyturn.core.instant import Instant
 from keyturn.core.refusal import Refusal
+from keyturn.edge.refused import Refused
 from keyturn.edge.visit import Call, Visit
+from keyturn.ports import Transaction
 from keyturn.web.browser import Browser
 from keyturn.web.form import Form
 from keyturn.web.page import Pages, answer, refusal_text, see_other
@@ -70,3 +72,11 @@ class SignedIn(Asked):
     def actor(self) -> Actor:
         """Who looks."""
         return self.call.actor
+
+    def try_change(self, flow: Callable[[Transaction], object]) -> Refusal | None:
+        """Run a flow; its refusal, where the page itself is to show it."""
+        try:
+            self.call.change(flow)
+        except Refused as refused:
+            return refused.refusal
+        return None

@@ -1,23 +1,164 @@
-"""The tab **API Keys** (K1)."""
+"""The tab **API Keys** (K1), a key's own page, and stopping it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.responses import Response
 
+from keyturn.core.age import Age, Coming
+from keyturn.core.instant import Instant
+from keyturn.core.key import Key, status
+from keyturn.core.permission import RIGHT_KEYS_RESET, RIGHT_KEYS_WRITE
+from keyturn.core.reset import Reset
+from keyturn.core.stage import OPEN
+from keyturn.flow import age as ages
+from keyturn.flow import history as histories
 from keyturn.flow import key as keys
+from keyturn.flow.age import AgedKey
+from keyturn.flow.key import KeyEdit
 from keyturn.ports import Page
 from keyturn.web.asked import SignedIn
-from keyturn.web.route import Place, shown_to_members
+from keyturn.web.key_form import KeyForm, filled, read_edit
+from keyturn.web.route import Place, posted_by_members, shown_to_members
 
 _SIZE: Final = 50
+_EVENTS: Final = 60
+_MOST_DIGITS: Final = 19
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One key in the list."""
+
+    key: Key
+    status: str
+    age: Age
+    share: int
+    """How much of its allowed age the key has used up, in percent."""
+    next: Coming | None
+
+
+def line(aged: AgedKey, now: Instant) -> Line:
+    """What the list shows of a key."""
+    age, share = aged.age, 0
+    if age.due_at is not None:
+        share = min(100, round(100 * ((now - age.since) / (age.due_at - age.since)))) if age.due_at > age.since else 100
+    return Line(
+        key=aged.key,
+        status=status(aged.key, now),
+        age=age,
+        share=share,
+        next=next(iter(aged.coming), None),
+    )
 
 
 def listing(asked: SignedIn) -> Response:
-    """Every key that the reader may know of."""
-    found, _ = asked.call.read(
-        lambda tx: keys.listing(tx, actor=asked.actor, account_id=None, owner_id=None, page=Page(size=_SIZE + 1))
+    """Every key that the reader may know of, newest first."""
+    before = asked.query.get("before", "")
+    page = Page(
+        size=_SIZE + 1, before=int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
     )
-    return asked.show("keys.html", tab="keys", keys=found)
+    found, now = asked.call.read(
+        lambda tx: ages.listing(tx, actor=asked.actor, account_id=asked.actor.account_id, owner_id=None, page=page)
+    )
+    return asked.show(
+        "keys.html",
+        tab="keys",
+        lines=[line(one, now) for one in found[:_SIZE]],
+        waiting=(),
+        older=found[_SIZE - 1].key.number if len(found) > _SIZE else None,
+        may_create=asked.actor.may(RIGHT_KEYS_WRITE, asked.actor.account_id),
+        may_reset=asked.actor.may(RIGHT_KEYS_RESET, asked.actor.account_id),
+    )
 
 
-PLACES: Final[tuple[Place, ...]] = (shown_to_members("/keys", listing),)
+def show(asked: SignedIn) -> Response:
+    """One key: what it may do, its secrets, what is coming, its history, and what can be done with it."""
+    return _show(asked)
+
+
+def _show(asked: SignedIn, *, problem: str = "", status_code: int = 200) -> Response:
+    key_id = asked.path["key_id"]
+    (aged, history), now = asked.call.read(
+        lambda tx: histories.of_key(tx, actor=asked.actor, key_id=key_id, page=Page(size=_EVENTS))
+    )
+    key = aged.key
+    return asked.show(
+        "key.html",
+        tab="keys",
+        line=line(aged, now),
+        key=key,
+        coming=aged.coming,
+        history=history.records,
+        open_reset=_open(history.resets, now),
+        handover=_handing_over(history.resets, key, now),
+        owner=history.owner,
+        may_write=asked.actor.may(RIGHT_KEYS_WRITE, key.account_id),
+        may_reset=asked.actor.may(RIGHT_KEYS_RESET, key.account_id),
+        problem=problem,
+        status=status_code,
+    )
+
+
+def _open(resets: Sequence[Reset], now: Instant) -> Reset | None:
+    return next((one for one in resets if one.stage in OPEN and now < one.lapses_at), None)
+
+
+def _handing_over(resets: Sequence[Reset], key: Key, now: Instant) -> Reset | None:
+    """The reset whose old secret still goes on, or whose new one waits."""
+    newest = next((one for one in resets if one.new_version is not None), None)
+    if newest is None or newest.new_version != key.version:
+        return None
+    going_on = newest.old_stops_at is not None and now < newest.old_stops_at
+    waiting = newest.new_starts_at is not None and now < newest.new_starts_at
+    return newest if going_on or waiting else None
+
+
+def suspend(asked: SignedIn) -> Response:
+    """Stop it for now: one button, no proof, from anywhere (R22)."""
+    key_id = asked.path["key_id"]
+    asked.call.change(lambda tx: keys.suspend(tx, actor=asked.actor, key_id=key_id, reason="owner"))
+    return asked.go(f"/keys/{key_id}?done=suspended")
+
+
+def revoke(asked: SignedIn) -> Response:
+    """Stop it for good, once its name was typed."""
+    key_id = asked.path["key_id"]
+    key, _ = asked.call.read(lambda tx: keys.show(tx, actor=asked.actor, key_id=key_id))
+    if asked.form("name") != key.name.strip():
+        return _show(asked, problem=asked.browser.words("key.revoke_name_wrong"), status_code=422)
+    asked.call.change(lambda tx: keys.revoke(tx, actor=asked.actor, key_id=key_id))
+    return asked.go(f"/keys/{key_id}?done=revoked")
+
+
+def edit(asked: SignedIn) -> Response:
+    """The form to change a key."""
+    key_id = asked.path["key_id"]
+    key, _ = asked.call.read(lambda tx: keys.show(tx, actor=asked.actor, key_id=key_id))
+    return asked.show("key_edit.html", tab="keys", key=key, form=filled(key), problem="")
+
+
+def save(asked: SignedIn) -> Response:
+    """Change a key; verifiers follow at once."""
+    key_id = asked.path["key_id"]
+    key, now = asked.call.read(lambda tx: keys.show(tx, actor=asked.actor, key_id=key_id))
+    change = read_edit(asked.form, key, asked.browser, now=now)
+    if isinstance(change, KeyEdit):
+        refusal = asked.try_change(lambda tx: keys.edit(tx, actor=asked.actor, key_id=key_id, edit=change))
+        if refusal is None:
+            return asked.go(f"/keys/{key_id}?done=edited")
+        form, problem, code = KeyForm.typed(asked.form), asked.say(refusal), refusal.status
+    else:
+        form, problem, code = change, "", 422
+    return asked.show("key_edit.html", tab="keys", key=key, form=form, problem=problem, status=code)
+
+
+PLACES: Final[tuple[Place, ...]] = (
+    shown_to_members("/keys", listing),
+    shown_to_members("/keys/{key_id}", show),
+    posted_by_members("/keys/{key_id}/suspend", suspend),
+    posted_by_members("/keys/{key_id}/revoke", revoke),
+    shown_to_members("/keys/{key_id}/edit", edit),
+    posted_by_members("/keys/{key_id}/edit", save),
+)

@@ -41,7 +41,7 @@ class Static:
         """Where a page finds the file."""
         return f"{PATH}{self._files[name].tag}/{name}"
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """The file, where both its name and its tag are right."""
         found = self._files.get(request.path_params["name"])
         if found is None or request.path_params["tag"] not in (found.tag, "any"):
