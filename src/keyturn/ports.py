@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from keyturn.core.account import Account, Member, User
 from keyturn.core.audit import AuditRecord
 from keyturn.core.authenticator import Authenticator, Challenge, NewPasskey, SessionProof
+from keyturn.core.captcha import Solved
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant
 from keyturn.core.key import Key
@@ -27,6 +28,10 @@ class StoreUnavailable(Exception):  # noqa: N818  # the world broke; not an erro
 
 class StoreBusy(StoreUnavailable):
     """The database answers, but the change could not get its turn.  Nothing was changed."""
+
+
+class CaptchaUnavailable(Exception):  # noqa: N818  # as above
+    """The CAPTCHA's service says neither yes nor no.  Closed: that proof is not to be had, and nobody passes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +160,7 @@ class Transaction(Protocol):
     def spend_recovery_code(self, user_id: str, digest: bytes) -> bool: ...
     def put_challenge(self, challenge: Challenge, *, digest: bytes) -> None: ...
     def take_challenge(self, digest: bytes) -> Challenge | None: ...
+    def spend_captcha(self, solved: Solved) -> bool: ...
     def note_session_proof(self, session_id: str, proof: SessionProof) -> None: ...
     def session_proofs(self, session_id: str) -> Sequence[SessionProof]: ...
 
@@ -263,4 +269,17 @@ class Factors(Protocol):
         self, credential: Mapping[str, Any], *, challenge: bytes, passkeys: Sequence[Authenticator]
     ) -> tuple[Authenticator, int] | None:
         """Which of these passkeys signed the challenge, and its own count of uses; None where none did."""
+        ...
+
+
+class Captcha(Protocol):
+    """Whether somebody is there who takes some trouble.  Its outage: `CaptchaUnavailable`, nobody passes."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def site_key(self) -> str: ...
+    def challenge(self, *, now: Instant) -> Mapping[str, Any]: ...
+    def check(self, answer: str, *, address: str | None, now: Instant) -> Solved | None:
+        """What was solved, or None for a wrong answer.  It may ask a service, so never in a transaction."""
         ...

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Self
 
-from keyturn.core import allowlist, duration
+from keyturn.core import allowlist, captcha, duration
 from keyturn.core.secret import check_brand
 from keyturn.core.session import IDLE, LONGEST, SEEN_EVERY, Spans
 
@@ -42,6 +42,15 @@ def _path(value: Any) -> Path:  # noqa: ANN401  # as above
 
 def _path_or_none(value: Any) -> Path | None:  # noqa: ANN401  # as above
     return None if value in (None, "") else _path(value)
+
+
+def _one_of(*choices: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:  # noqa: ANN401  # as above
+        if value not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return str(value)
+
+    return parse
 
 
 def _count(least: int, most: int) -> Callable[[Any], int]:
@@ -113,6 +122,19 @@ class Settings:
     session_longest: timedelta = _setting(
         LONGEST, "How long a session may last, however busy it is.", _span(5 * SEEN_EVERY, timedelta(days=31))
     )
+    captcha_provider: str = _setting(
+        captcha.ALTCHA,
+        "Which CAPTCHA: altcha needs nobody else; turnstile, hcaptcha and recaptcha are services.",
+        _one_of(captcha.ALTCHA, *captcha.SERVICES),
+    )
+    captcha_site_key: str = _setting("", "What a CAPTCHA service knows this site by.", _text)
+    captcha_secret_file: Path | None = _setting(None, "File with the secret of the CAPTCHA service.", _path_or_none)
+    captcha_verify_url: str = _setting(
+        "", "Where the CAPTCHA service is asked, if not at its usual address.", _base_url
+    )
+    captcha_difficulty: int = _setting(
+        50_000, "How many hashes a browser reckons at most for one ALTCHA.", _count(2, 100_000_000)
+    )
 
     @property
     def sessions(self) -> Spans:
@@ -144,6 +166,10 @@ class Settings:
         settings = cls(**values)
         if (settings.tls_cert is None) != (settings.tls_key is None):
             msg = "tls_cert and tls_key go together"
+            raise SettingError(msg)
+        service = settings.captcha_provider != captcha.ALTCHA
+        if service and not (settings.captcha_site_key and settings.captcha_secret_file):
+            msg = f"captcha_provider {settings.captcha_provider} needs captcha_site_key and captcha_secret_file"
             raise SettingError(msg)
         return settings
 

@@ -21,13 +21,13 @@ from keyturn.core.notice import Notice
 from keyturn.flow import bootstrap
 from keyturn.flow.follow import Follower
 from keyturn.flow.housekeeping import Housekeeper
-from keyturn.outside import clock, folder, presets
+from keyturn.outside import captcha, clock, folder, presets
 from keyturn.outside.clock import AuthorityClock
 from keyturn.outside.factors import SystemFactors
 from keyturn.outside.folder import FolderLock
 from keyturn.outside.forge import SystemForge, load_peppers
 from keyturn.outside.passwords import Argon2Passwords
-from keyturn.ports import StoreUnavailable, Transaction
+from keyturn.ports import Captcha, StoreUnavailable, Transaction
 from keyturn.settings import Settings
 from keyturn.store.alone import NotAlone
 from keyturn.store.database import Durability, connect
@@ -54,6 +54,7 @@ class Node:
     forge: SystemForge
     passwords: Argon2Passwords
     factors: SystemFactors
+    captcha: Captcha
     clock: AuthorityClock
     durability: Durability
     deployment_account_id: str
@@ -119,6 +120,7 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         forge=forge,
         passwords=Argon2Passwords(),
         factors=SystemFactors(forge, base_url=settings.base_url),
+        captcha=captcha.load(settings, forge),
         clock=AuthorityClock(now),
         durability=store.durability(),
         deployment_account_id=deployment,

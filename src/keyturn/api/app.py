@@ -15,7 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyturn import __version__
-from keyturn.api import accounts, authenticators, keys, own, pages, policies, probes, resets, sessions, trail, users
+from keyturn.api import (
+    accounts,
+    authenticators,
+    captcha,
+    keys,
+    own,
+    pages,
+    policies,
+    probes,
+    resets,
+    sessions,
+    trail,
+    users,
+)
 from keyturn.api.body import StrictBody
 from keyturn.api.call import RATE_HEADERS
 from keyturn.api.described import PATHS
@@ -42,7 +55,7 @@ from keyturn.edge.visit import Surroundings
 from keyturn.ports import StoreUnavailable
 
 log = logging.getLogger("keyturn.request")
-_PARTS: Final = (keys, resets, own, accounts, users, sessions, authenticators, policies, trail, probes, pages)
+_PARTS: Final = (keys, resets, own, accounts, users, sessions, authenticators, captcha, policies, trail, probes, pages)
 _DESCRIPTION: Final = """\
 Issue, verify and reset API keys.
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from keyturn.core.instant import Instant, to_text
 from keyturn.core.refusal import (
     Busy,
+    CaptchaAway,
     InvalidField,
     LeaseLapsed,
     MalformedBody,
@@ -76,7 +77,7 @@ def retry_after(refusal: Refusal) -> int | None:
     """Seconds after which the same request may be answered otherwise, where that is known."""
     if isinstance(refusal, TooManyRequests):
         return refusal.retry_after
-    if isinstance(refusal, StoreAway | LeaseLapsed):
+    if isinstance(refusal, StoreAway | LeaseLapsed | CaptchaAway):
         return AWAY_SECONDS
     return _BUSY_SECONDS if isinstance(refusal, Busy) else None
 

@@ -589,6 +589,15 @@ class SessionsShown(Shown):
     items: list[SessionShown]
 
 
+class CaptchaShown(Shown):
+    """A CAPTCHA to solve; with ALTCHA `parameters` and `signature` are its challenge."""
+
+    provider: Literal["altcha", "turnstile", "hcaptcha", "recaptcha"]
+    site_key: str | None = None
+    parameters: dict[str, Any] | None = None
+    signature: str | None = None
+
+
 class AuthenticatorShown(Shown):
     """A second factor."""
 

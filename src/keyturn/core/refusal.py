@@ -173,6 +173,15 @@ class TooManyAuthenticators(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaptchaAway(Refusal):
+    """The CAPTCHA's service is away, so that proof cannot be had; nothing was counted."""
+
+    kind: ClassVar[str] = "captcha_unavailable"
+    status: ClassVar[int] = 503
+    title: ClassVar[str] = "The CAPTCHA cannot be checked now; try again, or prove it another way."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PasskeysUnavailable(Refusal):
     """Passkeys need the extra `passkeys`, and an address with a name that they can be bound to."""
 

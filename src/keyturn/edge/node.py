@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from keyturn.core.instant import Instant
-from keyturn.ports import Factors, Forge, Passwords, Store
+from keyturn.ports import Captcha, Factors, Forge, Passwords, Store
 from keyturn.settings import Settings
 from keyturn.store.database import Durability
 from keyturn.verify.verifier import Fill, Verifier
@@ -40,6 +40,8 @@ class Node(Protocol):
     def passwords(self) -> Passwords: ...
     @property
     def factors(self) -> Factors: ...
+    @property
+    def captcha(self) -> Captcha: ...
     @property
     def clock(self) -> Clock: ...
     @property

@@ -1,13 +1,15 @@
-"""Second factors, recovery codes, passkeys' challenges, and what was shown again in a session."""
+"""Second factors, recovery codes, passkeys' challenges, spent CAPTCHAs, and what was shown again in a session."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import RowMapping, and_, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from keyturn.core.authenticator import Authenticator, Challenge, Purpose, SessionProof
+from keyturn.core.captcha import Solved
 from keyturn.store.begun import Begun, columns
-from keyturn.store.tables import authenticators, challenges, recovery_codes, session_proofs
+from keyturn.store.tables import authenticators, challenges, recovery_codes, session_proofs, spent_captchas
 
 
 class Authenticators(Begun):
@@ -70,9 +72,19 @@ class Authenticators(Begun):
         values = {name: found[name] for name in Challenge.__slots__ if name != "purpose"}
         return Challenge(purpose=Purpose(found["purpose"]), **values)
 
+    def spend_captcha(self, solved: Solved) -> bool:
+        """Write down that it was used; of many who try at once, one hears that it was not before."""
+        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        spent = dialect.insert(spent_captchas).values(columns(solved)).on_conflict_do_nothing()
+        return self._connection.execute(spent.returning(spent_captchas.c.digest)).first() is not None
+
     def forget_challenges(self) -> int:
-        """Drop those whose time is over."""
-        return self._connection.execute(delete(challenges).where(challenges.c.ends_at <= self._now)).rowcount
+        """Drop challenges and spent CAPTCHAs whose time is over."""
+        gone = (
+            self._connection.execute(delete(table).where(table.c.ends_at <= self._now)).rowcount
+            for table in (challenges, spent_captchas)
+        )
+        return sum(gone)
 
     def note_session_proof(self, session_id: str, proof: SessionProof) -> None:
         """Keep the newest of its kind."""

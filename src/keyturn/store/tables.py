@@ -394,6 +394,13 @@ challenges = Table(
     Index(None, "session"),
 )
 
+spent_captchas = Table(
+    "spent_captchas",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("ends_at", Moment, nullable=False),
+)
+
 session_proofs = Table(
     "session_proofs",
     metadata,

@@ -111,6 +111,12 @@ def _shown_again() -> None:
     )
     op.create_index(op.f("ix_challenges_session"), "challenges", ["session"])
     op.create_table(
+        "spent_captchas",
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_spent_captchas")),
+    )
+    op.create_table(
         "session_proofs",
         sa.Column("session_id", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
