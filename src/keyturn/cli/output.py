@@ -12,6 +12,8 @@ from typing import IO, Any, Final, TypeVar
 
 import click
 
+from keyturn.core.visible import HIDDEN
+
 F = TypeVar("F", bound=Callable[..., object])
 
 OK: Final = 0
@@ -21,7 +23,6 @@ PENDING: Final = 3
 SIGN_IN: Final = 4
 UNCONFIRMED: Final = 5
 
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _NOTHING: Final = "-"
 
 json_option: Final = click.option(
@@ -111,7 +112,7 @@ def shown(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ", ".join(shown(one) for one in value)
-    return "".join(f"\\u{ord(one):04x}" if unicodedata.category(one) in _HIDDEN else one for one in str(value))
+    return "".join(f"\\u{ord(one):04x}" if unicodedata.category(one) in HIDDEN else one for one in str(value))
 
 
 def moment(text: str | None) -> str:
