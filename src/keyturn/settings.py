@@ -8,6 +8,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from keyturn.core import allowlist, captcha, duration
 from keyturn.core.secret import check_brand
@@ -93,6 +94,34 @@ def _base_url(value: Any) -> str:  # noqa: ANN401  # as above
     return text
 
 
+def _email(value: Any) -> str:  # noqa: ANN401  # as above
+    text = _text(value)
+    local, at, domain = text.rpartition("@")
+    if not (at and local and domain and text.isascii() and text.isprintable()) or " " in text:
+        msg = "an address such as keyturn@example.com"
+        raise ValueError(msg)
+    return text
+
+
+def _mail_url(value: Any) -> str:  # noqa: ANN401  # as above
+    text = _text(value)
+    parts = urlsplit(text)
+    by_smtp = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.password is None
+    if text and text != "console:" and not by_smtp and not (text.startswith("file:") and text != "file:"):
+        msg = "smtp://user@host:587, smtps://user@host:465, file:FOLDER or console:, and never with a password in it"
+        raise ValueError(msg)
+    return text
+
+
+def _flag(value: Any) -> bool:  # noqa: ANN401  # as above
+    named = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    chosen = value if isinstance(value, bool) else named.get(_text(value).lower())
+    if chosen is None:
+        msg = "true or false"
+        raise ValueError(msg)
+    return chosen
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What an operator can set.  The environment names each one `KEYTURN_<NAME>`."""
@@ -114,6 +143,19 @@ class Settings:
         (), "Networks from which verifications are answered without a credential.", _networks
     )
     cached_keys: int = _setting(1_000_000, "How many secrets the verifier keeps in memory.", _count(1, MOST_CACHED))
+    mail: str = _setting(
+        "",
+        "Where mails go: smtp://user@host:587, smtps://user@host:465, file:FOLDER or console:;"
+        " empty for files in the data folder.",
+        _mail_url,
+    )
+    mail_password_file: Path | None = _setting(None, "File that holds the mail server's password.", _path_or_none)
+    mail_from: str = _setting("keyturn@localhost", "The address that mails come from.", _email)
+    mail_ca: Path | None = _setting(None, "Certificates in PEM by which the mail server is known.", _path_or_none)
+    show_mails: bool = _setting(False, "Show the mails of the data folder to every visitor: for a demo.", _flag)
+    webhooks_to_loopback: bool = _setting(
+        False, "Let webhooks call this machine, over plain HTTP too: for trying them out.", _flag
+    )
     drain_seconds: int = _setting(10, "How long requests under way may take to finish on SIGTERM.", _count(0, 600))
 
     session_idle: timedelta = _setting(

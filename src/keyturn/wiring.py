@@ -1,6 +1,5 @@
 """The one place that builds everything: a node from its settings, and the threads that keep it going."""
 
-import json
 import logging
 import signal
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -16,16 +16,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from keyturn.api import server
 from keyturn.api.app import build_app
+from keyturn.core.delivery import Means
 from keyturn.core.instant import to_micros
-from keyturn.core.notice import Notice
 from keyturn.flow import bootstrap
 from keyturn.flow.follow import Follower
 from keyturn.flow.housekeeping import Housekeeper
+from keyturn.flow.telling import Teller, Turn
 from keyturn.outside import captcha, clock, folder, presets
 from keyturn.outside.clock import AuthorityClock
 from keyturn.outside.factors import SystemFactors
 from keyturn.outside.folder import FolderLock
 from keyturn.outside.forge import SystemForge, load_peppers
+from keyturn.outside.mail import MailSender, transport
 from keyturn.outside.passwords import Argon2Passwords
 from keyturn.ports import Captcha, StoreUnavailable, Transaction
 from keyturn.settings import Settings
@@ -39,6 +41,9 @@ from keyturn.web.app import Dashboard
 ADMIN_KEY_FILE: Final = "admin.key"
 TICK_SECONDS: Final = 0.5
 _FORGET_EVERY: Final = 7200  # ticks: an hour
+_MEASURE_EVERY: Final = 10  # ticks: five seconds
+_WORKERS: Final = {Means.MAIL: 1, Means.WEBHOOK: 3}
+_LONGEST_PAUSE: Final = 60
 log = logging.getLogger("keyturn")
 
 
@@ -51,6 +56,8 @@ class Node:
     verifier: Verifier
     follower: Follower
     housekeeper: Housekeeper
+    teller: Teller
+    whereabouts: "Whereabouts"
     forge: SystemForge
     passwords: Argon2Passwords
     factors: SystemFactors
@@ -111,12 +118,15 @@ def _build(settings: Settings, store: SqlStore) -> Node:
     rev, epoch, now, deployment = store.read(lambda tx: (tx.rev, tx.epoch, tx.now, tx.deployment_account_id))
     verifier.start_at(rev=rev, now=to_micros(now), epoch=epoch)
     store.follow = follower.committed
+    whereabouts = Whereabouts(settings.base_url)
     return Node(
         settings=settings,
         store=store,
         verifier=verifier,
         follower=follower,
-        housekeeper=Housekeeper(store, verifier, follower, tell=log_notice),
+        housekeeper=Housekeeper(store, verifier, follower),
+        teller=_teller(settings, store, forge, whereabouts),
+        whereabouts=whereabouts,
         forge=forge,
         passwords=Argon2Passwords(),
         factors=SystemFactors(forge, base_url=settings.base_url),
@@ -137,10 +147,84 @@ def _found(tx: Transaction, settings: Settings, forge: SystemForge) -> str:
     return founded.secret.reveal
 
 
-def log_notice(notice: Notice) -> None:
-    """Tell of an event as one line of JSON."""
-    told = {"event": notice.kind, "account": notice.account_id, "owner": notice.owner_id, "key": notice.key_id}
-    log.info("%s", json.dumps(told | {"detail": dict(notice.detail)}, sort_keys=True))
+def _teller(settings: Settings, store: SqlStore, forge: SystemForge, whereabouts: "Whereabouts") -> Teller:
+    mails = MailSender(transport(settings), settings.mail_from, lambda: whereabouts.base_url)
+    return Teller(store, forge, {Means.MAIL: mails})
+
+
+class Whereabouts:
+    """Where people reach this server: what links in mails begin with, and nothing a request says (pitfall 21)."""
+
+    def __init__(self, configured: str) -> None:
+        self._configured = configured
+        self._listening = ""
+
+    def listens_on(self, host: str, address: str) -> None:
+        """Told once it listens.  Only this machine's own address is one that is known to lead here."""
+        if ip_address(host).is_loopback:
+            self._listening = address
+
+    @property
+    def base_url(self) -> str:
+        """What is configured, else where it listens on loopback, else nothing."""
+        return self._configured or self._listening
+
+
+@contextmanager
+def telling(node: Node) -> Iterator[None]:
+    """Threads that empty the outbox until the block ends: a slow mail server delays mails and nothing else."""
+    stopping = threading.Event()
+    due = {means: threading.Event() for means in node.teller.means}
+    threads = [threading.Thread(target=_look, args=(node, due, stopping), name="telling", daemon=True)]
+    for means, event in due.items():
+        threads += [
+            threading.Thread(target=_deliver, args=(node, means, event, stopping), name=means.value, daemon=True)
+            for _ in range(_WORKERS[means])
+        ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        for thread in threads:
+            # What is under way may finish; what does not is made again when its lease has run out.
+            thread.join(node.settings.drain_seconds)
+
+
+def _look(node: Node, due: Mapping[Means, threading.Event], stopping: threading.Event) -> None:
+    ticks = 0
+    while not stopping.wait(TICK_SECONDS):
+        with _surviving("telling"):
+            for means in node.teller.look() & due.keys():
+                due[means].set()
+            if ticks % _MEASURE_EVERY == 0:
+                node.teller.measure()
+            ticks += 1
+
+
+def _deliver(node: Node, means: Means, due: threading.Event, stopping: threading.Event) -> None:
+    away = 0
+    while not stopping.is_set():
+        if not due.wait(TICK_SECONDS):
+            continue
+        due.clear()
+        with _surviving(means.value):
+            while not stopping.is_set() and (turn := node.teller.tell(means)) is not Turn.IDLE:
+                away = away + 1 if turn is Turn.AWAY and means is Means.MAIL else 0
+                if away:
+                    # The one server of all mails is away: the others would fare no better just now.
+                    stopping.wait(min(2**away, _LONGEST_PAUSE))
+
+
+@contextmanager
+def _surviving(what: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreUnavailable:
+        pass  # housekeeping says so; the next turn tries again
+    except Exception:
+        log.exception("%s failed", what)
 
 
 @contextmanager
@@ -215,7 +299,8 @@ def serve(settings: Settings, *, listening: Callable[[str], None] = lambda _addr
         address = f"{scheme}://{shown}:{port}"
         _greet(node, address)
         listening(address)
-        with housekeeping(node):
+        node.whereabouts.listens_on(host, address)
+        with housekeeping(node), telling(node):
             server.run(
                 app, listener=listener, certificate=certificate, protocol=protocol, drain_seconds=settings.drain_seconds
             )

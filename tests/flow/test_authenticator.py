@@ -426,7 +426,7 @@ def test_law_4_every_change_and_every_refused_try_has_one_record_and_each_change
         ("recovery_codes.made", "done"),
         ("authenticator.removed", "done"),
     ]
-    told = here.store.change(lambda tx: tx.take_notices(limit=100))
+    told = [notice for _, notice in here.store.change(lambda tx: tx.new_notices(limit=100))]
     mine = [one.kind for one in told if one.owner_id == person.user.id]
     assert mine == ["authenticator.enrolled", "recovery_codes.made", "authenticator.removed"]
 

@@ -362,4 +362,14 @@ def _tell(tx: Transaction, actor: Actor, action: str, one: Authenticator) -> Non
 
 
 def _notice(tx: Transaction, actor: Actor, kind: str, detail: Mapping[str, str]) -> None:
-    tx.tell(Notice(kind=kind, account_id=actor.account_id, owner_id=actor.user_id, key_id="", detail=detail))
+    tx.tell(
+        Notice(
+            kind=kind,
+            account_id=actor.account_id,
+            owner_id=actor.user_id,
+            key_id="",
+            detail=detail,
+            actor_id=actor.id,
+            address=actor.address or "",
+        )
+    )

@@ -59,7 +59,17 @@ def done_to_key(
     """Record a change that the key's owner is to be told of (R50)."""
     detail = detail or {}
     done(tx, actor, action, account_id=key.account_id, subject_id=subject_id or key.id, detail=detail)
-    tx.tell(Notice(kind=action, account_id=key.account_id, owner_id=key.owner_id, key_id=key.id, detail=detail))
+    tx.tell(
+        Notice(
+            kind=action,
+            account_id=key.account_id,
+            owner_id=key.owner_id,
+            key_id=key.id,
+            detail=detail,
+            actor_id=actor.id,
+            address=actor.address or "",
+        )
+    )
 
 
 def trail(

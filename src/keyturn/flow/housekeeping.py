@@ -1,14 +1,15 @@
-"""What a node does between requests: follow the feed, write uses down, note what the dates have settled, tell.
+"""What a node does between requests: follow the feed, write uses down, note what the dates have settled.
+
+Telling is `telling.py`'s, in threads of its own.
 
 Nothing waits for it: with housekeeping dead for a week every answer is still right (R2).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 from keyturn.core.instant import Instant, from_micros
-from keyturn.core.notice import Notice
 from keyturn.flow import reset
 from keyturn.flow.follow import Follower
 from keyturn.ports import Caller, Store, Transaction, Use
@@ -20,6 +21,7 @@ CALLERS_LAST: Final = timedelta(hours=25)
 """What is shown are the last 24 hours; buckets of an hour reach back one more."""
 DEVICES_LAST: Final = timedelta(days=180)
 """How long a browser is known in which nobody signs in."""
+TOLD_LASTS: Final = timedelta(days=90)
 _BATCH: Final = 200
 _CALLERS_A_TICK: Final = 200
 """How many callers may be written for each turn: the more there are, the longer they are gathered first."""
@@ -28,11 +30,10 @@ _CALLERS_A_TICK: Final = 200
 class Housekeeper:
     """Each method is one errand; one thread calls them in turn."""
 
-    def __init__(self, store: Store, verifier: Verifier, follower: Follower, tell: Callable[[Notice], None]) -> None:
+    def __init__(self, store: Store, verifier: Verifier, follower: Follower) -> None:
         self._store = store
         self._verifier = verifier
         self._follower = follower
-        self._tell = tell
         # Drained from the verifier and not yet in the store: an outage loses none of them.
         self._last: dict[int, Instant] = {}
         self._watched: list[tuple[Use, Instant]] = []
@@ -47,12 +48,9 @@ class Housekeeper:
             self._store.change(lambda tx: reset.close_due(tx, limit=_BATCH))
         if self._store.read(reset.any_quiet):
             self._store.change(lambda tx: reset.end_quiet(tx, limit=_BATCH))
-        if self._store.read(lambda tx: tx.has_notices()):
-            for notice in self._store.change(lambda tx: tx.take_notices(limit=_BATCH)):
-                self._tell(notice)
 
     def forget(self) -> None:
-        """Drop what nobody will ask for any more: old replays and callers, sessions past their end, old devices."""
+        """Drop what nobody will ask for any more: old replays and callers, ended sessions, old devices and mails."""
         self._store.change(_forget)
 
     def write_uses(self) -> None:
@@ -81,6 +79,7 @@ def _forget(tx: Transaction) -> None:
     tx.forget_challenges()
     tx.forget_sessions(before=tx.now)
     tx.forget_devices(before=Instant(tx.now - DEVICES_LAST))
+    tx.forget_told(before=Instant(tx.now - TOLD_LASTS))
 
 
 def _as_uses(drained: Uses) -> list[tuple[Use, Instant]]:

@@ -1,6 +1,6 @@
 """Mailed links, known by the digests of their tokens."""
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import RowMapping, insert, select, update
 
 from keyturn.core.link import Link, LinkKind
 from keyturn.store.begun import Begun, columns
@@ -18,11 +18,18 @@ class Links(Begun):
         """The link whose token has this digest, also one that is spent."""
         query = select(links).where(links.c.digest == digest)
         found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
-        if found is None:
-            return None
-        kind = LinkKind(found["kind"])
-        return Link(kind=kind, **{name: found[name] for name in Link.__slots__ if name != "kind"})
+        return None if found is None else _read(found)
+
+    def link_by_id(self, link_id: str) -> Link | None:
+        """The link with this id, also one that is spent."""
+        found = self._connection.execute(select(links).where(links.c.id == link_id)).mappings().first()
+        return None if found is None else _read(found)
 
     def spend_link(self, link: Link) -> None:
         """Write down that it was used now."""
         self._connection.execute(update(links).where(links.c.id == link.id).values(used_at=self._now))
+
+
+def _read(row: RowMapping) -> Link:
+    kind = LinkKind(row["kind"])
+    return Link(kind=kind, **{name: row[name] for name in Link.__slots__ if name != "kind"})

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -235,7 +236,6 @@ resets = Table(
     Column("new_starts_at", Moment),
     Column("old_stops_at", Moment),
     Column("body", Document, nullable=False),
-    Column("ordered_by", _Id, nullable=False, server_default=""),
     Index(None, "key_id"),
     Index(None, "account_id"),
     # R5: at most one reset per key is open, also where two transactions race.
@@ -245,12 +245,6 @@ resets = Table(
         unique=True,
         sqlite_where=text("stage IN ('asked', 'proven')"),
         postgresql_where=text("stage IN ('asked', 'proven')"),
-    ),
-    Index(
-        "ix_resets_ordered",
-        "owner_id",
-        sqlite_where=text("stage IN ('asked', 'proven') AND ordered_by <> ''"),
-        postgresql_where=text("stage IN ('asked', 'proven') AND ordered_by <> ''"),
     ),
     Index(
         "ix_resets_minted",
@@ -289,16 +283,20 @@ audit = Table(
     Column("detail", Document, nullable=False),
 )
 
-outbox = Table(
-    "outbox",
+notices = Table(
+    "notices",
     metadata,
     Column("number", _Serial, primary_key=True),
-    Column("at", Moment, nullable=False),
+    Column("at", Moment, nullable=False, index=True),
     Column("kind", String(64), nullable=False),
     Column("account_id", _Id, nullable=False),
     Column("owner_id", _Id, nullable=False),
     Column("key_id", _Id, nullable=False),
     Column("detail", Document, nullable=False),
+    Column("actor_id", _Id, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("addressed", Boolean, nullable=False, server_default=false()),
+    Index("ix_notices_new", "number", sqlite_where=text("NOT addressed"), postgresql_where=text("NOT addressed")),
 )
 
 idempotency = Table(
@@ -364,6 +362,38 @@ letters = Table(
     Column("language", String(8), nullable=False),
     Column("link_id", _Id, nullable=False),
     Column("detail", Document, nullable=False),
+    Column("addressed", Boolean, nullable=False, server_default=false()),
+    Index("ix_letters_new", "number", sqlite_where=text("NOT addressed"), postgresql_where=text("NOT addressed")),
+)
+
+_waits = text("state = 'waiting'")
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("number", _Serial, primary_key=True),
+    Column("id", _Id, nullable=False, unique=True),
+    Column("means", String(16), nullable=False),
+    Column("to", String(320), nullable=False),
+    Column("user_id", _Id, nullable=False),
+    Column("account_id", _Id, nullable=False),
+    Column("link_id", _Id, nullable=False),
+    Column("notice_number", _Serial, ForeignKey("notices.number")),
+    Column("letter_number", _Serial, ForeignKey("letters.number")),
+    Column("made_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("in_order", Boolean, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("first_tried_at", Moment),
+    Column("leased_until", Moment),
+    Column("leased_by", _Id, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("settled_at", Moment),
+    Column("said", String(120), nullable=False),
+    UniqueConstraint("notice_number", "means", "to"),  # R51: no doubles, whoever addresses it
+    UniqueConstraint("letter_number"),
+    Index(None, "account_id"),
+    Index("ix_deliveries_waiting", "means", "to", "number", sqlite_where=_waits, postgresql_where=_waits),
+    Index("ix_deliveries_due", "means", "due_at", sqlite_where=_waits, postgresql_where=_waits),
 )
 
 authenticators = Table(

@@ -7,6 +7,7 @@ revision = "0002"
 down_revision = "0001"
 
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_NEW = sa.text("NOT addressed")
 
 
 def upgrade() -> None:
@@ -16,9 +17,10 @@ def upgrade() -> None:
     _users()
     _sessions()
     _devices()
-    _claims()
     _authenticators()
     _shown_again()
+    _notices()
+    _deliveries()
 
 
 def _links() -> None:
@@ -50,8 +52,72 @@ def _letters() -> None:
         sa.Column("language", sa.String(length=8), nullable=False),
         sa.Column("link_id", sa.String(length=64), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("addressed", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_letters")),
     )
+    op.create_index("ix_letters_new", "letters", ["number"], sqlite_where=_NEW, postgresql_where=_NEW)
+
+
+def _notices() -> None:
+    op.create_table(
+        "notices",
+        sa.Column("number", _SERIAL, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=64), nullable=False),
+        sa.Column("owner_id", sa.String(length=64), nullable=False),
+        sa.Column("key_id", sa.String(length=64), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("actor_id", sa.String(length=64), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("addressed", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_notices")),
+    )
+    op.create_index(op.f("ix_notices_at"), "notices", ["at"], unique=False)
+    op.create_index("ix_notices_new", "notices", ["number"], sqlite_where=_NEW, postgresql_where=_NEW)
+    # What waited in the outbox was only ever written to the log; it is told under the new rules.
+    op.execute(
+        "INSERT INTO notices (at, kind, account_id, owner_id, key_id, detail, actor_id, address)"
+        " SELECT at, kind, account_id, owner_id, key_id, detail, '', '' FROM outbox ORDER BY number"
+    )
+    op.drop_table("outbox")
+
+
+def _deliveries() -> None:
+    op.create_table(
+        "deliveries",
+        sa.Column("number", _SERIAL, nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("means", sa.String(length=16), nullable=False),
+        sa.Column("to", sa.String(length=320), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=64), nullable=False),
+        sa.Column("link_id", sa.String(length=64), nullable=False),
+        sa.Column("notice_number", _SERIAL, nullable=True),
+        sa.Column("letter_number", _SERIAL, nullable=True),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("in_order", sa.Boolean(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("first_tried_at", sa.BigInteger(), nullable=True),
+        sa.Column("leased_until", sa.BigInteger(), nullable=True),
+        sa.Column("leased_by", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("settled_at", sa.BigInteger(), nullable=True),
+        sa.Column("said", sa.String(length=120), nullable=False),
+        sa.ForeignKeyConstraint(["notice_number"], ["notices.number"], name=op.f("fk_deliveries_notice_number")),
+        sa.ForeignKeyConstraint(["letter_number"], ["letters.number"], name=op.f("fk_deliveries_letter_number")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_deliveries")),
+        sa.UniqueConstraint("id", name=op.f("uq_deliveries_id")),
+        sa.UniqueConstraint("notice_number", "means", "to", name=op.f("uq_deliveries_notice_number")),
+        sa.UniqueConstraint("letter_number", name=op.f("uq_deliveries_letter_number")),
+    )
+    op.create_index(op.f("ix_deliveries_account_id"), "deliveries", ["account_id"], unique=False)
+    waits = sa.text("state = 'waiting'")
+    columns = ["means", "to", "number"]
+    op.create_index("ix_deliveries_waiting", "deliveries", columns, sqlite_where=waits, postgresql_where=waits)
+    columns = ["means", "due_at"]
+    op.create_index("ix_deliveries_due", "deliveries", columns, sqlite_where=waits, postgresql_where=waits)
 
 
 def _callers() -> None:
@@ -181,9 +247,3 @@ def _devices() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_devices_digest")),
     )
     op.create_index(op.f("ix_devices_user_id"), "devices", ["user_id"], unique=False)
-
-
-def _claims() -> None:
-    op.add_column("resets", sa.Column("ordered_by", sa.String(length=64), server_default="", nullable=False))
-    waiting = sa.text("stage IN ('asked', 'proven') AND ordered_by <> ''")
-    op.create_index("ix_resets_ordered", "resets", ["owner_id"], sqlite_where=waiting, postgresql_where=waiting)
