@@ -23,6 +23,7 @@ from keyturn.core.secret import Pepper, fingerprint
 from keyturn.core.session import Spans, Visitor
 from keyturn.flow import account as account_flow
 from keyturn.flow import bootstrap
+from keyturn.flow import claim as claim_flow
 from keyturn.flow import key as key_flow
 from keyturn.flow import policy as policy_flow
 from keyturn.flow import reset as reset_flow
@@ -220,6 +221,22 @@ class World:
         """Make the new secret."""
         return self.store.change(
             lambda tx: reset_flow.mint(tx, actor=actor, reset_id=reset_id, forge=self.forge, once=once)
+        )
+
+    def order(self, actor: Actor, key: Key | str, reason: str = "policy", **wishes: Any) -> ResetAnswer | Refusal:
+        """Order a reset for the key's owner to claim."""
+        asking = Asking(reason=Reason(reason), **wishes)
+        key_id = key if isinstance(key, str) else key.id
+        return self.store.change(
+            lambda tx: claim_flow.ask_for_claim(
+                tx, actor=actor, key_id=key_id, asking=asking, forge=self.forge, once=None
+            )
+        )
+
+    def claim(self, actor: Actor, reset_id: str, once: Once | None = None) -> ResetAnswer | Refusal:
+        """Take on a reset that was ordered."""
+        return self.store.change(
+            lambda tx: claim_flow.claim(tx, actor=actor, reset_id=reset_id, forge=self.forge, once=once)
         )
 
     def step(self, name: str, actor: Actor, reset_id: str) -> ResetAnswer | Refusal:

@@ -378,3 +378,27 @@ def test_a_preview_tells_what_a_reset_would_do_and_who_would_notice(api: Serving
     for query in ("", "?reason=nonsense", "?reason=lost&grace=7", "?reason=lost&narrow=x"):
         assert api.call(path + query, key=token).status == HTTPStatus.UNPROCESSABLE_ENTITY
     assert api.call(f"{path}?reason=routine&grace=2h", key=token).body["code"] == "grace_too_long"
+
+
+def test_r41_an_ordered_reset_waits_is_claimed_and_minted_to_the_claimer(api: Serving) -> None:
+    key, token = _person(api, policy={"grace_default": "0s", "grace_max": "7d"})
+    ordered = api.call(f"/v1/keys/{key['id']}/resets", {"reason": "personnel", "claim": True, "grace": "7d"})
+    body = ordered.body
+    assert (ordered.status, body["stage"], body["secret"], body["asked_by"]) == (201, "asked", None, None)
+    assert (body["missing"], body["channel"], body["claimed_at"]) == (["password"], "trigger", None)
+    assert body["ordered_by"]
+    path = f"/v1/resets/{body['id']}"
+    early = api.call(f"{path}/proofs", {"kind": "password", "password": PASSPHRASE}, key=token)
+    assert (early.status, early.body["code"]) == (409, "claim_waits")
+    for asked in ("mine", "any"):
+        assert [one["id"] for one in api.call(f"/v1/resets?waiting={asked}", key=token).body["items"]] == [body["id"]]
+    claimed = api.call(f"{path}/claim", {}, key=token).body
+    assert (claimed["asked_by"], claimed["channel"]) == (key["owner_id"], "person")
+    assert claimed["claimed_at"]
+    api.call(f"{path}/proofs", {"kind": "password", "password": PASSPHRASE}, key=token)
+    minted = api.call(f"{path}/mint", {}, key=token).body
+    assert (api.verdict(key["secret"]), api.verdict(minted["secret"])) == ("valid", "valid")
+    assert minted["old_stops_at"] == body["lapses_at"], "by the end that the order set"
+    assert api.call("/v1/resets?waiting=mine", key=token).body["items"] == []
+    for query in ("waiting=all", f"waiting=any&key_id={key['id']}"):
+        assert api.call(f"/v1/resets?{query}", key=token).status == HTTPStatus.UNPROCESSABLE_ENTITY

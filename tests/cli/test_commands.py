@@ -135,6 +135,19 @@ def test_a_missing_proof_exits_3_and_cancel_calls_the_reset_off(kt: Keyturn) -> 
     assert kt.ok("reset", "cancel", ran.json["id"])["stage"] == "ended"
 
 
+def test_an_ordered_reset_exits_3_until_it_is_claimed(kt: Keyturn) -> None:
+    key = made(kt)
+    ordered = kt("key", "reset", key["id"], "--reason", "policy", "--claim", "--json")
+    assert (ordered.code, ordered.json["secret"]) == (3, None), ordered
+    shown = kt("reset", "show", ordered.json["id"])
+    assert (shown.code, "not claimed yet" in shown.err) == (3, True), shown
+    assert ordered.json["id"] in kt("reset", "list", "--waiting", "any").out
+    claimed = kt("reset", "claim", ordered.json["id"])
+    assert claimed.code == 0, claimed
+    assert kt("verify", stdin=claimed.out).code == 0
+    assert kt("reset", "claim", ordered.json["id"]).code == 1
+
+
 def test_suspend_resume_and_revoke(kt: Keyturn) -> None:
     key = made(kt)
     suspended = kt.ok("key", "suspend", key["id"], "--reason", "looks odd")

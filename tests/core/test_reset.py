@@ -103,6 +103,7 @@ def ask(
     enrolled: frozenset[str] = frozenset(),
     reset_allowlist: tuple[str, ...] = (),
     arrived_rev: int = 9,
+    holder_gone: bool = False,
     **wishes: object,
 ) -> Step | Refusal:
     return protocol.ask(
@@ -116,6 +117,7 @@ def ask(
         reset_id="rst_1",
         arrived_rev=arrived_rev,
         now=now,
+        holder_gone=holder_gone,
     )
 
 

@@ -1,6 +1,6 @@
 """`/v1/keys/{id}/resets`, `/v1/resets`: the protocol step by step (R10 to R25)."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
@@ -23,9 +23,12 @@ from keyturn.api.schemas import (
 from keyturn.core.actor import Channel
 from keyturn.core.instant import Instant
 from keyturn.core.proof import PASSWORD
+from keyturn.core.refusal import InvalidField
 from keyturn.core.reset import Asking, Narrowing, Reason
 from keyturn.edge.proving import matched_password
+from keyturn.edge.refused import Refused
 from keyturn.edge.visit import Call
+from keyturn.flow import claim as claims
 from keyturn.flow import preview as previews
 from keyturn.flow import reset as resets
 
@@ -38,7 +41,7 @@ router = APIRouter(tags=["resets"])
 def ask(call: OnceCall, key_id: str, body: AskReset) -> dict[str, Any]:
     """A credential that proves enough gets it minted in the same answer; `missing` tells what else is to be proved."""
     key_id = id_in_path(key_id)
-    if call.actor.channel is not Channel.PERSON:
+    if call.actor.channel is not Channel.PERSON and not body.claim:
         call.needs_https("reset.asked", key_id)
     asking = Asking(
         reason=Reason(body.reason),
@@ -48,7 +51,16 @@ def ask(call: OnceCall, key_id: str, body: AskReset) -> dict[str, Any]:
         waive_cool_down=body.waive_cool_down,
         suspend_created_since=Instant(body.suspend_created_since) if body.suspend_created_since else None,
     )
-    return asked(call, key_id, asking)
+    return _ordered(call, key_id, asking) if body.claim else asked(call, key_id, asking)
+
+
+def _ordered(call: Call, key_id: str, asking: Asking) -> dict[str, Any]:
+    answer, now = call.change(
+        lambda tx: claims.ask_for_claim(
+            tx, actor=call.actor, key_id=key_id, asking=asking, forge=call.node.forge, once=call.once
+        )
+    )
+    return shown.moved_reset(answer, now, call.node)
 
 
 def _narrowing(narrow: Narrow) -> Narrowing:
@@ -98,14 +110,26 @@ def listing(
     call: AnyCall,
     account_id: OfAccount = None,
     key_id: Annotated[Id | None, Query(description="Only those of this key.")] = None,
+    waiting: Annotated[
+        Literal["mine", "any"] | None,
+        Query(description="Only those that were ordered and are not minted yet: of your own keys, or of any you see."),
+    ] = None,
     limit: page.Size = page.USUAL,
     cursor: page.Cursor = None,
 ) -> dict[str, Any]:
     """Newest first."""
     wanted = page.asked(limit, cursor)
-    found, now = call.read(
-        lambda tx: resets.listing(tx, actor=call.actor, account_id=account_id, key_id=key_id, page=wanted)
-    )
+    if waiting is not None:
+        if key_id is not None:
+            raise Refused(InvalidField(field="waiting", reason="takes no key_id"))
+        mine = waiting == "mine"
+        found, now = call.read(
+            lambda tx: claims.waiting(tx, actor=call.actor, account_id=account_id, mine=mine, page=wanted)
+        )
+    else:
+        found, now = call.read(
+            lambda tx: resets.listing(tx, actor=call.actor, account_id=account_id, key_id=key_id, page=wanted)
+        )
     return shown.listing(found, limit, lambda one: shown.listed_reset(one, now))
 
 
@@ -114,6 +138,19 @@ def show(call: AnyCall, reset_id: str) -> dict[str, Any]:
     """Its stage, what is missing, its dates, and who still uses the old secret."""
     answer, now = call.read(lambda tx: resets.show(tx, actor=call.actor, reset_id=id_in_path(reset_id)))
     return shown.reset(answer, now)
+
+
+@router.post("/v1/resets/{reset_id}/claim", response_model=MintedReset, summary="Claim a reset that was ordered")
+def claim(call: OnceCall, reset_id: str, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
+    """From now on it is the claimer's, in this session.  A credential that proves enough gets the secret at once."""
+    reset_id = id_in_path(reset_id)
+    if call.actor.channel is not Channel.PERSON:
+        call.needs_https("reset.claimed", reset_id)
+    answer, now = call.change(
+        lambda tx: claims.claim(tx, actor=call.actor, reset_id=reset_id, forge=call.node.forge, once=call.once)
+    )
+    call.note_minted(answer)
+    return shown.moved_reset(answer, now, call.node)
 
 
 @router.post("/v1/resets/{reset_id}/proofs", response_model=ResetShown, summary="Show a proof")

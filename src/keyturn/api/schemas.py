@@ -199,6 +199,11 @@ class AskReset(Form):
     narrow: Narrow | None = None
     waive_cool_down: bool = False
     suspend_created_since: Moment | None = None
+    claim: bool = Field(
+        default=False,
+        description="Order it for the key's owner to claim: no secret is made now.  A grace counts from now, and by its"
+        " end the old secret stops, claimed or not.",
+    )
 
 
 class AskOwnReset(Form):
@@ -466,7 +471,9 @@ class ResetShown(Shown):
     owner_id: str
     reason: str
     channel: str
-    asked_by: str
+    asked_by: str | None
+    ordered_by: str | None
+    claimed_at: str | None
     stage: Literal["asked", "proven", "minted", "settled", "ended"]
     missing: list[str]
     policy: str

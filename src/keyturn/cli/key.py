@@ -234,6 +234,12 @@ def edit(
     "--suspend-created-since", type=Instant(), help="With leaked: suspend what it created since: 24h ago, or a date."
 )
 @click.option("--idempotency-key", metavar="TEXT", help="The same text resets once, however often you try.")
+@click.option(
+    "--claim",
+    is_flag=True,
+    help="Order it for the key's owner to claim; no secret is made now.  By the end of --grace, counted from now, the"
+    " old secret stops, claimed or not.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what it would do, and who uses the key now.")
 @out_option
 @connected
@@ -247,6 +253,7 @@ def reset(
     narrow_allowlist: Sequence[str],
     narrow_expires: str | None,
     waive_cool_down: bool,
+    claim: bool,
     out_file: str | None,
     **rest: Any,  # noqa: ANN401  # the rest goes to the API as it is
 ) -> int | None:
@@ -262,7 +269,9 @@ def reset(
     _choose(narrow, "allowlist", list(narrow_allowlist) or None, drop=False, dropped=None)
     _choose(narrow, "expires_at", narrow_expires, drop=False, dropped=None)
     with receiving(out_file, out) as receiver:
-        answer = api.reset_key(key_id, narrow=narrow or None, waive_cool_down=waive_cool_down or None, **rest)
+        answer = api.reset_key(
+            key_id, narrow=narrow or None, waive_cool_down=waive_cool_down or None, claim=claim or None, **rest
+        )
         if not out.as_json:
             tell_reset(answer, out)
         delivered = receiver.deliver(answer, again=f"keyturn key reset {key_id} --reason lost")

@@ -17,6 +17,9 @@ def tell_reset(reset: Json, out: Output) -> None:
         ("reason", reset["reason"]),
         ("stage", reset["stage"]),
     ]
+    if reset.get("ordered_by") and not reset.get("minted_at"):
+        claimed = f", claimed {moment(reset['claimed_at'])}" if reset.get("claimed_at") else ", not claimed yet"
+        facts.append(("ordered", f"by {reset['ordered_by']}{claimed}, until {moment(reset['lapses_at'])}"))
     if reset.get("missing"):
         facts.append(("still missing", " or ".join(reset["missing"])))
     if reset.get("new_version"):

@@ -6,8 +6,9 @@ import click
 
 from keyturn.cli.connection import connected
 from keyturn.cli.listing import fetch, more, paged
-from keyturn.cli.output import Output, moment
+from keyturn.cli.output import FAILED, Output, moment
 from keyturn.cli.receipt import exit_code, tell_reset
+from keyturn.cli.secret import out_option, receiving
 
 if TYPE_CHECKING:
     from keyturn.sdk.client import Client
@@ -21,6 +22,11 @@ def command() -> None:
 @command.command("list")
 @click.option("--key", "key_id", metavar="KEY", help="Of this key only.")
 @click.option("--account", "account_id", metavar="ACCOUNT", help="Of this account only.")
+@click.option(
+    "--waiting",
+    type=click.Choice(("mine", "any")),
+    help="Only those that were ordered and are not minted yet: of your own keys, or of any you see.",
+)
 @paged
 @connected
 def list_(*, api: "Client", out: Output, **query: Any) -> None:  # noqa: ANN401  # the options of a page
@@ -61,6 +67,28 @@ def show(*, api: "Client", out: Output, reset_id: str) -> int | None:
     else:
         _print(reset, out)
     return exit_code(reset)
+
+
+@command.command()
+@click.argument("reset_id", metavar="RESET")
+@click.option("--idempotency-key", metavar="TEXT", help="The same text claims once, however often you try.")
+@out_option
+@connected
+def claim(
+    *, api: "Client", out: Output, reset_id: str, idempotency_key: str | None, out_file: str | None
+) -> int | None:
+    """Take on a reset that was ordered, and print the new secret, once, where your key proves enough.
+
+    Exits 3 while a proof is missing.
+    """
+    with receiving(out_file, out) as receiver:
+        reset = api.claim_reset(reset_id, idempotency_key=idempotency_key)
+        if not out.as_json:
+            tell_reset(reset, out)
+        delivered = receiver.deliver(reset, again=f"keyturn key reset {reset['key_id']} --reason lost")
+    if out.as_json:
+        out.document(reset)
+    return FAILED if reset.get("secret_shown") and not delivered else exit_code(reset)
 
 
 @command.command()

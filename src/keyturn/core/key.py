@@ -24,6 +24,10 @@ class StopReason(Enum):
     LEAKED = "leaked"
     NEVER_STARTED = "never_started"
     """Reset again before it had started (R15): it was never accepted."""
+    ORDERED = "ordered"
+    """A reset was ordered, and its time to be claimed ran out or runs (R41)."""
+    POLICY = "policy"
+    """The policy stops it: after a change of password, say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +156,22 @@ def stop(secret: Secret, *, reason: StopReason, reset_id: str, now: Instant) -> 
     )
 
 
-def stop_by(secret: Secret, end: Instant, *, reset_id: str, now: Instant) -> Secret:
+def stop_by(
+    secret: Secret, end: Instant, *, reset_id: str, now: Instant, reason: StopReason = StopReason.REPLACED
+) -> Secret:
     """Bring its end forward to `end`; never back.  An end that is due already stops it for good."""
     if secret.is_over(now) or end >= secret.stops_at:
         return secret
     if end <= now:
-        return stop(secret, reason=StopReason.REPLACED, reset_id=reset_id, now=now)
-    return replace(secret, stops_at=end, replaced_by=reset_id, stop_reason=StopReason.REPLACED)
+        return stop(secret, reason=reason, reset_id=reset_id, now=now)
+    return replace(secret, stops_at=end, replaced_by=reset_id, stop_reason=reason)
+
+
+def stop_all_by(key: Key, end: Instant, *, reason: StopReason, reset_id: str, now: Instant) -> Key:
+    """Every secret of the key brought to an end no later than `end`."""
+    for one in key.secrets:
+        key = key.with_secret(stop_by(one, end, reason=reason, reset_id=reset_id, now=now))
+    return key
 
 
 def state_for_verifiers(key: Key) -> KeyState:

@@ -297,6 +297,31 @@ class ResetAlreadyOpen(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimWaits(Refusal):
+    """R41: whoever claims it proves, and receives."""
+
+    kind: ClassVar[str] = "claim_waits"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "This reset was ordered and waits to be claimed; claim it first."
+    reset_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimTaken(Refusal):
+    kind: ClassVar[str] = "claim_taken"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "Somebody else has claimed this reset and is proving who they are."
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingToClaim(Refusal):
+    kind: ClassVar[str] = "nothing_to_claim"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "Nobody ordered this reset; whoever asked for it goes on with it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfOrder(Refusal):
     kind: ClassVar[str] = "reset_out_of_order"
     status: ClassVar[int] = 409

@@ -32,6 +32,8 @@ from keyturn.core.proof import (
 )
 from keyturn.core.refusal import (
     AllowlistTooLong,
+    ClaimTaken,
+    ClaimWaits,
     GraceTooLong,
     InvalidField,
     KeyChanged,
@@ -68,6 +70,11 @@ class Reason(Enum):
     PERSONNEL = "personnel"
     POLICY = "policy"
 
+
+CLAIM_LASTS: Final = timedelta(hours=24)
+"""How long a reset that the system ordered waits to be claimed; longer where the old secret goes on longer (R12)."""
+CLAIM_HELD: Final = timedelta(minutes=10)
+"""How long nobody else may take over a claimed reset, since it was claimed or last proved."""
 
 REVOKE_FIRST: Final = frozenset({Reason.LEAKED, Reason.SUSPICIOUS})
 """A thief with the old key costs more than an owner without one: no grace, whatever was requested."""
@@ -126,6 +133,21 @@ class Reset:
     first_used_at: Instant | None = None
     ended_at: Instant | None = None
     end_reason: str = ""
+    ordered: Asking | None = None
+    """What the system ordered; None of a reset that somebody asked for (R41)."""
+    ordered_by: str = ""
+    claimed_at: Instant | None = None
+    """When `asked_by` took it on."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it was ordered and nobody has claimed it."""
+        return self.stage in OPEN and self.ordered is not None and not self.asked_by
+
+    @property
+    def in_two_steps(self) -> bool:
+        """Whether stopping the old secret is a step of its own (R43); what the system ordered is done in one."""
+        return self.policy.manual == "two_step" and self.channel is Channel.PERSON and self.ordered is None
 
     def source(self, field: str) -> str:
         """The policy that made this field what it is."""
@@ -191,22 +213,26 @@ def ask(
     reset_id: str,
     arrived_rev: int,
     now: Instant,
+    holder_gone: bool = False,
 ) -> Step | Refusal:
     """Open a reset, or say why not.  With a leaked or suspicious key, suspend it at once (R22).
 
-    `latest` is the key's newest reset.  `arrived_rev` is the feed revision this node had applied when the request
-    arrived: a secret minted at a later one was minted meanwhile, so this request has lost the race (R14).
+    `latest` is the key's newest reset; one that the system ordered becomes this one, unless another is proving it.
+    `arrived_rev` is the feed revision this node had applied when the request arrived: a secret minted at a later one
+    was minted meanwhile, so this request has lost the race (R14).
     """
+    open_one = latest if latest is not None and is_open(latest, now) else None
     refusal = (
         _check_actor(key, actor, effective)
-        or _check_key(key, asking, latest=latest, arrived_rev=arrived_rev, now=now)
-        or _check_origin(actor, effective, reset_allowlist)
+        or _check_key(key, asking, arrived_rev=arrived_rev, now=now)
+        or (open_one and _check_open(open_one, actor, holder_gone=holder_gone, now=now))
+        or check_origin(actor, effective, reset_allowlist)
         or _check_wishes(key, asking, effective, now=now)
     )
     if refusal is not None:
         return refusal
     policy = effective.policy
-    terms = _terms(asking, policy, actor)
+    terms = terms_of(asking, policy, actor.channel)
     reset = Reset(
         id=reset_id,
         key_id=key.id,
@@ -219,16 +245,52 @@ def ask(
         address=actor.address,
         policy=policy,
         sources=tuple(sorted(effective.sources.items())),
-        wanted=_wanted(actor, asking, policy, enrolled=enrolled, reset_allowlist=reset_allowlist),
+        wanted=wanted_of(actor, asking, policy, enrolled=enrolled, reset_allowlist=reset_allowlist),
         terms=terms,
         stage=Stage.ASKED,
         asked_at=now,
         lapses_at=later(now, policy.reset_lapses),
     )
-    if terms.revoke_first and key.suspension is None:
-        suspension = Suspension(at=now, by=actor.id, reason=asking.reason.value, reset_id=reset_id)
-        key = replace(key, suspension=suspension)
-    return Step(event=None, reset=reset, key=key)
+    event = None
+    if open_one is not None:
+        reset, event = _in_place_of(open_one, reset, now=now), Event.CLAIMED
+    return Step(event=event, reset=reset, key=suspend_first(key, reset, by=actor.id, now=now))
+
+
+def suspend_first(key: Key, reset: Reset, *, by: str, now: Instant) -> Key:
+    """R22: a leaked or suspicious key is suspended as soon as its reset is asked for."""
+    if not reset.terms.revoke_first or key.suspension is not None:
+        return key
+    suspension = Suspension(at=now, by=by, reason=reset.asking.reason.value, reset_id=reset.id)
+    return replace(key, suspension=suspension)
+
+
+def _in_place_of(claim: Reset, asked: Reset, *, now: Instant) -> Reset:
+    """What was asked for, as the claim that waited: it goes on waiting where the asker leaves it."""
+    return replace(
+        asked,
+        id=claim.id,
+        asked_at=claim.asked_at,
+        lapses_at=claim.lapses_at,
+        refused_proofs=claim.refused_proofs,
+        ordered=claim.ordered,
+        ordered_by=claim.ordered_by,
+        claimed_at=now,
+    )
+
+
+def _check_open(reset: Reset, actor: Actor, *, holder_gone: bool, now: Instant) -> Refusal | None:
+    if reset.ordered is None:
+        return ResetAlreadyOpen(reset_id=reset.id)
+    return check_held(reset, actor, holder_gone=holder_gone, now=now)
+
+
+def check_held(reset: Reset, actor: Actor, *, holder_gone: bool, now: Instant) -> Refusal | None:
+    """Whether another one has claimed it and may still be proving."""
+    if not reset.asked_by or reset.asked_by == actor.id or holder_gone:
+        return None
+    until = later(max((reset.claimed_at or reset.asked_at, *(one.at for one in reset.proofs))), CLAIM_HELD)
+    return ClaimTaken(until=until) if now < until else None
 
 
 def _check_actor(key: Key, actor: Actor, effective: Effective) -> Refusal | None:
@@ -246,25 +308,38 @@ def _check_actor(key: Key, actor: Actor, effective: Effective) -> Refusal | None
     return None
 
 
+def check_order(key: Key, asking: Asking, actor: Actor, effective: Effective, *, now: Instant) -> Refusal | None:
+    """Whether somebody may order a reset of the key for another to claim: less is asked, for they get no secret."""
+    if actor.id == key.id or not actor.may(RIGHT_KEYS_RESET, key.account_id):
+        return PermissionMissing(needed=RIGHT_KEYS_RESET)
+    if actor.channel is Channel.PERSON and effective.policy.manual == "forbidden":
+        return ManualResetForbidden(policy=effective.source("manual"))
+    return _check_wishes(key, asking, effective, now=now)
+
+
 def owns(actor: Actor, key: Key) -> bool:
     """Whether this is the owner in person, whom the proofs show."""
     return actor.channel is Channel.PERSON and actor.user_id == key.owner_id
 
 
-def _check_key(key: Key, asking: Asking, *, latest: Reset | None, arrived_rev: int, now: Instant) -> Refusal | None:
+def check_ended(key: Key, now: Instant) -> Refusal | None:
+    """A reset never revives a key."""
     if key.revoked_at is not None:
         return KeyRevoked(revoked_at=key.revoked_at)
-    if now >= key.expires_at:
-        return KeyExpired(expired_at=key.expires_at)
-    if latest is not None and is_open(latest, now):
-        return ResetAlreadyOpen(reset_id=latest.id)
+    return KeyExpired(expired_at=key.expires_at) if now >= key.expires_at else None
+
+
+def _check_key(key: Key, asking: Asking, *, arrived_rev: int, now: Instant) -> Refusal | None:
+    if refusal := check_ended(key, now):
+        return refusal
     moved_on = asking.expected_version is not None and asking.expected_version != key.version
     if moved_on or key.secrets[-1].rev > arrived_rev:
         return KeyChanged(version=key.version)
     return None
 
 
-def _check_origin(actor: Actor, effective: Effective, reset_allowlist: tuple[str, ...]) -> Refusal | None:
+def check_origin(actor: Actor, effective: Effective, reset_allowlist: tuple[str, ...]) -> Refusal | None:
+    """K9: who is off the account's allowlist may suspend, and no more, where the policy says so."""
     if effective.policy.reset_origin == "allowlist_only" and _is_new_origin(actor, reset_allowlist):
         return OriginRefused(policy=effective.source("reset_origin"))
     return None
@@ -295,12 +370,13 @@ def _check_wishes(key: Key, asking: Asking, effective: Effective, *, now: Instan
     return None
 
 
-def _terms(asking: Asking, policy: Policy, actor: Actor) -> Terms:
+def terms_of(asking: Asking, policy: Policy, channel: Channel) -> Terms:
+    """What reason and policy make of a reset (R20, R43)."""
     grace = policy.grace_default if asking.grace is None else asking.grace
     longest = policy.grace_max if policy.wait_for_first_use else grace
     if asking.reason is Reason.LOST:
         grace, longest = timedelta(0), policy.grace_max
-    if policy.manual == "two_step" and actor.channel is Channel.PERSON:
+    if policy.manual == "two_step" and channel is Channel.PERSON:
         longest = policy.grace_max  # minting stops nothing: "stop the old" is a step of its own (R43)
     return Terms(
         revoke_first=asking.reason in REVOKE_FIRST,
@@ -311,7 +387,7 @@ def _terms(asking: Asking, policy: Policy, actor: Actor) -> Terms:
     )
 
 
-def _wanted(
+def wanted_of(
     actor: Actor, asking: Asking, policy: Policy, *, enrolled: frozenset[str], reset_allowlist: tuple[str, ...]
 ) -> ProofSets:
     """R11, R24, R40: the sets of proofs that are enough for this actor."""
@@ -334,6 +410,8 @@ def prove(reset: Reset, key: Key, proof: Proof, *, now: Instant) -> Step | Refus
 
     With a leaked or suspicious key that stops the old secret for good (R20).
     """
+    if reset.waits:
+        return ClaimWaits(reset_id=reset.id)
     if not any(proof.kind in one for one in reset.wanted):
         return ProofNotWanted(missing=reset.missing(now))
     proven = move(reset, Event.PROOF_COMPLETED, now=now)
@@ -383,6 +461,8 @@ def is_asker(reset: Reset, actor: Actor) -> bool:
 
 def mint(reset: Reset, key: Key, new_secret: NewSecret, *, actor: Actor, now: Instant) -> Step | Refusal:
     """R13: the new secret, the old one's end, the narrowing: one step, for the asker alone."""
+    if reset.waits:
+        return ClaimWaits(reset_id=reset.id)
     if not is_asker(reset, actor):
         return NotTheAsker()
     minted = move(reset, Event.MINTED, now=now)
@@ -423,7 +503,7 @@ def mint(reset: Reset, key: Key, new_secret: NewSecret, *, actor: Actor, now: In
 
 def _forbidden_since(reset: Reset) -> Refusal | None:
     """R32: a policy that has become stricter may forbid what was allowed when the reset was asked."""
-    if reset.channel is Channel.PERSON and reset.policy.manual == "forbidden":
+    if reset.channel is Channel.PERSON and reset.policy.manual == "forbidden" and reset.ordered is None:
         return ManualResetForbidden(policy=reset.source("manual"))
     if reset.channel is Channel.KEY and reset.policy.self_reset == "forbidden":
         return SelfResetForbidden(policy=reset.source("self_reset"))
@@ -498,7 +578,7 @@ def first_use(reset: Reset, key: Key, *, used_at: Instant, now: Instant) -> Step
     if new is None or reset.first_used_at is not None:
         return OutOfOrder(stage=reset.stage.value, event=Event.FIRST_USED.value)
     end = later(max(used_at, new.dangerous_starts_at), reset.terms.grace)
-    if reset.policy.manual == "two_step" and reset.channel is Channel.PERSON:
+    if reset.in_two_steps:
         end = FOREVER
     if new.version == key.version:  # else a later reset watches it as its old one
         key = key.with_secret(replace(new, watched=False))
@@ -532,7 +612,7 @@ def finish(reset: Reset, key: Key, *, now: Instant) -> Step | Refusal:
             return NewNotStarted(new_starts_at=reset.new_starts_at)
         return stopped
     if reset.new_version is None:
-        if not (reset.policy.manual == "two_step" and reset.channel is Channel.PERSON):
+        if not reset.in_two_steps:
             return OutOfOrder(stage=reset.stage.value, event=Event.OLD_STOPPED.value)
         key = stop_all(key, reason=StopReason.REPLACED, before=key.version + 1, reset_id=reset.id, now=now)
         return Step(event=Event.OLD_STOPPED, reset=stopped, key=key)
@@ -582,9 +662,11 @@ def tighten(reset: Reset, policy: Policy, *, now: Instant) -> Reset:
     if reset.policy.wait_for_first_use and not strict.wait_for_first_use and reset.asking.reason is not Reason.LOST:
         terms = replace(terms, longest=min(terms.longest, terms.grace))
     wanted = reset.wanted
-    if reset.channel is Channel.PERSON:
+    if reset.channel is Channel.PERSON or reset.waits:
         wanted = stricter_sets(wanted, strict.proofs)
         if strict.step_up == "required":
             wanted = with_second_factor(wanted)
-    lapses_at = min(reset.lapses_at, later(reset.asked_at, strict.reset_lapses))
+    lapses_at = reset.lapses_at
+    if reset.ordered is None:
+        lapses_at = min(lapses_at, later(reset.asked_at, strict.reset_lapses))
     return replace(reset, policy=strict, terms=terms, wanted=wanted, lapses_at=lapses_at)

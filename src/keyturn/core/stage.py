@@ -36,6 +36,12 @@ class Event(Enum):
     FIRST_USED = "first_used"
     QUIET = "quiet"
     """The new secret has been used and the old one has not for `quiet_after` (R33)."""
+    ORDERED = "ordered"
+    """The system ordered the reset anew: whoever was proving has to claim it first (R41)."""
+    CLAIMED = "claimed"
+    """Somebody took on a reset that the system had ordered; what another one had proved counts no longer."""
+    LET_GO = "let_go"
+    """Whoever had claimed it gave it back: it waits again."""
     CANCELLED = "cancelled"
     LAPSED = "lapsed"
     KEY_ENDED = "key_ended"
@@ -46,12 +52,18 @@ class Event(Enum):
 
 MOVES: Final[Mapping[tuple[Stage, Event], Stage]] = {
     (Stage.ASKED, Event.PROOF_COMPLETED): Stage.PROVEN,
+    (Stage.ASKED, Event.ORDERED): Stage.ASKED,
+    (Stage.ASKED, Event.CLAIMED): Stage.ASKED,
+    (Stage.ASKED, Event.LET_GO): Stage.ASKED,
     (Stage.ASKED, Event.CANCELLED): Stage.ENDED,
     (Stage.ASKED, Event.LAPSED): Stage.ENDED,
     (Stage.ASKED, Event.KEY_ENDED): Stage.ENDED,
     (Stage.PROVEN, Event.PROOF_COMPLETED): Stage.PROVEN,
     (Stage.PROVEN, Event.OLD_STOPPED): Stage.PROVEN,
     (Stage.PROVEN, Event.MINTED): Stage.MINTED,
+    (Stage.PROVEN, Event.ORDERED): Stage.ASKED,
+    (Stage.PROVEN, Event.CLAIMED): Stage.ASKED,
+    (Stage.PROVEN, Event.LET_GO): Stage.ASKED,
     (Stage.PROVEN, Event.CANCELLED): Stage.ENDED,
     (Stage.PROVEN, Event.LAPSED): Stage.ENDED,
     (Stage.PROVEN, Event.KEY_ENDED): Stage.ENDED,

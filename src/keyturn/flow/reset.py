@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from keyturn.core import claim as claims
 from keyturn.core import reset as protocol
 from keyturn.core.actor import SYSTEM, Actor, Channel
 from keyturn.core.handover import Handover
@@ -12,7 +13,9 @@ from keyturn.core.key import Key, StopReason, Suspension
 from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET
 from keyturn.core.proof import ADMINISTRATOR, CREDENTIAL, KEY_ITSELF, PASSWORD, Proof
 from keyturn.core.refusal import (
+    ClaimWaits,
     NotFound,
+    NotTheAsker,
     OutOfOrder,
     PermissionMissing,
     ProofNotWanted,
@@ -25,6 +28,7 @@ from keyturn.core.refusal import (
 from keyturn.core.reset import Asking, Reason, Reset, Step
 from keyturn.core.secret import SecretText
 from keyturn.core.stage import Event, Stage
+from keyturn.flow.authenticator import enrolled
 from keyturn.flow.evidence import done_to_key, refused
 from keyturn.flow.key import find
 from keyturn.flow.policy import effective_for_key
@@ -62,27 +66,28 @@ def ask(
     if isinstance(earlier, Refusal):
         return refused(tx, actor, "reset.asked", earlier, subject_id=key_id, account_id=key.account_id)
     if earlier is not None and (reset := tx.reset(earlier)) is not None:
-        return _answer(tx, reset, key=key, secret_shown=reset.new_version is not None)
+        return answered(tx, reset, key=key, secret_shown=reset.new_version is not None)
     actor = speaking_for_itself(actor, key)
-    latest = _lapse(tx, tx.latest_reset(key.id), key)
+    latest = lapse(tx, tx.latest_reset(key.id), key)
     asked = opened(
         tx, actor=actor, key=key, asking=asking, latest=latest, reset_id=forge.id("rst"), arrived_rev=arrived_rev
     )
     if isinstance(asked, Refusal):
         return refused(tx, actor, "reset.asked", asked, subject_id=key_id, account_id=key.account_id)
-    tx.insert_reset(asked.reset)
+    if asked.event is Event.CLAIMED:
+        tx.save_reset(asked.reset)  # it was ordered, and the asking takes it on
+    else:
+        tx.insert_reset(asked.reset)
     if asked.key != key:
         tx.save_key(asked.key)
     detail = {"reason": asking.reason.value, "key": key.id, "policy": asked.reset.policy.name}
     done_to_key(tx, actor, "reset.asked", key, subject_id=asked.reset.id, detail=detail)
     remember(tx, once, asked.reset.id)
-    kind = {Channel.PERSON: None, Channel.KEY: KEY_ITSELF}.get(actor.channel, CREDENTIAL)
-    if kind is None:
-        return _answer(tx, asked.reset, key=asked.key)
-    # Behind a reset that came to nothing an earlier one may still wait for its secret to start.
-    ended = latest is not None and latest.stage is Stage.ENDED
-    waiting = tx.waiting_reset(key.id) if ended else latest if latest and latest.stage is Stage.MINTED else None
-    return _prove_by_credential(tx, actor, asked, kind=kind, waiting=waiting, forge=forge)
+    if latest is None or latest.stage is Stage.SETTLED:
+        waiting = None
+    else:  # behind a reset that came to nothing, or was ordered, an earlier one may still wait for its secret to start
+        waiting = latest if latest.stage is Stage.MINTED else tx.waiting_reset(key.id)
+    return go_on(tx, actor, asked, waiting=waiting, forge=forge)
 
 
 def opened(
@@ -95,24 +100,35 @@ def opened(
         asking,
         actor=actor,
         effective=effective_for_key(tx, key),
-        enrolled=frozenset(),
+        enrolled=enrolled(tx, actor.user_id) if actor.channel is Channel.PERSON else frozenset(),
         reset_allowlist=account.reset_allowlist if account else (),
         latest=latest,
         reset_id=reset_id,
         arrived_rev=arrived_rev,
         now=tx.now,
+        holder_gone=latest is not None and holder_gone(tx, latest),
     )
 
 
-def _prove_by_credential(
-    tx: Transaction, actor: Actor, asked: Step, *, kind: str, waiting: Reset | None, forge: Forge
-) -> ResetAnswer | Refusal:
+def holder_gone(tx: Transaction, reset: Reset) -> bool:
+    """Whether the session of whoever claimed it has ended; only a claim is asked about."""
+    if reset.ordered is None or reset.waits or reset.channel is not Channel.PERSON:
+        return False
+    session = tx.session_by_id(reset.session)
+    return session is None or tx.now >= session.ends_at or tx.now >= session.idle_ends_at
+
+
+def go_on(tx: Transaction, actor: Actor, asked: Step, *, waiting: Reset | None, forge: Forge) -> ResetAnswer | Refusal:
+    """A reset that was just asked for or claimed: minted at once where the credential is a complete proof (R40)."""
+    if actor.channel is Channel.PERSON:
+        return answered(tx, asked.reset, key=asked.key)
+    kind = KEY_ITSELF if actor.channel is Channel.KEY else CREDENTIAL
     proof = Proof(kind=kind, by=actor.id, at=tx.now, session=actor.session)
     proven = protocol.prove(asked.reset, asked.key, proof, now=tx.now)
     assert isinstance(proven, Step)  # noqa: S101  # asked in this very transaction
     if proven.event is None:
         tx.save_reset(proven.reset)
-        return _answer(tx, proven.reset, key=proven.key)
+        return answered(tx, proven.reset, key=proven.key)
     _written(tx, actor, asked, proven)
     _suspend_created(tx, actor, proven)
     return _mint(tx, actor, proven, waiting=waiting, forge=forge)
@@ -126,13 +142,13 @@ def prove(
     `matched_password` is the stored form that the shown password was found to match, or empty; it was checked outside,
     for Argon2 is too slow to hold a transaction for.
     """
-    found = _find(tx, actor, reset_id, action="reset.proven")
+    found = found_for_step(tx, actor, reset_id, action="reset.proven")
     if isinstance(found, Refusal):
         return found
     reset, key = found
     earlier = replayed(tx, once)
     if earlier == reset.id:
-        return _answer(tx, reset, key=key)
+        return answered(tx, reset, key=key)
     if earlier == _REFUSED:
         earlier = ProofRefused(attempts_left=max(0, reset.policy.attempts - reset.refused_proofs))
     if isinstance(earlier, Refusal):
@@ -148,12 +164,12 @@ def prove(
     _written(tx, actor, before, proven, detail={"proof": kind})
     _suspend_created(tx, actor, proven)
     remember(tx, once, reset.id)
-    return _answer(tx, proven.reset, key=proven.key)
+    return answered(tx, proven.reset, key=proven.key)
 
 
 def mint(tx: Transaction, *, actor: Actor, reset_id: str, forge: Forge, once: Once | None) -> ResetAnswer | Refusal:
     """R13: make the new secret; all of it or nothing."""
-    found = _find(tx, actor, reset_id, action="reset.minted")
+    found = found_for_step(tx, actor, reset_id, action="reset.minted")
     if isinstance(found, Refusal):
         return found
     reset, key = found
@@ -161,7 +177,7 @@ def mint(tx: Transaction, *, actor: Actor, reset_id: str, forge: Forge, once: On
     if isinstance(earlier, Refusal):
         return refused(tx, actor, "reset.minted", earlier, subject_id=reset_id, account_id=key.account_id)
     if earlier == reset.id:
-        return _answer(tx, reset, key=key, secret_shown=True)
+        return answered(tx, reset, key=key, secret_shown=True)
     before = Step(event=None, reset=reset, key=key)
     answer = _mint(tx, actor, before, waiting=tx.waiting_reset(key.id), forge=forge)
     if not isinstance(answer, Refusal):
@@ -170,22 +186,37 @@ def mint(tx: Transaction, *, actor: Actor, reset_id: str, forge: Forge, once: On
 
 
 def cancel(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Refusal:
-    """Call an open reset off; what R22 suspended stays suspended (R12)."""
-    found = _find(tx, actor, reset_id, action="reset.cancelled")
+    """Call an open reset off; what R22 suspended stays suspended (R12).
+
+    What the system ordered a person cannot call off: whoever claimed it gives it back.
+    """
+    found = found_for_step(tx, actor, reset_id, action="reset.cancelled")
     if isinstance(found, Refusal):
         return found
     reset, key = found
+    if reset.ordered is not None and actor.channel is Channel.PERSON:
+        return _let_go(tx, actor, reset, key)
     ended = protocol.end(reset, Event.CANCELLED, now=tx.now)
     if isinstance(ended, Refusal):
         return refused(tx, actor, "reset.cancelled", ended, subject_id=reset.id, account_id=key.account_id)
     tx.save_reset(ended)
     done_to_key(tx, actor, "reset.cancelled", key, subject_id=reset.id)
-    return _answer(tx, ended, key=key)
+    return answered(tx, ended, key=key)
+
+
+def _let_go(tx: Transaction, actor: Actor, reset: Reset, key: Key) -> ResetAnswer | Refusal:
+    refusal: Refusal | None = None if protocol.is_asker(reset, actor) else NotTheAsker()
+    released = refusal or claims.let_go(reset, now=tx.now)
+    if isinstance(released, Refusal):
+        return refused(tx, actor, "reset.let_go", released, subject_id=reset.id, account_id=key.account_id)
+    tx.save_reset(released)
+    done_to_key(tx, actor, "reset.let_go", key, subject_id=reset.id)
+    return answered(tx, released, key=key)
 
 
 def finish(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Refusal:
     """Stop the old secret at once: "stop now" (R20)."""
-    found = _find(tx, actor, reset_id, action="reset.finished")
+    found = found_for_step(tx, actor, reset_id, action="reset.finished")
     if isinstance(found, Refusal):
         return found
     reset, key = found
@@ -195,7 +226,7 @@ def finish(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Ref
     before = Step(event=None, reset=reset, key=key)
     if finished.key != key:
         _written(tx, actor, before, finished, action="reset.finished")
-    return _answer(tx, finished.reset, key=finished.key)
+    return answered(tx, finished.reset, key=finished.key)
 
 
 def show(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Refusal:
@@ -203,7 +234,7 @@ def show(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Refus
     reset = tx.reset(reset_id)
     if reset is None or isinstance(find(tx, actor, reset.key_id), Refusal):
         return NotFound()
-    return _answer(tx, reset)
+    return answered(tx, reset)
 
 
 def listing(
@@ -234,7 +265,7 @@ def close_due(tx: Transaction, *, limit: int) -> int:
             tx.save_reset(settled)
             done_to_key(tx, SYSTEM, "reset.settled", key, subject_id=reset.id, detail={"by": "date"})
         else:
-            _lapse(tx, reset, key)
+            lapse(tx, reset, key)
     return len(due)
 
 
@@ -249,7 +280,7 @@ def report_use(tx: Transaction, *, key_number: int, version: int, used_at: Insta
         return used
     action = "reset.settled" if latest.stage is Stage.MINTED else "reset.first_used"
     _written(tx, SYSTEM, Step(event=None, reset=latest, key=key), used, action=action)
-    return _answer(tx, used.reset, key=used.key)
+    return answered(tx, used.reset, key=used.key)
 
 
 def any_quiet(tx: Transaction) -> bool:
@@ -287,7 +318,7 @@ def speaking_for_itself(actor: Actor, key: Key) -> Actor:
     return replace(actor, channel=Channel.KEY) if actor.id == key.id else actor
 
 
-def _find(tx: Transaction, actor: Actor, reset_id: str, *, action: str) -> tuple[Reset, Key] | Refusal:
+def found_for_step(tx: Transaction, actor: Actor, reset_id: str, *, action: str) -> tuple[Reset, Key] | Refusal:
     """The reset and its key, locked, for a step; the right to reset is asked again at every step (pitfall 19)."""
     seen = tx.reset(reset_id)
     key = find(tx, actor, seen.key_id, lock=True) if seen else NotFound()
@@ -309,6 +340,8 @@ def _check_proof(tx: Transaction, actor: Actor, reset: Reset, *, kind: str, matc
         if reset.stage is Stage.ENDED or protocol.stage_at(reset, tx.now) is not Stage.ENDED:
             return OutOfOrder(stage=reset.stage.value, event=Event.PROOF_COMPLETED.value)
         return ResetLapsed(lapsed_at=reset.lapses_at)
+    if reset.waits:
+        return ClaimWaits(reset_id=reset.id)
     if kind == ADMINISTRATOR:
         return protocol.administrator_proof(reset, actor, now=tx.now)
     if kind == PASSWORD and actor.channel is Channel.PERSON:
@@ -336,7 +369,7 @@ def _mint(tx: Transaction, actor: Actor, before: Step, *, waiting: Reset | None,
         return refused(tx, actor, "reset.minted", minted, subject_id=reset.id, account_id=key.account_id)
     _written(tx, actor, before, minted, detail={"version": str(minted.reset.new_version)})
     _replace_unstarted(tx, actor, waiting, minted)
-    return _answer(tx, minted.reset, key=minted.key, secret=made.text)
+    return answered(tx, minted.reset, key=minted.key, secret=made.text)
 
 
 def _replace_unstarted(tx: Transaction, actor: Actor, earlier: Reset | None, minted: Step) -> None:
@@ -379,7 +412,7 @@ def _descendants(tx: Transaction, key_id: str, *, since: Instant) -> Sequence[Ke
     return list(found.values())
 
 
-def _lapse(tx: Transaction, reset: Reset | None, key: Key) -> Reset | None:
+def lapse(tx: Transaction, reset: Reset | None, key: Key) -> Reset | None:
     """Write down that a reset has lapsed, where its date says so."""
     if reset is None or reset.stage not in (Stage.ASKED, Stage.PROVEN) or tx.now < reset.lapses_at:
         return reset
@@ -418,7 +451,7 @@ def _old_version(reset: Reset, key: Key) -> int:
     return max(accepted, default=0)
 
 
-def _answer(
+def answered(
     tx: Transaction,
     reset: Reset,
     *,
@@ -426,6 +459,7 @@ def _answer(
     secret: SecretText | None = None,
     secret_shown: bool = False,
 ) -> ResetAnswer:
+    """A reset as it now stands."""
     key = key or tx.key(reset.key_id)
     assert key is not None  # noqa: S101  # a foreign key holds it
     handing_over = reset.new_version is not None and reset.old_stops_at is not None and tx.now < reset.old_stops_at

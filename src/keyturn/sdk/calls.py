@@ -158,9 +158,14 @@ class Calls(ABC, Generic[A]):
         narrow: Mapping[str, Any] | None = None,
         waive_cool_down: bool | None = None,
         suspend_created_since: datetime | str | None = None,
+        claim: bool | None = None,
         idempotency_key: str | None = None,
     ) -> A:
-        """Ask for a reset.  Where this credential proves enough, the answer has `secret` and `receipt` at once."""
+        """Ask for a reset.  Where this credential proves enough, the answer has `secret` and `receipt` at once.
+
+        With `claim` it is ordered for the key's owner, who claims, proves and receives; by the end of a named grace,
+        counted from now, the old secret stops, claimed or not.
+        """
         body = _given(
             reason=reason,
             grace=_span(grace),
@@ -168,6 +173,7 @@ class Calls(ABC, Generic[A]):
             narrow=narrow,
             waive_cool_down=waive_cool_down,
             suspend_created_since=_instant(suspend_created_since),
+            claim=claim,
         )
         return self.send(_once(f"/v1/keys/{_id(key_id)}/resets", body, idempotency_key))
 
@@ -184,15 +190,21 @@ class Calls(ABC, Generic[A]):
         *,
         key_id: str | None = None,
         account_id: str | None = None,
+        waiting: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> A:
-        """A page of resets, newest first."""
-        return self.send(_get("/v1/resets", key_id=key_id, account_id=account_id, limit=limit, cursor=cursor))
+        """A page of resets, newest first; `waiting` (`mine` or `any`) only those that wait to be claimed and minted."""
+        query = {"key_id": key_id, "account_id": account_id, "waiting": waiting}
+        return self.send(_get("/v1/resets", **query, limit=limit, cursor=cursor))
 
     def get_reset(self, reset_id: str) -> A:
         """A reset as it now stands; during a grace `used_by` says who still uses the old secret."""
         return self.send(_get(f"/v1/resets/{_id(reset_id)}"))
+
+    def claim_reset(self, reset_id: str, *, idempotency_key: str | None = None) -> A:
+        """Take on a reset that was ordered.  Where this credential proves enough, the answer has `secret` at once."""
+        return self.send(_once(f"/v1/resets/{_id(reset_id)}/claim", {}, idempotency_key))
 
     def prove_reset(self, reset_id: str, *, kind: str, password: str | None = None) -> A:
         """Add one proof of who asks."""

@@ -62,6 +62,16 @@ class Resets(Begun):
             query = query.where(resets.c.key_id == key_id)
         return [(row["number"], rows.read_reset(row)) for row in self._find_resets(query)]
 
+    def resets_waiting(
+        self, *, account_ids: Sequence[str] | None, owner_id: str | None, page: Page
+    ) -> Sequence[tuple[int, Reset]]:
+        """Open ones that the system ordered, claimed or not, newest first."""
+        query = within(select(resets), resets, account_ids, page)
+        query = query.where(resets.c.stage.in_(_OPEN_STAGES), resets.c.ordered_by != "", resets.c.lapses_at > self._now)
+        if owner_id is not None:
+            query = query.where(resets.c.owner_id == owner_id)
+        return [(row["number"], rows.read_reset(row)) for row in self._find_resets(query)]
+
     def resets_due(self, *, limit: int) -> Sequence[Reset]:
         """Open ones that have lapsed, and minted ones that have started: by date done, not yet written down."""
         lapsed = and_(resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at <= self._now)

@@ -121,6 +121,7 @@ def reset_row(reset: Reset) -> dict[str, Any]:
         "minted_at": reset.minted_at,
         "new_starts_at": reset.new_starts_at,
         "old_stops_at": reset.old_stops_at,
+        "ordered_by": reset.ordered_by,
         "body": {
             "asking": _asking_to_plain(reset.asking),
             "channel": reset.channel.value,
@@ -137,6 +138,8 @@ def reset_row(reset: Reset) -> dict[str, Any]:
             "first_used_at": _micros(reset.first_used_at),
             "ended_at": _micros(reset.ended_at),
             "end_reason": reset.end_reason,
+            "ordered": reset.ordered and _asking_to_plain(reset.ordered),
+            "claimed_at": _micros(reset.claimed_at),
         },
     }
 
@@ -144,7 +147,8 @@ def reset_row(reset: Reset) -> dict[str, Any]:
 def read_reset(row: Columns) -> Reset:
     """The inverse of `reset_row`."""
     body = row["body"]
-    plain = ("id", "key_id", "account_id", "owner_id", "asked_at", "lapses_at")
+    plain = ("id", "key_id", "account_id", "owner_id", "asked_at", "lapses_at", "ordered_by")
+    ordered = body.get("ordered")  # absent from resets of before there were claims
     dates = ("minted_at", "new_starts_at", "old_stops_at")
     return Reset(
         stage=Stage(row["stage"]),
@@ -163,6 +167,8 @@ def read_reset(row: Columns) -> Reset:
         first_used_at=_instant(body["first_used_at"]),
         ended_at=_instant(body["ended_at"]),
         end_reason=body["end_reason"],
+        ordered=ordered and _read_asking(ordered),
+        claimed_at=_instant(body.get("claimed_at")),
         **{name: row[name] for name in (*plain, *dates)},
     )
 

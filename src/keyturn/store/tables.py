@@ -236,6 +236,7 @@ resets = Table(
     Column("new_starts_at", Moment),
     Column("old_stops_at", Moment),
     Column("body", Document, nullable=False),
+    Column("ordered_by", _Id, nullable=False, server_default=""),
     Index(None, "key_id"),
     Index(None, "account_id"),
     # R5: at most one reset per key is open, also where two transactions race.
@@ -245,6 +246,12 @@ resets = Table(
         unique=True,
         sqlite_where=text("stage IN ('asked', 'proven')"),
         postgresql_where=text("stage IN ('asked', 'proven')"),
+    ),
+    Index(
+        "ix_resets_ordered",
+        "owner_id",
+        sqlite_where=text("stage IN ('asked', 'proven') AND ordered_by <> ''"),
+        postgresql_where=text("stage IN ('asked', 'proven') AND ordered_by <> ''"),
     ),
     Index(
         "ix_resets_minted",

@@ -17,6 +17,7 @@ def upgrade() -> None:
     _users()
     _sessions()
     _devices()
+    _claims()
     _authenticators()
     _shown_again()
     _notices()
@@ -247,3 +248,9 @@ def _devices() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_devices_digest")),
     )
     op.create_index(op.f("ix_devices_user_id"), "devices", ["user_id"], unique=False)
+
+
+def _claims() -> None:
+    op.add_column("resets", sa.Column("ordered_by", sa.String(length=64), server_default="", nullable=False))
+    waiting = sa.text("stage IN ('asked', 'proven') AND ordered_by <> ''")
+    op.create_index("ix_resets_ordered", "resets", ["owner_id"], sqlite_where=waiting, postgresql_where=waiting)

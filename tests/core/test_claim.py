@@ -1,0 +1,312 @@
+"""Resets that the system orders, and who may take them on (R12, R41)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from keyturn.core import claim as claims
+from keyturn.core import reset as protocol
+from keyturn.core.actor import SYSTEM, Actor, Channel
+from keyturn.core.instant import FOREVER, Instant
+from keyturn.core.key import Key, StopReason, accepted_versions
+from keyturn.core.policy import Policy, resolve
+from keyturn.core.proof import PASSWORD, Proof
+from keyturn.core.refusal import Refusal
+from keyturn.core.reset import Asking, Narrowing, Reason, Reset, Step
+from keyturn.core.stage import Event, Stage
+from tests.core.test_reset import (
+    DAY,
+    HOUR,
+    ITSELF,
+    MACHINE,
+    NEW,
+    PERSON,
+    PLAIN,
+    T0,
+    a_key,
+    a_secret,
+    after,
+    an_actor,
+    ask,
+    good,
+    minted,
+    proven,
+)
+
+MINUTE = timedelta(minutes=1)
+COLLEAGUE = an_actor(Channel.PERSON, id="usr_2", user_id="usr_2", session="ses_2")
+ELSEWHERE = replace(PERSON, session="ses_9")
+
+
+def order(
+    key: Key,
+    reason: Reason = Reason.POLICY,
+    *,
+    policy: Policy = PLAIN,
+    latest: Reset | None = None,
+    now: Instant = T0,
+    **wishes: object,
+) -> Step | Refusal:
+    return claims.order(
+        key,
+        Asking(reason=reason, **wishes),  # type: ignore[arg-type]  # as the story names them
+        by=SYSTEM,
+        effective=resolve(key=policy, account=None, deployment=policy, floors=()),
+        latest=latest,
+        reset_id="rst_9",
+        now=now,
+    )
+
+
+def claim(
+    reset: Reset,
+    actor: Actor = PERSON,
+    *,
+    now: Instant = T0,
+    holder_gone: bool = False,
+    enrolled: frozenset[str] = frozenset(),
+    reset_allowlist: tuple[str, ...] = (),
+) -> Reset | Refusal:
+    return claims.claim(
+        reset, actor=actor, enrolled=enrolled, reset_allowlist=reset_allowlist, holder_gone=holder_gone, now=now
+    )
+
+
+def held(answer: Reset | Refusal) -> Reset:
+    assert isinstance(answer, Reset), answer
+    return answer
+
+
+def kind(answer: object) -> str:
+    return answer.kind if isinstance(answer, Refusal) else "done"
+
+
+LAPSES = {  # grace: how long it waits
+    "R12 a claim waits for a day": (None, DAY),
+    "R12 as long where the old secret ends before": (HOUR, DAY),
+    "R12 until the old secret's own end where that is later": (7 * DAY, 7 * DAY),
+}
+
+
+@pytest.mark.parametrize("story", LAPSES)
+def test_how_long_a_claim_waits(story: str) -> None:
+    grace, lasts = LAPSES[story]
+    step = good(order(a_key(), grace=grace))
+    assert step.reset.lapses_at == after(lasts)
+    assert (step.event, step.reset.stage, step.reset.waits, step.reset.channel) == (
+        None,
+        Stage.ASKED,
+        True,
+        Channel.TRIGGER,
+    )
+    assert protocol.is_open(step.reset, Instant(after(lasts) - MINUTE))
+    assert not protocol.is_open(step.reset, after(lasts))
+
+
+def test_r41_an_order_ends_the_old_secrets_at_the_latest_and_never_later_than_they_would() -> None:
+    key = a_key(a_secret(stops_at=after(DAY)), a_secret(2))
+    step = good(order(key, grace=7 * DAY))
+    assert [(one.stops_at, one.stop_reason, one.replaced_by) for one in step.key.secrets] == [
+        (after(DAY), None, ""),
+        (after(7 * DAY), StopReason.ORDERED, "rst_9"),
+    ]
+    plain = good(order(key))
+    assert plain.key == key, "without an end nothing changes until it is claimed"
+    at_once = good(order(key, grace=timedelta(0)))
+    assert accepted_versions(at_once.key, T0) == ()
+
+
+def test_r22_r41_an_ordered_reset_of_a_leaked_key_suspends_at_once_and_sets_no_end() -> None:
+    step = good(order(a_key(), Reason.LEAKED, grace=7 * DAY))
+    assert step.key.suspension is not None
+    assert (step.key.suspension.by, step.key.suspension.reset_id) == ("system", "rst_9")
+    assert step.key.secrets[0].stops_at == FOREVER
+    assert step.reset.lapses_at == after(DAY)
+    mine = held(claim(step.reset))
+    done = proven(Step(event=None, reset=mine, key=step.key), actor=PERSON)
+    assert done.key.secrets[0].stop_reason is StopReason.LEAKED
+    new = good(protocol.mint(done.reset, done.key, NEW, actor=PERSON, now=T0))
+    assert (new.key.suspension, accepted_versions(new.key, T0)) == (None, (2,))
+
+
+@pytest.mark.parametrize("ended", [{"revoked_at": T0}, {"expires_at": T0}])
+def test_an_order_revives_nothing(ended: dict[str, Instant]) -> None:
+    assert kind(order(a_key(**ended))) in ("key_revoked", "key_expired")
+
+
+def test_r41_what_nobody_has_claimed_takes_no_proof_and_makes_no_secret() -> None:
+    step = good(order(a_key()))
+    proof = Proof(kind=PASSWORD, by="usr_1", at=T0, session="")
+    assert kind(protocol.prove(step.reset, step.key, proof, now=T0)) == "claim_waits"
+    assert kind(protocol.mint(step.reset, step.key, NEW, actor=PERSON, now=T0)) == "claim_waits"
+    nobody = replace(SYSTEM, id="", session="")
+    assert kind(protocol.mint(step.reset, step.key, NEW, actor=nobody, now=T0)) == "claim_waits"
+
+
+def test_r41_r11_a_claim_is_the_claimer_s_in_this_session_alone() -> None:
+    step = good(order(a_key(), grace=7 * DAY))
+    mine = held(claim(step.reset, now=after(HOUR)))
+    assert (mine.asked_by, mine.session, mine.channel, mine.claimed_at, mine.waits) == (
+        "usr_1",
+        "ses_1",
+        Channel.PERSON,
+        after(HOUR),
+        False,
+    )
+    assert mine.missing(after(HOUR)) == ("password",)
+    foreign = Proof(kind=PASSWORD, by="usr_1", at=after(HOUR), session="ses_9")
+    assert kind(protocol.prove(mine, step.key, foreign, now=after(HOUR))) == "proof_refused"
+    done = proven(Step(event=None, reset=mine, key=step.key), actor=PERSON, now=after(HOUR))
+    for other in (COLLEAGUE, ELSEWHERE, SYSTEM):
+        assert kind(protocol.mint(done.reset, done.key, NEW, actor=other, now=after(HOUR))) == "not_the_asker"
+    new = good(protocol.mint(done.reset, done.key, NEW, actor=PERSON, now=after(HOUR)))
+    assert accepted_versions(new.key, after(HOUR)) == (1, 2)
+    assert new.reset.old_stops_at == after(7 * DAY), "the end that the order set is the latest"
+
+
+def test_a_claim_keeps_the_end_that_is_sooner() -> None:
+    step = good(order(a_key(), grace=7 * DAY, policy=replace(PLAIN, grace_max=HOUR)))
+    mine = held(claim(step.reset))
+    done = proven(Step(event=None, reset=mine, key=step.key), actor=PERSON)
+    new = good(protocol.mint(done.reset, done.key, NEW, actor=PERSON, now=T0))
+    assert new.reset.old_stops_at == after(HOUR), "no grace is longer than the policy's"
+
+
+TAKE_OVER = {  # who, after what, the first one's session gone: outcome
+    "R41 not while the first one is proving": (COLLEAGUE, 9 * MINUTE, False, "claim_taken"),
+    "R41 after ten minutes": (COLLEAGUE, 10 * MINUTE, False, "done"),
+    "R41 once the first one's session has ended": (COLLEAGUE, MINUTE, True, "done"),
+    "R41 the same person from another session": (ELSEWHERE, MINUTE, False, "done"),
+    "R41 a program must wait too": (MACHINE, MINUTE, False, "claim_taken"),
+}
+
+
+@pytest.mark.parametrize("story", TAKE_OVER)
+def test_who_may_take_a_claim_over(story: str) -> None:
+    actor, later, gone, outcome = TAKE_OVER[story]
+    mine = held(claim(good(order(a_key())).reset))
+    answer = claim(mine, actor, now=after(later), holder_gone=gone)
+    assert kind(answer) == outcome
+    if isinstance(answer, Reset):
+        assert (answer.asked_by, answer.session) == (actor.id, actor.session)
+
+
+def test_r11_whoever_takes_a_claim_over_proves_anew() -> None:
+    step = good(order(a_key()))
+    mine = held(claim(step.reset))
+    done = proven(Step(event=None, reset=mine, key=step.key), actor=PERSON, now=after(9 * MINUTE)).reset
+    assert done.stage is Stage.PROVEN
+    assert kind(claim(done, COLLEAGUE, now=after(18 * MINUTE))) == "claim_taken", "a proof was shown since"
+    theirs = held(claim(done, COLLEAGUE, now=after(19 * MINUTE)))
+    assert (theirs.stage, theirs.proofs, theirs.missing(after(19 * MINUTE))) == (Stage.ASKED, (), ("password",))
+    assert held(claim(done, PERSON, now=after(18 * MINUTE))) == done, "claiming again takes nothing back"
+
+
+def test_a_claim_given_back_waits_again() -> None:
+    step = good(order(a_key()))
+    mine = held(claim(step.reset))
+    done = proven(Step(event=None, reset=mine, key=step.key), actor=PERSON).reset
+    assert held(claims.let_go(done, now=after(MINUTE))) == step.reset
+    assert kind(claims.let_go(done, now=after(DAY))) == "reset_lapsed"
+
+
+REFUSED = {
+    "nobody ordered it": ("ordinary", MACHINE, {}, "nothing_to_claim"),
+    "R12 it has lapsed": ("late", PERSON, {}, "reset_lapsed"),
+    "R40 the key may not reset itself": ("claim", ITSELF, {}, "self_reset_forbidden"),
+    "K9 off the account's allowlist": ("claim", PERSON, {"reset_allowlist": ("192.0.2.0/24",)}, "reset_origin_refused"),
+}
+
+
+@pytest.mark.parametrize("story", REFUSED)
+def test_a_claim_may_be_refused(story: str) -> None:
+    what, actor, around, outcome = REFUSED[story]
+    policy = replace(PLAIN, reset_origin="allowlist_only")
+    reset = good(ask(a_key()) if what == "ordinary" else order(a_key(), policy=policy)).reset
+    answer = claim(reset, actor, now=after(2 * DAY) if what == "late" else T0, **around)  # type: ignore[arg-type]  # as named
+    assert kind(answer) == outcome
+
+
+def test_r40_r43_where_people_may_start_none_they_may_still_claim_one_and_in_one_step() -> None:
+    forbidden = replace(PLAIN, manual="forbidden")
+    step = good(order(a_key(), policy=forbidden))
+    done = proven(Step(event=None, reset=held(claim(step.reset)), key=step.key), actor=PERSON)
+    assert isinstance(protocol.mint(done.reset, done.key, NEW, actor=PERSON, now=T0), Step)
+    assert kind(ask(a_key(), actor=PERSON, policy=forbidden, latest=step.reset)) == "manual_reset_forbidden"
+    two = replace(PLAIN, manual="two_step")
+    step = good(order(a_key(), policy=two, grace=HOUR))
+    done = proven(Step(event=None, reset=held(claim(step.reset)), key=step.key), actor=PERSON)
+    assert kind(protocol.finish(done.reset, done.key, now=T0)) == "reset_out_of_order"
+    new = good(protocol.mint(done.reset, done.key, NEW, actor=PERSON, now=T0))
+    used = good(protocol.first_use(new.reset, new.key, used_at=T0, now=T0))
+    assert used.reset.old_stops_at == after(HOUR)
+
+
+def test_r11_a_second_factor_is_wanted_of_the_claimer_who_has_one() -> None:
+    reset = good(order(a_key())).reset
+    assert held(claim(reset, enrolled=frozenset({"totp"}))).missing(T0) == ("password+totp", "password+passkey")
+
+
+# An ordinary reset while one waits
+
+
+def test_an_ordinary_reset_takes_the_place_of_a_claim_and_leaves_it_waiting_where_it_comes_to_nothing() -> None:
+    step = good(order(a_key(), grace=7 * DAY))
+    asked = good(ask(step.key, Reason.LOST, actor=PERSON, latest=step.reset, now=after(HOUR)))
+    assert (asked.event, asked.reset.id, asked.reset.ordered, asked.reset.lapses_at) == (
+        Event.CLAIMED,
+        "rst_9",
+        step.reset.ordered,
+        step.reset.lapses_at,
+    )
+    assert (asked.reset.asking.reason, asked.reset.claimed_at, asked.reset.waits) == (Reason.LOST, after(HOUR), False)
+    assert kind(ask(step.key, actor=COLLEAGUE, latest=asked.reset, now=after(HOUR))) == "claim_taken"
+    assert held(claims.let_go(asked.reset, now=after(2 * HOUR))) == step.reset
+    taken = good(ask(step.key, actor=COLLEAGUE, latest=asked.reset, now=after(HOUR), holder_gone=True))
+    assert taken.reset.asked_by == "usr_2"
+
+
+def test_r22_a_leak_told_while_a_claim_waits_stays_a_leak_whoever_completes_it() -> None:
+    step = good(order(a_key()))
+    asked = good(ask(step.key, Reason.LEAKED, actor=PERSON, latest=step.reset))
+    assert asked.key.suspension is not None
+    assert asked.key.suspension.reset_id == "rst_9"
+    theirs = held(claim(asked.reset, COLLEAGUE, now=after(HOUR)))
+    assert theirs.terms.revoke_first
+    done = proven(Step(event=None, reset=theirs, key=asked.key), actor=COLLEAGUE, now=after(HOUR))
+    assert accepted_versions(done.key, after(HOUR)) == ()
+    again = good(order(asked.key, Reason.POLICY, latest=asked.reset, grace=HOUR))
+    assert (again.event, again.reset.asking.reason, again.reset.waits) == (Event.ORDERED, Reason.LEAKED, True)
+
+
+def test_an_order_makes_a_claim_of_the_reset_that_is_open_and_drops_its_proofs() -> None:
+    asked = good(ask(a_key(), actor=PERSON, narrow=Narrowing(permissions=("fills:read",))))
+    done = proven(asked, actor=PERSON)
+    step = good(order(done.key, latest=done.reset, grace=HOUR, now=after(MINUTE)))
+    assert (step.event, step.reset.id, step.reset.proofs, step.reset.waits) == (Event.ORDERED, "rst_1", (), True)
+    assert step.reset.asking == Asking(reason=Reason.POLICY, grace=HOUR), "what the asker wished is not the order's"
+    later = good(order(step.key, latest=step.reset, grace=7 * DAY, now=after(2 * MINUTE)))
+    assert later.key.secrets[0].stops_at == after(MINUTE + HOUR), "dates only move earlier"
+    assert later.reset.lapses_at == after(2 * MINUTE + 7 * DAY)
+    lapsed = good(order(a_key(), latest=done.reset, now=after(HOUR)))
+    assert (lapsed.event, lapsed.reset.id) == (None, "rst_9")
+
+
+def test_r24_no_order_waives_a_cool_down() -> None:
+    step = good(order(a_key(), policy=replace(PLAIN, cool_down=DAY), waive_cool_down=True))
+    assert step.reset.terms.cool_down == DAY
+
+
+def test_r32_a_stricter_policy_reaches_a_claim_but_not_how_long_it_waits() -> None:
+    step = good(order(a_key(), grace=7 * DAY))
+    strict = replace(PLAIN, reset_lapses=MINUTE, proofs=(frozenset({PASSWORD, "totp"}),))
+    tightened = protocol.tighten(step.reset, strict, now=T0)
+    assert (tightened.lapses_at, tightened.missing(T0)) == (after(7 * DAY), ("password+totp",))
+
+
+def test_r15_behind_a_claim_an_unstarted_secret_is_replaced_like_any() -> None:
+    cooling = replace(PLAIN, cool_down=DAY)
+    first = minted(a_key(), policy=cooling)
+    step = good(order(first.key, latest=first.reset, policy=cooling))
+    assert (step.event, step.reset.id) == (None, "rst_9")
