@@ -98,7 +98,7 @@ def build_app(
         base_url=settings.base_url,
     )
     metrics = Metrics(node)
-    around = Surroundings(node=node, proxies=proxies, metrics=metrics, slowly=Slowly())
+    around = Surroundings(node=node, proxies=proxies, metrics=metrics, slowly=Slowly(), slowly_known=Slowly())
     api = _build_api(around)
     verifying = Verifying(api, node, hot)
     strict = StrictBody(verifying, applied_rev=lambda: node.verifier.applied_rev, base_url=settings.base_url)

@@ -24,6 +24,10 @@ from keyturn.flow.replay import Once
 
 RATE_HEADERS: Final = "keyturn.rate_headers"
 """Where on the scope the headers stand that tell what the caller's limit leaves."""
+_NEVER_LIMITED: Final = frozenset(
+    {"/v1/keys/{key_id}/suspend", "/v1/keys/{key_id}/revoke", "/v1/self/revoke", "/v1/accounts/{account_id}/suspend"}
+)
+"""K8: what stops something is never limited away."""
 _ID: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
 _IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,255}", re.ASCII)
 
@@ -45,7 +49,8 @@ class _Bearer(SecurityBase):
     async def __call__(self, request: Request) -> Actor:
         """Who asks.  Raises Refused, before the body is looked at."""
         around: Surroundings = request.app.state.around
-        known = credential.show(around.node, request.scope, address=_address(request, around))
+        limited = request.scope["route"].path not in _NEVER_LIMITED
+        known = credential.show(around.node, request.scope, address=_address(request, around), limited=limited)
         if callable(known):
             known = await run_in_threadpool(known)
         if isinstance(known, Refusal):
@@ -104,7 +109,7 @@ def _known(request: Request, actor: Actor, *, once: Once | None) -> Call:
     return Call(
         node=visit.node,
         metrics=visit.metrics,
-        slowly=visit.slowly,
+        slowly=request.app.state.around.slowly_known,
         secure=visit.secure,
         address=visit.address,
         user_agent=visit.user_agent,

@@ -34,8 +34,11 @@ Later = Callable[[], Known]
 """What is still to be asked of the database, in a thread."""
 
 
-def show(node: Node, scope: Mapping[str, Any], *, address: str | None) -> Known | Later:
-    """Who asks, at once where memory knows it; else the rest of the question."""
+def show(node: Node, scope: Mapping[str, Any], *, address: str | None, limited: bool = True) -> Known | Later:
+    """Who asks, at once where memory knows it; else the rest of the question.
+
+    `limited`: the key's own rate limit holds.  It never does where something is stopped (K8).
+    """
     shown = _bearer(scope)
     if shown is None:
         return Unauthenticated()
@@ -44,11 +47,11 @@ def show(node: Node, scope: Mapping[str, Any], *, address: str | None) -> Known 
     now = node.clock.micros()
     verdict = node.verifier.verify(shown, ip=address, now=now)
     if verdict is not MISS:
-        return _of_verdict(node, verdict, now=now, address=address)
+        return _of_verdict(node, verdict, now=now, address=address, limited=limited)
 
     def ask() -> Known:
         cold = node.verifier.verify_cold(fingerprint(shown), node.store.lookup, ip=address, now=now)
-        return _of_verdict(node, cold, now=now, address=address)
+        return _of_verdict(node, cold, now=now, address=address, limited=limited)
 
     return ask
 
@@ -69,13 +72,13 @@ def _session(node: Node, token: str, address: str | None) -> Known:
     return Unauthenticated() if actor is None else Caller(actor=actor, rate_headers={})
 
 
-def _of_verdict(node: Node, verdict: Verdict, *, now: int, address: str | None) -> Known:
+def _of_verdict(node: Node, verdict: Verdict, *, now: int, address: str | None, limited: bool) -> Known:
     seen = verdict.view
-    if verdict.code == RATE_LIMITED:
+    if verdict.code == RATE_LIMITED and limited:
         return TooManyRequests(retry_after=max(1, verdict.retry_after))
     if seen is not None and verdict.code == REPLACED:
         return CredentialReplaced(replaced_at=from_micros(seen.stops), reset_id=seen.replaced_by)
-    if seen is None or verdict.code != VALID:
+    if seen is None or verdict.code not in (VALID, RATE_LIMITED):  # the limit is the last that is asked
         return Unauthenticated()
     permissions = verdict.profile.permissions
     if now < seen.dangerous_starts:

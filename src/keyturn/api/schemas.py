@@ -303,6 +303,9 @@ class SignIn(Form):
     account_id: Id | None = None
     totp: ShownText | None = None
     recovery_code: ShownText | None = None
+    captcha: Annotated[str, Field(max_length=8192)] | None = Field(
+        default=None, description="What solves the challenge of `GET /v1/captcha`; asked for by `captcha_required`."
+    )
     device: ShownText | None = Field(default=None, description="The `device_token` of an earlier sign-in.")
     remember_device: bool = False
 

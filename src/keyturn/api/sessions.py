@@ -10,6 +10,7 @@ from keyturn.api.schemas import ChooseAccount, NewSession, SessionsShown, SignIn
 from keyturn.core.authenticator import Shown
 from keyturn.core.proof import RECOVERY_CODE, TOTP
 from keyturn.core.refusal import HttpsRequired
+from keyturn.edge.proving import solved_captcha
 from keyturn.edge.refused import Refused
 from keyturn.flow import session as sessions
 
@@ -29,7 +30,11 @@ async def sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
 
 def _sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
     node = visit.node
-    stored, _ = visit.read(lambda tx: sessions.stored_password(tx, user=body.user))
+    visitor = visit.visitor(body.device, remember=body.remember_device)
+    captcha = solved_captcha(visit, body.captcha) if body.captcha else None
+    stored, _ = visit.read(
+        lambda tx: sessions.ask(tx, user=body.user, visitor=visitor, captcha=captcha, forge=node.forge)
+    )
     matched = stored if node.passwords.check(stored, body.password) else ""
     answer, _ = visit.change(
         lambda tx: sessions.sign_in_at_once(
@@ -38,10 +43,11 @@ def _sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
             matched_password=matched,
             account_id=body.account_id,
             second=_second(body),
-            visitor=visit.visitor(body.device, remember=body.remember_device),
+            visitor=visitor,
             spans=node.settings.sessions,
             forge=node.forge,
             factors=node.factors,
+            captcha=captcha,
         )
     )
     return shown.new_session(answer)

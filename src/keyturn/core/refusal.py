@@ -191,6 +191,27 @@ class PasskeysUnavailable(Refusal):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptchaRequired(Refusal):
+    """Too many have tried to sign in as this user: show with the next try that a CAPTCHA was solved (K8)."""
+
+    kind: ClassVar[str] = "captcha_required"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "Solve a CAPTCHA and try again with it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordUnfit(Refusal):
+    """`too_short`, `too_long`, `common`, `pattern`, or `known_words`: names that everybody knows of this person."""
+
+    kind: ClassVar[str] = "password_unfit"
+    status: ClassVar[int] = 422
+    title: ClassVar[str] = "That password is too short, too long or too easily guessed; choose another one."
+    reason: str
+    least: int
+    most: int
+
+
 # Mailed links
 
 

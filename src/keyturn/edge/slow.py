@@ -1,6 +1,7 @@
 """Calls that reckon with passwords: Argon2 takes long on purpose, so they have threads of their own.
 
-Whoever sends sign-ins by the hundred must not take the threads that everything else needs.
+Whoever sends sign-ins by the hundred must not take the threads that everything else needs, nor the places of those
+who are signed in and prove who they are for a reset.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,8 +14,8 @@ from keyturn.edge.refused import Refused
 
 T = TypeVar("T")
 P = ParamSpec("P")
-AT_ONCE: Final = 4
-"""Two of them reckon, as far as memory goes; the others are before or after that."""
+AT_ONCE: Final = 2
+"""Of strangers, and of those who are signed in.  Two of all reckon, as far as memory goes, in turn."""
 MOST_WAITING: Final = 20
 
 

@@ -33,6 +33,9 @@ class Surroundings:
     proxies: Matcher
     metrics: Metrics
     slowly: Slowly
+    """Places of strangers, for what takes long."""
+    slowly_known: Slowly
+    """Places of those who are signed in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

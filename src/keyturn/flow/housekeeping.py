@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from keyturn.core.instant import Instant, from_micros
+from keyturn.core.throttle import LONGEST_QUIET
 from keyturn.flow import reset
 from keyturn.flow.follow import Follower
 from keyturn.ports import Caller, Store, Transaction, Use
@@ -78,6 +79,7 @@ def _forget(tx: Transaction) -> None:
     tx.forget_callers(before=Instant(tx.now - CALLERS_LAST))
     tx.forget_challenges()
     tx.forget_sessions(before=tx.now)
+    tx.forget_counters(before=Instant(tx.now - LONGEST_QUIET))
     tx.forget_devices(before=Instant(tx.now - DEVICES_LAST))
     tx.forget_told(before=Instant(tx.now - TOLD_LASTS))
 

@@ -11,6 +11,7 @@ from keyturn.core import session as sessions
 from keyturn.core.account import OWN_KEYS_ONLY, RIGHTS, Member, User
 from keyturn.core.actor import Actor, Channel, stranger
 from keyturn.core.authenticator import Shown
+from keyturn.core.captcha import Solved
 from keyturn.core.proof import PASSWORD
 from keyturn.core.refusal import (
     AuthenticatorRefused,
@@ -21,8 +22,9 @@ from keyturn.core.refusal import (
     Unauthenticated,
 )
 from keyturn.core.session import Device, Session, SessionStage, Spans, Visitor
-from keyturn.flow import authenticator
+from keyturn.flow import authenticator, throttle
 from keyturn.flow.evidence import done, refused
+from keyturn.flow.throttle import Attempt
 from keyturn.ports import Factors, Forge, Transaction
 
 
@@ -51,10 +53,15 @@ def named(tx: Transaction, user: str) -> User | None:
     return tx.user_by_email(text) if "@" in text else tx.user_by_username(text)
 
 
-def stored_password(tx: Transaction, *, user: str) -> str:
-    """The stored form of that user's password; empty for one who has none, or is none."""
+def ask(tx: Transaction, *, user: str, visitor: Visitor, captcha: Solved | None, forge: Forge) -> str | Refusal:
+    """Before the password is reckoned with: its stored form, or empty for one who has none, or is none.
+
+    A try that comes too early is turned away here.  That leaves no record, for nothing was looked at: whoever sends
+    them by the thousand is not to fill the log.  The failure that brought the delay about has its record.
+    """
     found = named(tx, user)
-    return tx.password_of(found.id) if found else ""
+    attempt = throttle.of_stranger(tx, forge, user=found, typed=user, visitor=visitor, captcha=captcha)
+    return throttle.look(tx, attempt) or tx.password_of(found.id if found else "")
 
 
 def sign_in(
@@ -66,6 +73,7 @@ def sign_in(
     visitor: Visitor,
     spans: Spans,
     forge: Forge,
+    captcha: Solved | None = None,
     earlier: bytes | None = None,
 ) -> SignedIn | Refusal:
     """Open a session for a user whose password matched; where a second factor is enrolled, one that waits for it.
@@ -73,10 +81,14 @@ def sign_in(
     `matched_password` is the stored form that the shown password was found to match, or empty; it was checked outside,
     for Argon2 is too slow to hold a transaction for.  `earlier` is the token that the browser still shows: it ends.
     """
-    member = _first_step(tx, user, matched_password, account_id, visitor)
-    if isinstance(member, Refusal):
-        return member
-    return begin(tx, member, how=PASSWORD, visitor=visitor, spans=spans, forge=forge, earlier=earlier)
+    first = _first_step(tx, user, matched_password, account_id, visitor, captcha, forge)
+    if isinstance(first, Refusal):
+        return first
+    member, attempt = first
+    answer = begin(tx, member, how=PASSWORD, visitor=visitor, spans=spans, forge=forge, earlier=earlier)
+    if answer.session.stage is SessionStage.OPEN:
+        throttle.succeeded(tx, attempt)
+    return answer
 
 
 def sign_in_at_once(
@@ -90,20 +102,28 @@ def sign_in_at_once(
     spans: Spans,
     forge: Forge,
     factors: Factors,
+    captcha: Solved | None = None,
 ) -> SignedIn | Refusal:
     """The same in one call, for programs: what is enrolled is shown with the password, or the answer names it."""
-    member = _first_step(tx, user, matched_password, account_id, visitor)
-    if isinstance(member, Refusal):
-        return member
+    first = _first_step(tx, user, matched_password, account_id, visitor, captcha, forge)
+    if isinstance(first, Refusal):
+        return first
+    member, attempt = first
     enrolled = authenticator.enrolled(tx, member.user_id)
     kind: str | Refusal = ""
     if enrolled and second is None:
         kind = SecondFactorRequired(enrolled=tuple(sorted(enrolled)))
     elif enrolled and second is not None:
-        kind = authenticator.check(tx, user_id=member.user_id, shown=second, session="", factors=factors)
+        attempt = throttle.of_second_step(forge, attempt, user_id=member.user_id)
+        kind = throttle.check(tx, attempt) or authenticator.check(
+            tx, user_id=member.user_id, shown=second, session="", factors=factors
+        )
     if isinstance(kind, Refusal):
+        if isinstance(kind, AuthenticatorRefused):
+            throttle.failed(tx, attempt)
         who = stranger(visitor.address)
         return refused(tx, who, "session.started", kind, subject_id=member.user_id, account_id=member.account_id)
+    throttle.succeeded(tx, attempt)
     how = (PASSWORD, kind) if kind else (PASSWORD,)
     return _begin(tx, member, how=how, second_factor=False, visitor=visitor, spans=spans, forge=forge)
 
@@ -139,12 +159,22 @@ def second_step(
     tx: Transaction, *, digest: bytes, second: Shown, visitor: Visitor, spans: Spans, forge: Forge, factors: Factors
 ) -> SignedIn | Refusal:
     """Show the second factor; the session opens under another token."""
-    session = tx.session(digest, lock=True)
+    seen = tx.session(digest)
+    if seen is None or not sessions.awaits_second_factor(seen, tx.now):
+        return refused(tx, stranger(visitor.address), "session.opened", Unauthenticated(), subject_id="")
+    user = tx.user(seen.user_id)
+    attempt = throttle.of_stranger(tx, forge, user=user, typed="", visitor=visitor, captcha=None)
+    attempt = throttle.of_second_step(forge, attempt, user_id=seen.user_id)
+    held = throttle.check(tx, attempt)
+    session = tx.session(digest, lock=True)  # after the counters, as everywhere
     if session is None or not sessions.awaits_second_factor(session, tx.now):
         return refused(tx, stranger(visitor.address), "session.opened", Unauthenticated(), subject_id="")
-    kind = authenticator.check(tx, user_id=session.user_id, shown=second, session=session.id, factors=factors)
+    kind = held or authenticator.check(tx, user_id=session.user_id, shown=second, session=session.id, factors=factors)
     if isinstance(kind, Refusal):
+        if isinstance(kind, AuthenticatorRefused):
+            throttle.failed(tx, attempt)
         return _refused_step(tx, session, visitor, kind)
+    throttle.succeeded(tx, attempt)
     opened = sessions.opened(session, how=kind, spans=spans, now=tx.now)
     token, digest = forge.token()
     tx.save_session(opened, digest=digest)
@@ -275,24 +305,36 @@ def _begin(
 
 
 def _first_step(
-    tx: Transaction, user: str, matched_password: str, account_id: str | None, visitor: Visitor
-) -> Member | Refusal:
+    tx: Transaction,
+    user: str,
+    matched_password: str,
+    account_id: str | None,
+    visitor: Visitor,
+    captcha: Solved | None,
+    forge: Forge,
+) -> tuple[Member, Attempt] | Refusal:
     """The membership a session begins with; one answer and one record whatever was wrong.
 
     What was typed as the name is not written down, for it may be a password.
     """
     found = named(tx, user)
-    of_user = tx.members(user_id=found.id) if found else ()
+    user_id = found.id if found else ""  # nobody has that id: the same is asked of the store, whoever was meant
+    of_user = tx.members(user_id=user_id)
     member = next((one for one in of_user if account_id in (None, one.account_id)), None)
-    right = found is not None and bool(matched_password) and tx.password_of(found.id) == matched_password
-    if member is not None and right:
-        return member
+    attempt = throttle.of_stranger(tx, forge, user=found, typed=user, visitor=visitor, captcha=captcha)
+    refusal = throttle.check(tx, attempt)
+    if refusal is None:
+        stored = tx.password_of(user_id)
+        if member is not None and matched_password and matched_password == stored:
+            return member, attempt
+        throttle.failed(tx, attempt)
+        refusal = Unauthenticated()
     return refused(
         tx,
         stranger(visitor.address),
         "session.started",
-        Unauthenticated(),
-        subject_id=found.id if found else "",
+        refusal,
+        subject_id=user_id,
         account_id=of_user[0].account_id if of_user else "",
     )
 

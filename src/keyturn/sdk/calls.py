@@ -289,6 +289,7 @@ class Calls(ABC, Generic[A]):
         account_id: str | None = None,
         totp: str | None = None,
         recovery_code: str | None = None,
+        captcha: str | None = None,
         device: str | None = None,
         remember_device: bool | None = None,
     ) -> A:
@@ -302,6 +303,7 @@ class Calls(ABC, Generic[A]):
             account_id=account_id,
             totp=totp,
             recovery_code=recovery_code,
+            captcha=captcha,
             device=device,
             remember_device=remember_device,
         )

@@ -171,6 +171,16 @@ devices = Table(
     Column("seen_at", Moment, nullable=False),
 )
 
+counters = Table(
+    "counters",
+    metadata,
+    Column("counted", String(16), nullable=False),
+    Column("subject", LargeBinary(32), nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("last_failed_at", Moment, index=True),
+    PrimaryKeyConstraint("counted", "subject"),
+)
+
 keys = Table(
     "keys",
     metadata,

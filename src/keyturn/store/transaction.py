@@ -15,6 +15,7 @@ from keyturn.core.feed import FeedEntry
 from keyturn.core.key import state_for_verifiers
 from keyturn.store.authenticators import Authenticators
 from keyturn.store.callers import Callers
+from keyturn.store.counters import Counters
 from keyturn.store.evidence import Evidence
 from keyturn.store.keys import Keys
 from keyturn.store.links import Links
@@ -34,7 +35,9 @@ _RAISE_HIGH_WATER = (
 _INSERT_FEED = insert(feed).inline()
 
 
-class SqlTransaction(Keys, Resets, People, Sessions, Authenticators, Policies, Evidence, Links, Notices, Uses, Callers):
+class SqlTransaction(
+    Keys, Resets, People, Sessions, Counters, Authenticators, Policies, Evidence, Links, Notices, Uses, Callers
+):
     """`ports.Transaction` on one connection inside one database transaction."""
 
     def feed_after(self, rev: int, *, limit: int) -> list[FeedEntry]:

@@ -15,6 +15,7 @@ from keyturn.edge.client_address import client_address
 from keyturn.edge.refused import Refused
 from keyturn.edge.secure import is_secure
 from keyturn.edge.signed_in import note_use
+from keyturn.edge.slow import Slowly
 from keyturn.edge.url import url_holds_secret
 from keyturn.edge.visit import ARRIVED_REV, Call, Surroundings, Visit
 from keyturn.flow import session as sessions
@@ -68,14 +69,21 @@ def posted_by_members(path: str, page: MembersPage, *, slow: bool = False) -> Pl
 
 def _for_anybody(house: House, page: StrangersPage, *, slow: bool = False) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        return await _answered(house, request, lambda arrived: page(_asked(house, arrived)), slow=slow)
+        return await _answered(
+            house, request, lambda arrived: page(_asked(house, arrived)), slow=house.visits.slowly if slow else None
+        )
 
     return endpoint
 
 
 def _for_members(house: House, page: MembersPage, *, slow: bool = False) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        return await _answered(house, request, lambda arrived: page(_signed_in(house, arrived)), slow=slow)
+        return await _answered(
+            house,
+            request,
+            lambda arrived: page(_signed_in(house, arrived)),
+            slow=house.visits.slowly_known if slow else None,
+        )
 
     return endpoint
 
@@ -90,7 +98,9 @@ class _Arrived:
     form: Form
 
 
-async def _answered(house: House, request: Request, work: Callable[[_Arrived], Response], *, slow: bool) -> Response:
+async def _answered(
+    house: House, request: Request, work: Callable[[_Arrived], Response], *, slow: Slowly | None
+) -> Response:
     node = house.visits.node
     secure = is_secure(request.scope, house.visits.proxies)
     browser = browser_of(request, node, https=secure and _over_https(request, house.visits))
@@ -104,7 +114,7 @@ async def _answered(house: House, request: Request, work: Callable[[_Arrived], R
     )
     try:
         arrived = _Arrived(request=request, browser=browser, visit=visit, form=await _form(request, browser))
-        run = house.visits.slowly(work) if slow else _in_thread(work)
+        run = _in_thread(work) if slow is None else slow(work)
         return await run(arrived)
     except Refused as refused:
         return _refused(house, request, browser, refused.refusal)

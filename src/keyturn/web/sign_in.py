@@ -5,6 +5,7 @@ from typing import Final
 from starlette.responses import Response
 
 from keyturn.core.refusal import HttpsRequired, Refusal, Unauthenticated
+from keyturn.edge.proving import solved_captcha
 from keyturn.edge.refused import Refused
 from keyturn.flow import session as sessions
 from keyturn.flow.housekeeping import DEVICES_LAST
@@ -31,18 +32,23 @@ def sign_in(asked: Asked) -> Response:
     if not asked.visit.secure:
         raise Refused(HttpsRequired())
     node, name, earlier = asked.visit.node, asked.form("user"), asked.browser.cookie(SESSION)
-    stored, _ = asked.visit.read(lambda tx: sessions.stored_password(tx, user=name))
-    matched = stored if node.passwords.check(stored, asked.form.raw("password")) else ""
+    visitor = asked.visit.visitor(asked.browser.cookie(DEVICE))
     try:
+        captcha = solved_captcha(asked.visit, asked.form.raw("captcha")) if asked.form.raw("captcha") else None
+        stored, _ = asked.visit.read(
+            lambda tx: sessions.ask(tx, user=name, visitor=visitor, captcha=captcha, forge=node.forge)
+        )
+        matched = stored if node.passwords.check(stored, asked.form.raw("password")) else ""
         answer, _ = asked.visit.change(
             lambda tx: sessions.sign_in(
                 tx,
                 user=name,
                 matched_password=matched,
                 account_id=None,
-                visitor=asked.visit.visitor(asked.browser.cookie(DEVICE)),
+                visitor=visitor,
                 spans=node.settings.sessions,
                 forge=node.forge,
+                captcha=captcha,
                 earlier=token_digest(earlier) if earlier else None,
             )
         )

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _sessions()
     _devices()
     _claims()
+    _counters()
     _authenticators()
     _shown_again()
     _notices()
@@ -233,6 +234,18 @@ def _sessions() -> None:
     )
     op.create_index(op.f("ix_sessions_user_id"), "sessions", ["user_id"], unique=False)
     op.create_index(op.f("ix_sessions_ends_at"), "sessions", ["ends_at"], unique=False)
+
+
+def _counters() -> None:
+    op.create_table(
+        "counters",
+        sa.Column("counted", sa.String(length=16), nullable=False),
+        sa.Column("subject", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("last_failed_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("counted", "subject", name=op.f("pk_counters")),
+    )
+    op.create_index(op.f("ix_counters_last_failed_at"), "counters", ["last_failed_at"], unique=False)
 
 
 def _devices() -> None:
