@@ -16,10 +16,11 @@ from keyturn.core.actor import Actor, Channel
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant, to_micros
 from keyturn.core.key import Key
+from keyturn.core.own_secret import label_of
 from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET, RIGHT_KEYS_WRITE
 from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Asking, Narrowing, Reason
-from keyturn.core.secret import Pepper, fingerprint
+from keyturn.core.secret import Pepper, SecretText, fingerprint
 from keyturn.core.session import Spans, Visitor
 from keyturn.flow import account as account_flow
 from keyturn.flow import bootstrap
@@ -30,15 +31,18 @@ from keyturn.flow import reset as reset_flow
 from keyturn.flow import session as session_flow
 from keyturn.flow import user as user_flow
 from keyturn.flow.account import AccountEdit
+from keyturn.flow.bring import Bring
 from keyturn.flow.follow import Follower
 from keyturn.flow.housekeeping import Housekeeper
 from keyturn.flow.key import KeyAnswer, KeyWish
+from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.replay import Once
 from keyturn.flow.reset import ResetAnswer
 from keyturn.flow.user import UserWish
 from keyturn.outside import presets
 from keyturn.outside.factors import SystemFactors
 from keyturn.outside.forge import SystemForge
+from keyturn.outside.stretcher import Argon2Stretcher
 from keyturn.ports import Page
 from keyturn.store.database import connect
 from keyturn.store.store import SqlStore
@@ -64,6 +68,23 @@ class Clock:
     def advance(self, span: timedelta) -> None:
         """Let time pass; a negative span is a wall clock set back."""
         self.at = Instant(self.at + span)
+
+
+class CountingStretcher(Argon2Stretcher):
+    """The real one with little work to do, and how often it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=64)
+        self.stretched = 0
+        self.estimated = 0
+
+    def stretch(self, secret: bytes, salt: bytes) -> bytes:
+        self.stretched += 1
+        return super().stretch(secret, salt)
+
+    def estimate(self, text: str, *, known: Sequence[str]) -> tuple[int, float]:
+        self.estimated += 1
+        return super().estimate(text, known=known)
 
 
 def sure(answer: T | Refusal) -> T:
@@ -104,6 +125,8 @@ class World:
     forge: SystemForge
     factors: SystemFactors
     clock: Clock
+    own_secrets: OwnSecrets
+    stretcher: CountingStretcher
     operator: Account
     operator_user: User
     admin_key: Key
@@ -165,13 +188,19 @@ class World:
         """A new key, made by the administrator key where nobody else is named."""
         return sure(self.try_key(actor or self.root, **changes))
 
-    def try_key(self, actor: Actor, once: Once | None = None, **changes: Any) -> KeyAnswer | Refusal:
-        """The same, which may be refused."""
+    def try_key(
+        self, actor: Actor, once: Once | None = None, bring: Bring | str | None = None, **changes: Any
+    ) -> KeyAnswer | Refusal:
+        """The same, which may be refused.  A text that is brought is an own secret, reckoned with first."""
         if isinstance(changes.get("limit"), str):
             changes["limit"] = limits.parse(changes["limit"])
         asked = wish(**changes)
+        if isinstance(bring, str):
+            bring = self.own_secrets.for_new_key(SecretText(bring), actor=actor, wish=asked, brand="kt")
         return self.store.change(
-            lambda tx: key_flow.create(tx, actor=actor, wish=asked, brand="kt", forge=self.forge, once=once)
+            lambda tx: key_flow.create(
+                tx, actor=actor, wish=asked, brand="kt", forge=self.forge, once=once, bring=bring
+            )
         )
 
     def machine(self, account: Account, owner: User, *more: str) -> Actor:
@@ -194,6 +223,7 @@ class World:
         *,
         once: Once | None = None,
         arrived_rev: int | None = None,
+        bring: Bring | str | None = None,
         **wishes: Any,
     ) -> ResetAnswer | Refusal:
         """Ask for a reset; it arrives now, or at `arrived_rev`."""
@@ -201,9 +231,18 @@ class World:
         asking = Asking(reason=Reason(reason), narrow=narrow and Narrowing(**narrow), **wishes)
         key_id = key if isinstance(key, str) else key.id
         arrived = self.verifier.applied_rev if arrived_rev is None else arrived_rev
+        if isinstance(bring, str):
+            bring = self.own_secrets.for_reset(SecretText(bring), actor=actor, key_id=key_id)
         return self.store.change(
             lambda tx: reset_flow.ask(
-                tx, actor=actor, key_id=key_id, asking=asking, forge=self.forge, once=once, arrived_rev=arrived
+                tx,
+                actor=actor,
+                key_id=key_id,
+                asking=asking,
+                forge=self.forge,
+                once=once,
+                arrived_rev=arrived,
+                bring=bring,
             )
         )
 
@@ -217,10 +256,14 @@ class World:
             )
         )
 
-    def mint(self, actor: Actor, reset_id: str, once: Once | None = None) -> ResetAnswer | Refusal:
-        """Make the new secret."""
+    def mint(
+        self, actor: Actor, reset_id: str, once: Once | None = None, bring: Bring | str | None = None
+    ) -> ResetAnswer | Refusal:
+        """Make the new secret, or bring it."""
+        if isinstance(bring, str):
+            bring = self.own_secrets.for_reset(SecretText(bring), actor=actor, reset_id=reset_id)
         return self.store.change(
-            lambda tx: reset_flow.mint(tx, actor=actor, reset_id=reset_id, forge=self.forge, once=once)
+            lambda tx: reset_flow.mint(tx, actor=actor, reset_id=reset_id, forge=self.forge, once=once, bring=bring)
         )
 
     def order(self, actor: Actor, key: Key | str, reason: str = "policy", **wishes: Any) -> ResetAnswer | Refusal:
@@ -261,8 +304,10 @@ class World:
         verdict = self.verifier.verify(secret, permissions=permissions, ip=ip, user_agent=agent, now=now)
         if verdict is not MISS:
             return verdict
+        label = label_of(secret)
+        lookup = self.own_secrets.lookup(label, now=now) if label else self.store.lookup
         return self.verifier.verify_cold(
-            fingerprint(secret), self.store.lookup, permissions=permissions, ip=ip, user_agent=agent, now=now
+            fingerprint(secret), lookup, permissions=permissions, ip=ip, user_agent=agent, now=now
         )
 
     def code(self, secret: str, *permissions: str) -> str:
@@ -297,6 +342,7 @@ def world(url: str) -> Iterator[World]:
         verifier.start_at(rev=store.rev(), now=to_micros(clock()))
         follower = Follower(store, verifier)
         store.follow = follower.committed
+        stretcher = CountingStretcher()
         yield World(
             store=store,
             verifier=verifier,
@@ -304,6 +350,8 @@ def world(url: str) -> Iterator[World]:
             forge=forge,
             factors=SystemFactors(forge, base_url=BASE_URL),
             clock=clock,
+            own_secrets=OwnSecrets(store, stretcher, peppers=store.peppers, deployment=founded.account.id),
+            stretcher=stretcher,
             operator=founded.account,
             operator_user=founded.owner,
             admin_key=founded.key,

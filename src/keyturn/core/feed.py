@@ -29,6 +29,8 @@ class SecretState:
     """The reset that set `stops_at` or stopped it, or empty."""
     watched: bool
     """Whether each use is to be reported with its address and permission: a handover waits for it (R20, R33)."""
+    public_key: bytes = b""
+    """Where requests are signed instead of showing a secret: what with.  Then no presented text is accepted (R42)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ def _secret_to_plain(secret: SecretState) -> dict[str, Any]:
         "stopped": secret.stopped,
         "replaced_by": secret.replaced_by,
         "watched": secret.watched,
-    }
+    } | ({"public_key": secret.public_key.hex()} if secret.public_key else {})
 
 
 def _secret_from_plain(plain: Mapping[str, Any]) -> SecretState:
@@ -139,4 +141,5 @@ def _secret_from_plain(plain: Mapping[str, Any]) -> SecretState:
         stopped=plain["stopped"],
         replaced_by=plain["replaced_by"],
         watched=plain["watched"],
+        public_key=bytes.fromhex(plain.get("public_key", "")),
     )

@@ -10,6 +10,7 @@ from enum import Enum
 from keyturn.core.feed import KeyState, SecretState
 from keyturn.core.instant import FOREVER, Instant
 from keyturn.core.limit import Limit
+from keyturn.core.secret import Kept, SecretKind
 
 MOST_REMEMBERED = 6
 """How many secrets of a key are loaded with it: those that may be accepted, of which the protocol allows three at most,
@@ -54,6 +55,11 @@ class Secret:
     """The feed revision at which it was minted; the store sets it."""
     last_used_at: Instant | None = None
     """While it was watched."""
+    kind: SecretKind = SecretKind.MADE
+    public_key: bytes = b""
+    """Of the kind PUBLIC_KEY: what signatures are checked with (R42)."""
+    seen: bytes = b""
+    """Of the kind OWN: by what it is known again under any label (R42)."""
 
     def is_over(self, now: Instant) -> bool:
         """Whether it will never be accepted again."""
@@ -86,6 +92,7 @@ class Key:
     name: str
     environment: str
     brand: str
+    """All that stands in front of its secrets, the label with it (pitfall 17)."""
     permissions: tuple[str, ...]
     allowlist: tuple[str, ...]
     limit: Limit | None
@@ -101,6 +108,13 @@ class Key:
     revoked_at: Instant | None = None
     last_used_at: Instant | None = None
     """By any of its secrets, as far as reported: batches arrive about a second later."""
+    label: str = ""
+    """The customer's own (R42); an own secret's is nobody else's."""
+
+    @property
+    def kind(self) -> SecretKind:
+        """Where its secrets come from: it is settled when the key is made, and stays."""
+        return self.secrets[-1].kind
 
     @property
     def version(self) -> int:
@@ -118,6 +132,32 @@ class Key:
     def has_ended(self, now: Instant) -> bool:
         """Revoked or expired: it neither verifies nor counts against its owner's limit."""
         return self.revoked_at is not None or now >= self.expires_at
+
+
+def secret_of(
+    made: Kept,
+    *,
+    version: int,
+    now: Instant,
+    starts_at: Instant | None = None,
+    dangerous_starts_at: Instant | None = None,
+    watched: bool = False,
+) -> Secret:
+    """The version that was just made or brought, accepted at once where nothing else is said."""
+    starts_at = now if starts_at is None else starts_at
+    return Secret(
+        version=version,
+        digest=made.digest,
+        pepper=made.pepper,
+        hint=made.hint,
+        created_at=now,
+        starts_at=starts_at,
+        dangerous_starts_at=starts_at if dangerous_starts_at is None else dangerous_starts_at,
+        watched=watched,
+        kind=made.kind,
+        public_key=made.public_key,
+        seen=made.seen,
+    )
 
 
 def accepted_versions(key: Key, now: Instant) -> tuple[int, ...]:
@@ -197,6 +237,7 @@ def state_for_verifiers(key: Key) -> KeyState:
                 stopped=one.stopped_at is not None,
                 replaced_by=one.replaced_by,
                 watched=one.watched,
+                public_key=one.public_key,
             )
             for one in key.secrets
         ),

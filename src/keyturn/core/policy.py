@@ -112,6 +112,11 @@ def stricter_policy(one: Policy, other: Policy) -> Policy:
     )
 
 
+def allows_own_secret(policy: Policy) -> bool:
+    """Whether customers may choose their secrets (R42)."""
+    return policy.own_secret == "allowed"  # noqa: S105  # a choice, not a password
+
+
 def from_wire(wire: Mapping[str, Any], *, name: str, base: Policy | None, version: int = 1) -> Policy:
     """A policy of that name: the fields in `wire`, the rest from `base` (or the defaults).
 

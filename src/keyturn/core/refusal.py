@@ -115,6 +115,17 @@ class SelfResetForbidden(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSecretForbidden(Refusal):
+    """R42: secrets are made here, unless the policy allows customers to choose them."""
+
+    kind: ClassVar[str] = "own_secret_forbidden"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "The policy does not let customers choose their own secrets."
+    policy: str
+    field: str = "own_secret"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProofRefused(Refusal):
     """A proof was wrong.  Which part was wrong is not told."""
 
@@ -268,6 +279,15 @@ class NameTaken(Refusal):
     status: ClassVar[int] = 409
     title: ClassVar[str] = "That name is in use already."
     field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKeyUsed(Refusal):
+    """R42: each secret of each key is a new one, and so is each public key."""
+
+    kind: ClassVar[str] = "public_key_used"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "This public key was brought here before; make a new pair."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -428,6 +448,17 @@ class ExpiryRequired(Refusal):
     title: ClassVar[str] = "The policy wants every key to have an expiry."
     policy: str
     field: str = "expiry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSecretRefused(Refusal):
+    """R42: one answer, and the same work, whether it is too easy to guess or somebody has used it here before."""
+
+    kind: ClassVar[str] = "own_secret_refused"
+    status: ClassVar[int] = 422
+    title: ClassVar[str] = (
+        "An own secret has 32 to 128 visible ASCII characters, is hard to guess (80 bits) and was never used here."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,9 @@ from keyturn.core import allowlist, duration, permission
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.handover import Gap, Handover, Terms, hand_over, old_stops_at, plan, stop_all, stop_old_by
 from keyturn.core.instant import FOREVER, Instant, later
-from keyturn.core.key import Key, Secret, StopReason, Suspension
+from keyturn.core.key import Key, StopReason, Suspension, secret_of
 from keyturn.core.permission import RIGHT_KEYS_RESET
-from keyturn.core.policy import Effective, Policy, stricter_policy
+from keyturn.core.policy import Effective, Policy, allows_own_secret, stricter_policy
 from keyturn.core.proof import (
     ADMINISTRATOR,
     CREDENTIAL,
@@ -44,6 +44,7 @@ from keyturn.core.refusal import (
     NotTheAsker,
     OriginRefused,
     OutOfOrder,
+    OwnSecretForbidden,
     PermissionMissing,
     ProofNotWanted,
     ProofRefused,
@@ -56,7 +57,7 @@ from keyturn.core.refusal import (
     Widening,
     WiderThanActor,
 )
-from keyturn.core.secret import NewSecret
+from keyturn.core.secret import Kept, SecretKind
 from keyturn.core.stage import MOVES, OPEN, Event, Stage
 
 
@@ -459,8 +460,8 @@ def is_asker(reset: Reset, actor: Actor) -> bool:
     return actor.id == reset.asked_by and actor.session == reset.session
 
 
-def mint(reset: Reset, key: Key, new_secret: NewSecret, *, actor: Actor, now: Instant) -> Step | Refusal:
-    """R13: the new secret, the old one's end, the narrowing: one step, for the asker alone."""
+def may_mint(reset: Reset, key: Key, *, actor: Actor, now: Instant) -> Reset | Refusal:
+    """The reset moved on to minted, or why this actor may not mint now, whatever it brings."""
     if reset.waits:
         return ClaimWaits(reset_id=reset.id)
     if not is_asker(reset, actor):
@@ -468,22 +469,28 @@ def mint(reset: Reset, key: Key, new_secret: NewSecret, *, actor: Actor, now: In
     minted = move(reset, Event.MINTED, now=now)
     if isinstance(minted, Refusal):
         return minted
-    if refusal := _forbidden_since(reset):
+    if refusal := _forbidden_since(reset, key):
         return refusal
     if key.revoked_at is not None:
         return KeyRevoked(revoked_at=key.revoked_at)
-    key = _narrow(key, reset.asking.narrow)
-    if now >= key.expires_at:
+    if now >= _narrow(key, reset.asking.narrow).expires_at:
         return KeyExpired(expired_at=key.expires_at)
     if stale := reset.missing(now):
         return ProofRequired(missing=stale)
+    return minted
+
+
+def mint(reset: Reset, key: Key, new_secret: Kept, *, actor: Actor, now: Instant) -> Step | Refusal:
+    """R13: the new secret, the old one's end, the narrowing: one step, for the asker alone."""
+    minted = may_mint(reset, key, actor=actor, now=now)
+    if isinstance(minted, Refusal):
+        return minted
+    key = _narrow(key, reset.asking.narrow)
     handover = plan(key, reset.terms, now=now)
-    new = Secret(
+    new = secret_of(
+        new_secret,
         version=key.version + 1,
-        digest=new_secret.digest,
-        pepper=new_secret.pepper,
-        hint=new_secret.hint,
-        created_at=now,
+        now=now,
         starts_at=handover.new_starts,
         dangerous_starts_at=handover.dangerous_starts,
         watched=True,
@@ -501,12 +508,14 @@ def mint(reset: Reset, key: Key, new_secret: NewSecret, *, actor: Actor, now: In
     return Step(event=Event.MINTED, reset=minted, key=key)
 
 
-def _forbidden_since(reset: Reset) -> Refusal | None:
+def _forbidden_since(reset: Reset, key: Key) -> Refusal | None:
     """R32: a policy that has become stricter may forbid what was allowed when the reset was asked."""
     if reset.channel is Channel.PERSON and reset.policy.manual == "forbidden" and reset.ordered is None:
         return ManualResetForbidden(policy=reset.source("manual"))
     if reset.channel is Channel.KEY and reset.policy.self_reset == "forbidden":
         return SelfResetForbidden(policy=reset.source("self_reset"))
+    if key.kind is SecretKind.OWN and not allows_own_secret(reset.policy):
+        return OwnSecretForbidden(policy=reset.source("own_secret"))
     return None
 
 

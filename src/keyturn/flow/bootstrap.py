@@ -6,7 +6,7 @@ from typing import Final
 from keyturn.core.account import Account, Member, Role, User
 from keyturn.core.actor import SYSTEM, Actor
 from keyturn.core.instant import FOREVER
-from keyturn.core.key import Key, Secret
+from keyturn.core.key import Key, secret_of
 from keyturn.core.permission import RIGHT_ADMIN
 from keyturn.core.policy import DEFAULT_NAME
 from keyturn.core.secret import SecretText
@@ -52,15 +52,6 @@ def _administrator_key(
     tx: Transaction, *, account_id: str, owner_id: str, brand: str, forge: Forge
 ) -> tuple[Key, SecretText]:
     made = forge.secret(brand=brand, environment="live")
-    first = Secret(
-        version=1,
-        digest=made.digest,
-        pepper=made.pepper,
-        hint=made.hint,
-        created_at=tx.now,
-        starts_at=tx.now,
-        dangerous_starts_at=tx.now,
-    )
     key = tx.insert_key(
         Key(
             number=0,
@@ -77,7 +68,7 @@ def _administrator_key(
             expires_at=FOREVER,
             created_at=tx.now,
             created_by=SYSTEM.id,
-            secrets=(first,),
+            secrets=(secret_of(made, version=1, now=tx.now),),
         )
     )
     actor: Actor = replace(SYSTEM, account_id=account_id)

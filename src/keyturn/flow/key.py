@@ -7,14 +7,15 @@ from keyturn.core import permission
 from keyturn.core.account import Account, Role, key_limit
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.instant import FOREVER, Instant
-from keyturn.core.key import Key, Secret, Suspension
+from keyturn.core.key import Key, Suspension, secret_of
 from keyturn.core.limit import Limit
 from keyturn.core.permission import RIGHT_ACCOUNTS_WRITE, RIGHT_KEYS_READ, RIGHT_KEYS_RESET, RIGHT_KEYS_WRITE
-from keyturn.core.policy import Effective
+from keyturn.core.policy import Effective, allows_own_secret
 from keyturn.core.refusal import (
     AllowlistRequired,
     AllowlistTooLong,
     ExpiryRequired,
+    IdempotencyKeyReused,
     InvalidField,
     KeyExpired,
     KeyLimitReached,
@@ -29,6 +30,7 @@ from keyturn.core.refusal import (
 from keyturn.core.reset import end, is_asker, is_open
 from keyturn.core.secret import SecretText
 from keyturn.core.stage import Event
+from keyturn.flow.bring import Bring, check_policy, first_secret, is_same, text_of
 from keyturn.flow.evidence import done, done_to_key, refused
 from keyturn.flow.policy import effective, floors
 from keyturn.flow.reach import reach
@@ -49,6 +51,8 @@ class KeyWish:
     policy: str
     account_id: str | None
     owner_id: str | None
+    label: str = ""
+    """The customer's own, in a form that `core.secret.check_label` takes (R42)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,30 +79,32 @@ class KeyAnswer:
 
 
 def create(
-    tx: Transaction, *, actor: Actor, wish: KeyWish, brand: str, forge: Forge, once: Once | None
+    tx: Transaction,
+    *,
+    actor: Actor,
+    wish: KeyWish,
+    brand: str,
+    forge: Forge,
+    once: Once | None,
+    bring: Bring | None = None,
 ) -> KeyAnswer | Refusal:
-    """Issue a key with its first secret."""
+    """Issue a key with its first secret, or with what the customer brings in its place (R42)."""
     earlier = replayed(tx, once)
     if isinstance(earlier, str) and (key := tx.key(earlier)) is not None:
-        return KeyAnswer(key=key, secret_shown=True)
+        if is_same(bring, key):
+            return KeyAnswer(key=key, secret_shown=bring is None)
+        earlier = IdempotencyKeyReused()
     placed = earlier if isinstance(earlier, Refusal) else _place(tx, actor, wish)
     if isinstance(placed, Refusal):
         return refused(tx, actor, "key.created", placed, subject_id=wish.account_id or "")
     account, owner_id = placed
     tx.lock_owner(owner_id)
-    refusal = _check_new(tx, actor, wish, account=account, owner_id=owner_id)
-    if refusal is not None:
-        return refused(tx, actor, "key.created", refusal, subject_id=account.id, account_id=account.id)
-    made = forge.secret(brand=brand, environment=wish.environment)
-    first = Secret(
-        version=1,
-        digest=made.digest,
-        pepper=made.pepper,
-        hint=made.hint,
-        created_at=tx.now,
-        starts_at=tx.now,
-        dangerous_starts_at=tx.now,
+    first = _check_new(tx, actor, wish, account=account, owner_id=owner_id, bring=bring) or first_secret(
+        tx, bring, brand=brand, label=wish.label, environment=wish.environment, forge=forge
     )
+    if isinstance(first, Refusal):
+        return refused(tx, actor, "key.created", first, subject_id=account.id, account_id=account.id)
+    prefix, made = first
     key = tx.insert_key(
         Key(
             number=0,
@@ -107,7 +113,8 @@ def create(
             owner_id=owner_id,
             name=wish.name,
             environment=wish.environment,
-            brand=brand,
+            brand=prefix,
+            label=wish.label,
             permissions=wish.permissions,
             allowlist=wish.allowlist,
             limit=wish.limit,
@@ -115,12 +122,12 @@ def create(
             expires_at=wish.expires_at or FOREVER,
             created_at=tx.now,
             created_by=actor.id,
-            secrets=(first,),
+            secrets=(secret_of(made, version=1, now=tx.now),),
         )
     )
     remember(tx, once, key.id)
-    done_to_key(tx, actor, "key.created", key)
-    return KeyAnswer(key=key, secret=made.text, rev=tx.rev_of(key.id))
+    done_to_key(tx, actor, "key.created", key, detail={} if bring is None else {"kind": key.kind.value})
+    return KeyAnswer(key=key, secret=text_of(made), rev=tx.rev_of(key.id))
 
 
 def find(tx: Transaction, actor: Actor, key_id: str, *, lock: bool = False) -> Key | NotFound:
@@ -263,7 +270,15 @@ def _place(tx: Transaction, actor: Actor, wish: KeyWish) -> tuple[Account, str] 
     return account, wish.owner_id
 
 
-def _check_new(tx: Transaction, actor: Actor, wish: KeyWish, *, account: Account, owner_id: str) -> Refusal | None:
+def may_bring_secret(tx: Transaction, *, actor: Actor, wish: KeyWish) -> bool:
+    """Whether it is worth reckoning with an own secret for such a key: that takes its time, and is done outside."""
+    placed = _place(tx, actor, wish)
+    return not isinstance(placed, Refusal) and allows_own_secret(effective(tx, placed[0], wish.policy).policy)
+
+
+def _check_new(
+    tx: Transaction, actor: Actor, wish: KeyWish, *, account: Account, owner_id: str, bring: Bring | None
+) -> Refusal | None:
     if beyond := actor.beyond(wish.permissions):
         return WiderThanActor(beyond=beyond)
     if refusal := _check_policy_choice(tx, actor, wish.policy, account.id):
@@ -277,7 +292,7 @@ def _check_new(tx: Transaction, actor: Actor, wish: KeyWish, *, account: Account
         return ExpiryRequired(policy=in_force.source("expiry"))
     if wish.expires_at is not None and wish.expires_at <= tx.now:
         return InvalidField(field="expires_at", reason="lies in the past")
-    return _check_allowlist(in_force, wish.permissions, wish.allowlist)
+    return check_policy(bring, in_force) or _check_allowlist(in_force, wish.permissions, wish.allowlist)
 
 
 def _check_policy_choice(tx: Transaction, actor: Actor, policy: str, account_id: str) -> Refusal | None:

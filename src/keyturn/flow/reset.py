@@ -11,9 +11,12 @@ from keyturn.core.handover import Handover
 from keyturn.core.instant import Instant, to_text
 from keyturn.core.key import Key, StopReason, Suspension
 from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET
+from keyturn.core.policy import Effective, allows_own_secret
 from keyturn.core.proof import ADMINISTRATOR, CREDENTIAL, KEY_ITSELF, PASSWORD, Proof
 from keyturn.core.refusal import (
     ClaimWaits,
+    IdempotencyKeyReused,
+    InvalidField,
     NotFound,
     NotTheAsker,
     OutOfOrder,
@@ -26,9 +29,10 @@ from keyturn.core.refusal import (
     WiderThanActor,
 )
 from keyturn.core.reset import Asking, Reason, Reset, Step
-from keyturn.core.secret import SecretText
+from keyturn.core.secret import Kept, SecretKind, SecretText
 from keyturn.core.stage import Event, Stage
 from keyturn.flow.authenticator import enrolled
+from keyturn.flow.bring import Bring, check_kind, check_policy, field_of, is_same, must_bring, next_secret, text_of
 from keyturn.flow.evidence import done_to_key, refused
 from keyturn.flow.key import find
 from keyturn.flow.policy import effective_for_key
@@ -50,15 +54,28 @@ class ResetAnswer:
     """The dates it would get if it were minted now; None once it has them or has ended."""
     secret: SecretText | None = None
     secret_shown: bool = False
+    has_minted: bool = False
+    """Whether this very call minted, also where the secret was brought and none is shown."""
     rev: int = 0
     used_by: Sequence[Use] = ()
     """Who still uses the old secret (R33)."""
 
 
 def ask(
-    tx: Transaction, *, actor: Actor, key_id: str, asking: Asking, forge: Forge, once: Once | None, arrived_rev: int
+    tx: Transaction,
+    *,
+    actor: Actor,
+    key_id: str,
+    asking: Asking,
+    forge: Forge,
+    once: Once | None,
+    arrived_rev: int,
+    bring: Bring | None = None,
 ) -> ResetAnswer | Refusal:
-    """Open a reset; an actor whose credential proves enough gets it minted in the same step (R40)."""
+    """Open a reset; an actor whose credential proves enough gets it minted in the same step (R40).
+
+    A key whose secrets are brought (R42) is minted in the same step only where the next one is brought with it.
+    """
     key = find(tx, actor, key_id, lock=True)
     earlier = replayed(tx, once)
     if isinstance(key, Refusal):
@@ -66,7 +83,7 @@ def ask(
     if isinstance(earlier, Refusal):
         return refused(tx, actor, "reset.asked", earlier, subject_id=key_id, account_id=key.account_id)
     if earlier is not None and (reset := tx.reset(earlier)) is not None:
-        return answered(tx, reset, key=key, secret_shown=reset.new_version is not None)
+        return _replayed(tx, actor, reset, key, bring, action="reset.asked")
     actor = speaking_for_itself(actor, key)
     latest = lapse(tx, tx.latest_reset(key.id), key)
     asked = opened(
@@ -74,6 +91,8 @@ def ask(
     )
     if isinstance(asked, Refusal):
         return refused(tx, actor, "reset.asked", asked, subject_id=key_id, account_id=key.account_id)
+    if bring is not None and (refusal := _check_asked_bring(tx, actor, asked, bring, forge=forge)):
+        return refused(tx, actor, "reset.asked", refusal, subject_id=key_id, account_id=key.account_id)
     if asked.event is Event.CLAIMED:
         tx.save_reset(asked.reset)  # it was ordered, and the asking takes it on
     else:
@@ -87,7 +106,19 @@ def ask(
         waiting = None
     else:  # behind a reset that came to nothing, or was ordered, an earlier one may still wait for its secret to start
         waiting = latest if latest.stage is Stage.MINTED else tx.waiting_reset(key.id)
-    return go_on(tx, actor, asked, waiting=waiting, forge=forge)
+    return go_on(tx, actor, asked, waiting=waiting, forge=forge, bring=bring)
+
+
+def _check_asked_bring(tx: Transaction, actor: Actor, asked: Step, bring: Bring, *, forge: Forge) -> Refusal | None:
+    """R42: what cannot be minted is refused before anything is opened or stopped."""
+    if actor.channel is Channel.PERSON:
+        return InvalidField(field=field_of(bring), reason="bring it when the proofs are complete: to the mint")
+    key, policy = asked.key, asked.reset.policy
+    in_force = Effective(policy=policy, sources=dict(asked.reset.sources))
+    if refusal := check_kind(key, bring) or check_policy(bring, in_force):
+        return refusal
+    made = next_secret(tx, bring, prefix=key.brand, environment=key.environment, forge=forge)
+    return made if isinstance(made, Refusal) else None
 
 
 def opened(
@@ -118,7 +149,9 @@ def holder_gone(tx: Transaction, reset: Reset) -> bool:
     return session is None or tx.now >= session.ends_at or tx.now >= session.idle_ends_at
 
 
-def go_on(tx: Transaction, actor: Actor, asked: Step, *, waiting: Reset | None, forge: Forge) -> ResetAnswer | Refusal:
+def go_on(
+    tx: Transaction, actor: Actor, asked: Step, *, waiting: Reset | None, forge: Forge, bring: Bring | None = None
+) -> ResetAnswer | Refusal:
     """A reset that was just asked for or claimed: minted at once where the credential is a complete proof (R40)."""
     if actor.channel is Channel.PERSON:
         return answered(tx, asked.reset, key=asked.key)
@@ -131,7 +164,9 @@ def go_on(tx: Transaction, actor: Actor, asked: Step, *, waiting: Reset | None, 
         return answered(tx, proven.reset, key=proven.key)
     _written(tx, actor, asked, proven)
     _suspend_created(tx, actor, proven)
-    return _mint(tx, actor, proven, waiting=waiting, forge=forge)
+    if bring is None and proven.key.kind is not SecretKind.MADE:
+        return answered(tx, proven.reset, key=proven.key)  # what stops has stopped; the next one is still to be brought
+    return _mint(tx, actor, proven, waiting=waiting, forge=forge, bring=bring)
 
 
 def prove(
@@ -167,8 +202,10 @@ def prove(
     return answered(tx, proven.reset, key=proven.key)
 
 
-def mint(tx: Transaction, *, actor: Actor, reset_id: str, forge: Forge, once: Once | None) -> ResetAnswer | Refusal:
-    """R13: make the new secret; all of it or nothing."""
+def mint(
+    tx: Transaction, *, actor: Actor, reset_id: str, forge: Forge, once: Once | None, bring: Bring | None = None
+) -> ResetAnswer | Refusal:
+    """R13: make the new secret, or take what is brought in its place (R42); all of it or nothing."""
     found = found_for_step(tx, actor, reset_id, action="reset.minted")
     if isinstance(found, Refusal):
         return found
@@ -177,9 +214,9 @@ def mint(tx: Transaction, *, actor: Actor, reset_id: str, forge: Forge, once: On
     if isinstance(earlier, Refusal):
         return refused(tx, actor, "reset.minted", earlier, subject_id=reset_id, account_id=key.account_id)
     if earlier == reset.id:
-        return answered(tx, reset, key=key, secret_shown=True)
+        return _replayed(tx, actor, reset, key, bring, action="reset.minted")
     before = Step(event=None, reset=reset, key=key)
-    answer = _mint(tx, actor, before, waiting=tx.waiting_reset(key.id), forge=forge)
+    answer = _mint(tx, actor, before, waiting=tx.waiting_reset(key.id), forge=forge, bring=bring)
     if not isinstance(answer, Refusal):
         remember(tx, once, reset.id)
     return answer
@@ -361,15 +398,50 @@ def _count_refused(tx: Transaction, actor: Actor, reset: Reset, key: Key, refusa
     return refused(tx, actor, "reset.proven", answer, subject_id=reset.id, account_id=key.account_id)
 
 
-def _mint(tx: Transaction, actor: Actor, before: Step, *, waiting: Reset | None, forge: Forge) -> ResetAnswer | Refusal:
+def _mint(
+    tx: Transaction, actor: Actor, before: Step, *, waiting: Reset | None, forge: Forge, bring: Bring | None
+) -> ResetAnswer | Refusal:
     reset, key = before.reset, before.key
-    made = forge.secret(brand=key.brand, environment=key.environment)
+    made = _next_secret(tx, actor, before, bring, forge=forge)
+    if isinstance(made, Refusal):
+        return refused(tx, actor, "reset.minted", made, subject_id=reset.id, account_id=key.account_id)
     minted = protocol.mint(reset, key, made, actor=actor, now=tx.now)
-    if isinstance(minted, Refusal):
-        return refused(tx, actor, "reset.minted", minted, subject_id=reset.id, account_id=key.account_id)
+    assert isinstance(minted, Step)  # noqa: S101  # `_next_secret` has asked the very same
     _written(tx, actor, before, minted, detail={"version": str(minted.reset.new_version)})
     _replace_unstarted(tx, actor, waiting, minted)
-    return answered(tx, minted.reset, key=minted.key, secret=made.text)
+    return answered(tx, minted.reset, key=minted.key, secret=text_of(made), has_minted=True)
+
+
+def _next_secret(tx: Transaction, actor: Actor, before: Step, bring: Bring | None, *, forge: Forge) -> Kept | Refusal:
+    """What is minted.  Whoever may not mint learns nothing of what was brought (R42)."""
+    key = before.key
+    barred = protocol.may_mint(before.reset, key, actor=actor, now=tx.now)
+    if isinstance(barred, Refusal):
+        return barred
+    if bring is None and key.kind is not SecretKind.MADE:
+        return must_bring(key)
+    wrong = None if bring is None else check_kind(key, bring)
+    return wrong or next_secret(tx, bring, prefix=key.brand, environment=key.environment, forge=forge)
+
+
+def _replayed(
+    tx: Transaction, actor: Actor, reset: Reset, key: Key, bring: Bring | None, *, action: str
+) -> ResetAnswer | Refusal:
+    """R15: the same reset, and never the secret again."""
+    if reset.new_version is not None and not is_same(bring, key):
+        refusal = IdempotencyKeyReused()
+        return refused(tx, actor, action, refusal, subject_id=reset.id, account_id=key.account_id)
+    return answered(tx, reset, key=key, secret_shown=reset.new_version is not None)
+
+
+def may_bring_secret(tx: Transaction, *, actor: Actor, key_id: str = "", reset_id: str = "") -> Key | None:
+    """The key, where it is worth reckoning with an own secret for a reset of it: that takes its time, outside."""
+    reset = tx.reset(reset_id) if reset_id else None
+    key = find(tx, actor, reset.key_id if reset else key_id)
+    if isinstance(key, Refusal) or key.kind is not SecretKind.OWN:
+        return None
+    may = actor.id == key.id or actor.may(RIGHT_KEYS_RESET, key.account_id)
+    return key if may and allows_own_secret(effective_for_key(tx, key).policy) else None
 
 
 def _replace_unstarted(tx: Transaction, actor: Actor, earlier: Reset | None, minted: Step) -> None:
@@ -458,6 +530,7 @@ def answered(
     key: Key | None = None,
     secret: SecretText | None = None,
     secret_shown: bool = False,
+    has_minted: bool = False,
 ) -> ResetAnswer:
     """A reset as it now stands."""
     key = key or tx.key(reset.key_id)
@@ -468,7 +541,8 @@ def answered(
         key=key,
         plan=protocol.preview(reset, key, now=tx.now) if protocol.is_open(reset, tx.now) else None,
         secret=secret,
-        secret_shown=secret_shown,
+        secret_shown=secret_shown and key.kind is SecretKind.MADE,  # what is brought was shown to nobody
+        has_minted=has_minted,
         rev=tx.rev_of(key.id),
-        used_by=tx.uses(key.number, _old_version(reset, key)) if handing_over and secret is None else (),
+        used_by=tx.uses(key.number, _old_version(reset, key)) if handing_over and not has_minted else (),
     )

@@ -8,8 +8,10 @@ from hmac import digest as hmac_digest
 from pathlib import Path
 from typing import Final
 
+from keyturn.core import public_key
 from keyturn.core import secret as core_secret
-from keyturn.core.secret import ALPHABET, RANDOM_BYTES, NewSecret, Pepper
+from keyturn.core.public_key import PublicKey
+from keyturn.core.secret import ALPHABET, RANDOM_BYTES, Kept, NewSecret, Pepper
 
 ID_CHARS: Final = 20
 """20 base62 characters: 119 bits, so ids can neither be guessed nor meet."""
@@ -29,6 +31,10 @@ class SystemForge:
         """A new secret, never seen before."""
         entropy = secrets.token_bytes(RANDOM_BYTES)
         return core_secret.make(brand=brand, environment=environment, entropy=entropy, pepper=self._pepper)
+
+    def public_key(self, brought: PublicKey) -> Kept:
+        """What is kept of a customer's public key."""
+        return public_key.keep(brought.raw, pepper=self._pepper)
 
     def id(self, prefix: str) -> str:
         """A new id such as `key_…`."""

@@ -7,11 +7,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from keyturn.core.feed import KeyState, Predicate
 from keyturn.core.instant import Instant
 from keyturn.core.key import MOST_REMEMBERED, Key, Secret, state_for_verifiers
+from keyturn.core.secret import SecretKind
 from keyturn.ports import Page
 from keyturn.store import rows
 from keyturn.store.begun import Begun, Seen, within
@@ -131,6 +145,22 @@ class Keys(Begun):
                 self._ended_secrets.append(ends | {"of_key": key.number, "of_version": secret.version})
         self._loaded[key.id] = key
 
+    def has_public_key(self, raw: bytes) -> bool:
+        """Whether any secret of any key is this public key, or was (R42)."""
+        return self._any_secret(secrets.c.public_key == raw)
+
+    def has_seen(self, marks: Sequence[bytes]) -> bool:
+        """Whether an own secret with one of these marks is in use, or was (R42)."""
+        return self._any_secret(secrets.c.seen.in_(marks))
+
+    def own_label(self, label: str) -> int | None:
+        """The number of the key whose own secrets have this label, live or ended (R42)."""
+        return self._connection.execute(select(keys.c.number).where(keys.c.own_label == label)).scalar()
+
+    def _any_secret(self, this: ColumnElement[bool]) -> bool:
+        self._flush_secrets()
+        return self._connection.execute(select(secrets.c.version).where(this).limit(1)).first() is not None
+
     def suspend_account(self, account_id: str, *, by: str, reason: str) -> tuple[int, int]:
         """Suspend every live key of an account in one statement and one feed entry (F11); how many, at which rev."""
         rev = self._allot_rev()
@@ -181,6 +211,11 @@ class Keys(Begun):
             # Stopped so long ago that it is not loaded with its key; the answer is still its own.
             key = replace(key, secrets=(secret, *key.secrets))
         return state_for_verifiers(key), secret.version
+
+    def find_signer(self, key_id: str) -> KeyState | None:
+        """The key, where its requests are signed."""
+        key = self.key(key_id)
+        return state_for_verifiers(key) if key is not None and key.kind is SecretKind.PUBLIC_KEY else None
 
     def _allot_rev(self) -> int:
         """F1: the next revision, under the lock of one row, so that commit order is revision order."""

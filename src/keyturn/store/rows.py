@@ -19,6 +19,7 @@ from keyturn.core.key import Key, Secret, StopReason, Suspension
 from keyturn.core.policy import Policy
 from keyturn.core.proof import Proof
 from keyturn.core.reset import Asking, Narrowing, Reason, Reset
+from keyturn.core.secret import SecretKind
 from keyturn.core.session import Session, SessionKind, SessionStage
 from keyturn.core.stage import Stage
 from keyturn.store.begun import columns
@@ -40,13 +41,21 @@ SECRET_COLUMNS = (
     "watched",
     "rev",
     "last_used_at",
+    "kind",
+    "public_key",
+    "seen",
 )
+
+
+_BROUGHT = ("public_key", "seen")
 
 
 def secret_row(secret: Secret) -> dict[str, Any]:
     """The columns of one secret, without its key's number."""
     row: dict[str, Any] = {name: getattr(secret, name) for name in SECRET_COLUMNS}
     row["stop_reason"] = secret.stop_reason.value if secret.stop_reason else None
+    row["kind"] = secret.kind.value
+    row |= {name: getattr(secret, name) or None for name in _BROUGHT}
     return row
 
 
@@ -55,6 +64,8 @@ def read_secret(row: Columns) -> Secret:
     values = {name: row[name] for name in SECRET_COLUMNS}
     values["digest"] = bytes(row["digest"])
     values["stop_reason"] = StopReason(row["stop_reason"]) if row["stop_reason"] else None
+    values["kind"] = SecretKind(row["kind"])
+    values |= {name: bytes(row[name] or b"") for name in _BROUGHT}
     return Secret(**values)
 
 
@@ -68,6 +79,8 @@ def key_row(key: Key) -> dict[str, Any]:
         "name": key.name,
         "environment": key.environment,
         "brand": key.brand,
+        "label": key.label,
+        "own_label": key.label if key.kind is SecretKind.OWN else None,
         "permissions": key.permissions,
         "allowlist": key.allowlist,
         "limit": limits.to_text(key.limit) if key.limit else None,
@@ -93,7 +106,8 @@ def read_key(row: Columns, secrets: Sequence[Secret]) -> Key:
             reason=row["suspended_reason"],
             reset_id=row["suspended_reset"],
         )
-    plain = ("id", "account_id", "owner_id", "name", "environment", "brand", "permissions", "allowlist", "policy")
+    plain = ("id", "account_id", "owner_id", "name", "environment", "brand", "label", "policy")
+    sets = ("permissions", "allowlist")
     return Key(
         number=row["number"],
         limit=limits.parse(row["limit"]) if row["limit"] else None,
@@ -104,7 +118,7 @@ def read_key(row: Columns, secrets: Sequence[Secret]) -> Key:
         last_used_at=row["last_used_at"],
         suspension=suspension,
         secrets=tuple(secrets),
-        **{name: row[name] for name in plain},
+        **{name: row[name] for name in (*plain, *sets)},
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, literal_column, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from keyturn.core import own_secret
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant, from_micros
 from keyturn.core.policy import Policy
@@ -98,11 +99,25 @@ class SqlStore:
 
     def lookup(self, fingerprint: bytes) -> Fill:
         """What a verifier needs of the secret with this SHA-256, with the revision it was read at (F4)."""
-        digests = [at_rest(fingerprint, pepper) for pepper in self._peppers]
+        return self._find([at_rest(fingerprint, pepper) for pepper in self._peppers])
 
+    def _find(self, digests: Sequence[bytes]) -> Fill:
         def query(tx: SqlTransaction) -> Fill:
             found = tx.find_secret(digests)
             return Fill(rev=tx.rev, state=found[0] if found else None, version=found[1] if found else 0)
+
+        return self.read(query)
+
+    def lookup_own(self, stretched: bytes) -> Fill:
+        """The same for a customer's own secret, stretched with the salt of its label (R42)."""
+        return self._find([own_secret.at_rest(stretched, pepper) for pepper in self._peppers])
+
+    def lookup_signer(self, key_id: str) -> Fill:
+        """The same for a key whose requests are signed; its newest version stands for all (R42)."""
+
+        def query(tx: SqlTransaction) -> Fill:
+            state = tx.find_signer(key_id)
+            return Fill(rev=tx.rev, state=state, version=state.secrets[-1].version if state else 0)
 
         return self.read(query)
 
@@ -119,6 +134,11 @@ class SqlStore:
             self._alone.hold()
         except DBAPIError as error:
             raise _broken_world(error) from error
+
+    @property
+    def peppers(self) -> Sequence[Pepper]:
+        """All of them, the newest first."""
+        return self._peppers
 
     @property
     def newest_pepper(self) -> Pepper:

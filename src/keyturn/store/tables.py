@@ -204,6 +204,9 @@ keys = Table(
     Column("suspended_reset", _Id),
     Column("revoked_at", Moment),
     Column("last_used_at", Moment),
+    Column("label", String(32), nullable=False, server_default=""),
+    Column("own_label", String(32)),  # the label once more, where it has to be nobody else's (R42)
+    Index("ix_keys_own_label", "own_label", unique=True),
     Index(None, "account_id"),
     Index(None, "owner_id"),
     Index(None, "created_by"),
@@ -227,8 +230,13 @@ secrets = Table(
     Column("watched", Boolean, nullable=False),
     Column("rev", BigInteger, nullable=False),
     Column("last_used_at", Moment),
+    Column("kind", String(16), nullable=False, server_default="made"),
+    Column("public_key", LargeBinary(32)),
+    Column("seen", LargeBinary(32)),
     PrimaryKeyConstraint("key_number", "version"),
     UniqueConstraint("digest"),
+    Index("ix_secrets_public_key", "public_key", unique=True),
+    Index("ix_secrets_seen", "seen", unique=True),
 )
 
 resets = Table(

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Final, NamedTuple
 
 from keyturn.core import permission
-from keyturn.verify.entry import REVOKED, STOPPED, SUSPENDED, WATCHED, EntryView, Profile, view
+from keyturn.verify.entry import REVOKED, SIGNS, STOPPED, SUSPENDED, WATCHED, EntryView, Profile, view
 from keyturn.verify.usage import Way
 
 VALID: Final = "valid"
@@ -25,6 +25,10 @@ IS_SUSPENDED: Final = "suspended"
 IP_NOT_ALLOWED: Final = "ip_not_allowed"
 PERMISSION_MISSING: Final = "permission_missing"
 RATE_LIMITED: Final = "rate_limited"
+STALE: Final = "stale"
+"""Of a signed request: signed too long ago, in the future, or run out."""
+REPLAYED: Final = "replayed"
+"""Of a signed request: the very same one was accepted here before."""
 CODES: Final = (
     VALID,
     UNKNOWN,
@@ -37,6 +41,8 @@ CODES: Final = (
     IP_NOT_ALLOWED,
     PERMISSION_MISSING,
     RATE_LIMITED,
+    STALE,
+    REPLAYED,
 )
 
 _MICROS: Final = 1_000_000
@@ -73,8 +79,14 @@ class Verdict(NamedTuple):
 
 UNKNOWN_VERDICT: Final = Verdict(UNKNOWN, b"", _NO_PROFILE, 0)
 MALFORMED_VERDICT: Final = Verdict(MALFORMED, b"", _NO_PROFILE, 0)
+STALE_VERDICT: Final = Verdict(STALE, b"", _NO_PROFILE, 0)
 MISS: Final = Verdict("miss", b"", _NO_PROFILE, 0)
 """Not a verdict: the cache does not know, the store has to be asked.  Compared with `is`."""
+
+
+def wait_verdict(wait: int) -> Verdict:
+    """`rate_limited`, of no key: so many wrong secrets came for its label that the next one waits (R42)."""
+    return Verdict(RATE_LIMITED, b"", _NO_PROFILE, wait)
 
 
 class Judgement(NamedTuple):
@@ -94,12 +106,18 @@ class Judgement(NamedTuple):
     """Where its uses are counted."""
 
 
-def judge(entry: bytes, profile: Profile, now: int, wanted: tuple[str, ...], ip: str | None) -> Judgement:
+def judge(
+    entry: bytes, profile: Profile, now: int, wanted: tuple[str, ...], ip: str | None, *, signed: bool = False
+) -> Judgement:
     """Decide on one secret at `now`, in microseconds, all but the limit.
 
     `wanted` are canonical permissions, all of which it must hold; `profile` is the one that the entry names.
+    `signed` says that the request's signature was checked with the public key this entry is about (R42).
     """
     seen = view(entry)
+    if bool(seen.flags & SIGNS) != signed:
+        # A public key is public: whoever shows it, or anything made of it, has shown nothing.
+        return Judgement(-_ALWAYS, _ALWAYS, UNKNOWN_VERDICT, -1, 0, 0, 0, _NOWHERE)
     code = _by_state(seen, now, wanted)
     if code is None:
         if not profile.admits(ip):
@@ -179,6 +197,12 @@ class Counters:
         except KeyError:
             return self._take_first(number, interval, window, now)
         return 0
+
+    def give_back(self, number: int, interval: int) -> None:
+        """Undo one `take`, so that what was counted beforehand, in case it fails, counts no more."""
+        with self._growing:
+            if number in self._arrivals:
+                self._arrivals[number] -= interval
 
     def remaining(self, number: int, interval: int, window: int, now: int) -> int:
         """How many requests fit at once."""

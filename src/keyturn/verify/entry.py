@@ -18,6 +18,8 @@ SUSPENDED: Final = 1
 REVOKED: Final = 2
 STOPPED: Final = 4
 WATCHED: Final = 8
+SIGNS: Final = 16
+"""Its requests are signed: what is stored of it is public, and no presented text is ever accepted for it (R42)."""
 
 # starts, dangerous_starts, stops, expires (microseconds), key number, profile number, version, flags
 HEADER: Final = struct.Struct("<qqqqqqIB")
@@ -99,6 +101,7 @@ def pack(state: KeyState, secret: SecretState, profile: int) -> bytes:
         | (REVOKED if state.revoked else 0)
         | (STOPPED if secret.stopped else 0)
         | (WATCHED if secret.watched else 0)
+        | (SIGNS if secret.public_key else 0)
     )
     names = (state.key_id, state.account_id, state.owner_id, state.environment, secret.replaced_by)
     return HEADER.pack(

@@ -15,7 +15,7 @@ from typing import Final
 
 from keyturn.core.feed import FeedEntry, KeyState, Predicate, SecretState
 from keyturn.core.instant import to_micros
-from keyturn.core.secret import is_well_formed
+from keyturn.core.own_secret import is_presentable
 from keyturn.verify.cache import Cache
 from keyturn.verify.decision import (
     CODES,
@@ -23,20 +23,27 @@ from keyturn.verify.decision import (
     MALFORMED_VERDICT,
     MISS,
     RATE_LIMITED,
+    REPLAYED,
+    STALE,
+    STALE_VERDICT,
     UNKNOWN,
     UNKNOWN_VERDICT,
+    VALID,
     Counters,
     Judgement,
     Verdict,
     judge,
 )
 from keyturn.verify.entry import Profile, header, pack
+from keyturn.verify.signed import Replays, Signed, is_fresh, read
+from keyturn.verify.signers import Signer, Signers, signer_of
 from keyturn.verify.usage import Callers, Origin, Usage, Uses, Way
 
 UNKNOWN_FOR: Final = 1_000_000
 """Microseconds for which a stranger's fingerprint is answered without asking the store again (pitfall 14)."""
 MOST_UNKNOWN: Final = 10_000
 MOST_JUDGEMENTS: Final = 32_768
+MOST_SIGNERS: Final = 20_000
 
 _MOST_PAST: Final = 2 * MOST_JUDGEMENTS
 _HISTORY: Final = 4096
@@ -76,6 +83,8 @@ class Verifier:
         self._cache = Cache(most_keys=most_keys, most_profiles=most_profiles)
         self._entries = self._cache.entries
         self._counters = Counters(most_keys)
+        self._signers = Signers(MOST_SIGNERS)
+        self._replays = Replays()
         self._usage = Usage()
         self._take = self._counters.take
         self._used: dict[int, int] = {}
@@ -115,7 +124,7 @@ class Verifier:
             fingerprint = b""
         entry = self._entries.get(fingerprint)
         if entry is None:
-            if not is_well_formed(presented):
+            if not is_presentable(presented):
                 return self.malformed()
             return self._stranger(fingerprint, now)
         return self.decide(entry, permissions, ip, user_agent, now)
@@ -138,6 +147,50 @@ class Verifier:
     def held(self, fingerprint: bytes) -> bytes | None:
         """The entry of this secret as it is held, for a look at whose it is before anything is decided or used up."""
         return self._entries.get(fingerprint)
+
+    def signer(self, key_id: str) -> Signer | None:
+        """The key whose requests are signed, as it is held."""
+        return self._signers.get(key_id)
+
+    def refuse_signed(self, signed: Signed, *, now: int) -> Verdict | None:
+        """What is wrong with a signed request whosever it is; None where its signature is worth checking."""
+        said = read(signed)
+        if said is None:
+            return self.malformed()
+        if is_fresh(said, max(now, self.floor)):
+            return None
+        self.counts[STALE] += 1
+        return STALE_VERDICT
+
+    def decide_signed(
+        self,
+        signer: Signer,
+        signed: Signed,
+        matches: Callable[[bytes], bool],
+        *,
+        permissions: tuple[str, ...] = (),
+        ip: str | None = None,
+        user_agent: str = "",
+        now: int,
+    ) -> Verdict:
+        """Decide on a request that `refuse_signed` let through; each signature is accepted once.
+
+        `matches` checks the signature over the exact bytes of the base with a public key (pitfall 23).
+        """
+        now = max(now, self.floor)
+        entry = next((entry for public_key, entry in signer.versions if matches(public_key)), None)
+        if entry is None:
+            self.counts[UNKNOWN] += 1
+            return UNKNOWN_VERDICT
+        if not self._replays.claim(signed.signature, now=now):
+            self.counts[REPLAYED] += 1
+            return Verdict(REPLAYED, entry, signer.profile, 0)
+        judged = judge(entry, signer.profile, now, permissions, ip, signed=True)
+        verdict = self._settle(judged, permissions, ip, user_agent, now)
+        self._past.append(judged.way)
+        if verdict.code != VALID:
+            self._replays.release(signed.signature)
+        return verdict
 
     def knows(self, fingerprint: bytes, *, now: int) -> bool:
         """Whether the store need not be asked about this secret."""
@@ -232,17 +285,39 @@ class Verifier:
                     self._unknown = {}
                 self._unknown[fingerprint] = max(now, self.floor) + UNKNOWN_FOR
                 return True
-            if fill.rev < self._ahead.get(state.number, 0):
+            if not self._keep(fill.rev, state):
                 return False
-            if fill.rev > self.applied_rev:
-                # The entries up to it are still to come and say less than this: `_apply` passes them over.
-                self._ahead[state.number] = fill.rev
-                self._furthest = max(self._furthest, fill.rev)
-            if len(self._used) > self._cache.most_keys:
-                self._used = {}  # nobody drains it
-            self._cache.rewrite(state)  # the key's other versions, too, are as this reading says
             self._cache.put(fingerprint, state, secret)
         return True
+
+    def _keep(self, rev: int, state: KeyState) -> bool:
+        if rev < self._ahead.get(state.number, 0):
+            return False
+        if rev > self.applied_rev:
+            # The entries up to it are still to come and say less than this: `_apply` passes them over.
+            self._ahead[state.number] = rev
+            self._furthest = max(self._furthest, rev)
+        if len(self._used) > self._cache.most_keys:
+            self._used = {}  # nobody drains it
+        self._rewrite(state)  # the key's other versions, too, are as this reading says
+        return True
+
+    def _rewrite(self, state: KeyState) -> None:
+        self._cache.rewrite(state)
+        self._signers.rewrite(state)
+
+    def fill_signer(self, fill: Fill) -> Signer | None:
+        """What the store said of a key whose requests are signed, kept as far as F4 allows; None where it has none.
+
+        Sound also where it is not kept: for a reading that began after the request did (F0).
+        """
+        state = fill.state
+        if state is None:
+            return None
+        with self._writing:
+            if not self._touched_since(fill.rev, state) and self._keep(fill.rev, state):
+                self._signers.put(state)
+        return signer_of(state)
 
     def decide_fill(
         self,
@@ -285,6 +360,7 @@ class Verifier:
         """Hold nothing and follow the feed from `rev` on: at the start, and when the authority's epoch rises (F9)."""
         with self._writing:
             self._cache.clear()
+            self._signers.clear()
             self._unknown = {}
             self._touched.clear()
             self._ahead.clear()
@@ -314,11 +390,12 @@ class Verifier:
         change = entry.change
         if isinstance(change, Predicate):
             self._cache.drop_matching(change)
+            self._signers.drop_matching(change)
             touched: int | Predicate = change
         else:
             touched = change.number
             if self._ahead.get(touched, 0) <= entry.rev:
-                self._cache.rewrite(change)
+                self._rewrite(change)
         self._unknown = {}
         if len(self._touched) == _HISTORY:
             self._known_since = self._touched[0][0]

@@ -23,6 +23,7 @@ def upgrade() -> None:
     _shown_again()
     _notices()
     _deliveries()
+    _own_keys()
 
 
 def _links() -> None:
@@ -267,3 +268,14 @@ def _claims() -> None:
     op.add_column("resets", sa.Column("ordered_by", sa.String(length=64), server_default="", nullable=False))
     waiting = sa.text("stage IN ('asked', 'proven') AND ordered_by <> ''")
     op.create_index("ix_resets_ordered", "resets", ["owner_id"], sqlite_where=waiting, postgresql_where=waiting)
+
+
+def _own_keys() -> None:
+    op.add_column("keys", sa.Column("label", sa.String(length=32), server_default="", nullable=False))
+    op.add_column("keys", sa.Column("own_label", sa.String(length=32), nullable=True))
+    op.create_index("ix_keys_own_label", "keys", ["own_label"], unique=True)
+    op.add_column("secrets", sa.Column("kind", sa.String(length=16), server_default="made", nullable=False))
+    op.add_column("secrets", sa.Column("public_key", sa.LargeBinary(length=32), nullable=True))
+    op.add_column("secrets", sa.Column("seen", sa.LargeBinary(length=32), nullable=True))
+    op.create_index("ix_secrets_public_key", "secrets", ["public_key"], unique=True)
+    op.create_index("ix_secrets_seen", "secrets", ["seen"], unique=True)
