@@ -21,6 +21,7 @@ from keyturn.core.instant import to_micros
 from keyturn.flow import bootstrap
 from keyturn.flow.follow import Follower
 from keyturn.flow.housekeeping import Housekeeper
+from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.telling import Teller, Turn
 from keyturn.outside import captcha, clock, folder, presets
 from keyturn.outside.clock import AuthorityClock
@@ -29,6 +30,7 @@ from keyturn.outside.folder import FolderLock
 from keyturn.outside.forge import SystemForge, load_peppers
 from keyturn.outside.mail import MailSender, transport
 from keyturn.outside.passwords import Argon2Passwords
+from keyturn.outside.stretcher import Argon2Stretcher
 from keyturn.ports import Captcha, StoreUnavailable, Transaction
 from keyturn.settings import Settings
 from keyturn.store.alone import NotAlone
@@ -59,6 +61,7 @@ class Node:
     teller: Teller
     whereabouts: "Whereabouts"
     forge: SystemForge
+    own_secrets: OwnSecrets
     passwords: Argon2Passwords
     factors: SystemFactors
     captcha: Captcha
@@ -128,6 +131,7 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         teller=_teller(settings, store, forge, whereabouts),
         whereabouts=whereabouts,
         forge=forge,
+        own_secrets=OwnSecrets(store, Argon2Stretcher(), peppers=store.peppers, deployment=deployment),
         passwords=Argon2Passwords(),
         factors=SystemFactors(forge, base_url=settings.base_url),
         captcha=captcha.load(settings, forge),

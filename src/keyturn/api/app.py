@@ -91,6 +91,8 @@ def build_app(
         verifier=node.verifier,
         micros=node.clock.micros,
         lookup=node.store.lookup,
+        lookup_own=node.own_secrets.lookup,
+        lookup_signer=node.store.lookup_signer,
         deployment_account_id=node.deployment_account_id,
         proxies=proxies,
         gateways=gateways,

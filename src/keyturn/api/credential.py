@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.instant import from_micros
+from keyturn.core.own_secret import label_of
 from keyturn.core.permission import action_rank
 from keyturn.core.refusal import CredentialReplaced, Refusal, TooManyRequests, Unauthenticated
 from keyturn.core.secret import fingerprint
 from keyturn.edge.node import Node
 from keyturn.edge.signed_in import PREFIX, signed_in
-from keyturn.verify.decision import MISS, RATE_LIMITED, REPLACED, VALID, Verdict
+from keyturn.flow.own_secret import TooManyFailures
+from keyturn.verify.decision import MISS, RATE_LIMITED, REPLACED, VALID, Verdict, wait_verdict
 from keyturn.verify.entry import EntryView
 
 _SCHEME: Final = "bearer"
@@ -50,7 +52,12 @@ def show(node: Node, scope: Mapping[str, Any], *, address: str | None, limited: 
         return _of_verdict(node, verdict, now=now, address=address, limited=limited)
 
     def ask() -> Known:
-        cold = node.verifier.verify_cold(fingerprint(shown), node.store.lookup, ip=address, now=now)
+        label = label_of(shown)
+        lookup = node.own_secrets.lookup(label, now=now) if label else node.store.lookup
+        try:
+            cold = node.verifier.verify_cold(fingerprint(shown), lookup, ip=address, now=now)
+        except TooManyFailures as failures:
+            cold = wait_verdict(failures.wait)
         return _of_verdict(node, cold, now=now, address=address, limited=limited)
 
     return ask

@@ -19,8 +19,20 @@ _QUESTION: Final = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "key": {"type": "string", "description": "The key under test; or `key_sha256`."},
+        "key": {"type": "string", "description": "The key under test; or `key_sha256`; or `signed`."},
         "key_sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$", "description": "Its SHA-256, in hexadecimal."},
+        "label": {"type": "string", "description": "With `key_sha256`: the label of a customer's own secret."},
+        "signed": {
+            "type": "object",
+            "description": "A signed request (RFC 9421, Ed25519), for a key that is a public key.",
+            "additionalProperties": False,
+            "required": ["key_id", "base", "signature"],
+            "properties": {
+                "key_id": {"type": "string"},
+                "base": {"type": "string", "description": "The signature base of the request as it arrived."},
+                "signature": {"type": "string", "description": "In base64, with or without colons around it."},
+            },
+        },
         "permissions": {"type": "array", "items": {"type": "string"}, "description": "All of these are wanted."},
         "ip": {"type": "string", "description": "The client's address; a key with an allowlist needs it."},
         "context": {"type": "object", "description": "`user_agent` shows who still uses an old secret."},

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from keyturn.api import page, shown
+from keyturn.api.bringing import brought, in_its_time
 from keyturn.api.call import AnyCall, OnceCall, id_in_path
 from keyturn.api.schemas import (
     AgedKey,
@@ -29,8 +30,12 @@ OfOwner = Annotated[Id | None, Query(description="Only those of this user.")]
 
 
 @router.post("", status_code=201, response_model=CreatedKey, summary="Issue a key")
-def create(call: OnceCall, body: CreateKey) -> dict[str, Any]:
-    """The secret is in this answer and nowhere else, ever."""
+async def create(call: OnceCall, body: CreateKey) -> dict[str, Any]:
+    """The secret is in this answer and nowhere else, ever; what the customer brings is in no answer."""
+    return await in_its_time(call, body, _create)(call, body)
+
+
+def _create(call: OnceCall, body: CreateKey) -> dict[str, Any]:
     call.needs_https("key.created", body.account_id or "")
     wish = KeyWish(
         name=body.name,
@@ -42,12 +47,12 @@ def create(call: OnceCall, body: CreateKey) -> dict[str, Any]:
         policy=body.policy or "",
         account_id=body.account_id,
         owner_id=body.owner_id,
+        label=body.label or "",
     )
-    node = call.node
+    node, actor, brand = call.node, call.actor, call.node.settings.brand
+    bring = brought(call, body, lambda own, text: own.for_new_key(text, actor=actor, wish=wish, brand=brand))
     answer, now = call.change(
-        lambda tx: keys.create(
-            tx, actor=call.actor, wish=wish, brand=node.settings.brand, forge=node.forge, once=call.once
-        )
+        lambda tx: keys.create(tx, actor=actor, wish=wish, brand=brand, forge=node.forge, once=call.once, bring=bring)
     )
     return shown.created_key(answer, now)
 

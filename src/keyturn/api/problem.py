@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from keyturn.core.instant import Instant, to_text
+from keyturn.core.own_secret import is_presentable
 from keyturn.core.refusal import (
     Busy,
     CaptchaAway,
@@ -26,7 +27,6 @@ from keyturn.core.refusal import (
     Unauthenticated,
     UnknownField,
 )
-from keyturn.core.secret import is_well_formed
 from keyturn.ports import StoreBusy, StoreUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -130,7 +130,7 @@ def shielded(reason: str) -> str:
 
 
 def _safe_name(name: str) -> str:
-    if is_well_formed(name) or not (_NAME.fullmatch(name) or name.isdigit()):
+    if is_presentable(name) or not (_NAME.fullmatch(name) or name.isdigit()):
         return "?"
     return name
 

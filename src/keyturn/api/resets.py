@@ -5,10 +5,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from keyturn.api import page, shown
+from keyturn.api.bringing import brought, in_its_time
 from keyturn.api.call import AnyCall, OnceCall, id_in_path
 from keyturn.api.keys import OfAccount
 from keyturn.api.schemas import (
     AskReset,
+    Brings,
     Id,
     MintedReset,
     Narrow,
@@ -31,6 +33,7 @@ from keyturn.edge.visit import Call
 from keyturn.flow import claim as claims
 from keyturn.flow import preview as previews
 from keyturn.flow import reset as resets
+from keyturn.flow.bring import Bring
 
 router = APIRouter(tags=["resets"])
 
@@ -38,8 +41,15 @@ router = APIRouter(tags=["resets"])
 @router.post(
     "/v1/keys/{key_id}/resets", status_code=201, response_model=MintedReset, summary="Ask for a reset of a key"
 )
-def ask(call: OnceCall, key_id: str, body: AskReset) -> dict[str, Any]:
-    """A credential that proves enough gets it minted in the same answer; `missing` tells what else is to be proved."""
+async def ask(call: OnceCall, key_id: str, body: AskReset) -> dict[str, Any]:
+    """A credential that proves enough gets it minted in the same answer; `missing` tells what else is to be proved.
+
+    A key whose secrets are brought is minted only with the next one; without it, its reset waits at `proven`.
+    """
+    return await in_its_time(call, body, _ask)(call, key_id, body)
+
+
+def _ask(call: OnceCall, key_id: str, body: AskReset) -> dict[str, Any]:
     key_id = id_in_path(key_id)
     if call.actor.channel is not Channel.PERSON and not body.claim:
         call.needs_https("reset.asked", key_id)
@@ -51,7 +61,12 @@ def ask(call: OnceCall, key_id: str, body: AskReset) -> dict[str, Any]:
         waive_cool_down=body.waive_cool_down,
         suspend_created_since=Instant(body.suspend_created_since) if body.suspend_created_since else None,
     )
-    return _ordered(call, key_id, asking) if body.claim else asked(call, key_id, asking)
+    if body.claim:
+        if body.public_key is not None or body.own_secret is not None:
+            raise Refused(InvalidField(field="claim", reason="whoever claims the reset brings what is minted"))
+        return _ordered(call, key_id, asking)
+    bring = brought(call, body, lambda own, text: own.for_reset(text, actor=call.actor, key_id=key_id))
+    return asked(call, key_id, asking, bring)
 
 
 def _ordered(call: Call, key_id: str, asking: Asking) -> dict[str, Any]:
@@ -71,7 +86,7 @@ def _narrowing(narrow: Narrow) -> Narrowing:
     )
 
 
-def asked(call: Call, key_id: str, asking: Asking) -> dict[str, Any]:
+def asked(call: Call, key_id: str, asking: Asking, bring: Bring | None = None) -> dict[str, Any]:
     """Ask, whoever does, and show what came of it."""
     answer, now = call.change(
         lambda tx: resets.ask(
@@ -82,6 +97,7 @@ def asked(call: Call, key_id: str, asking: Asking) -> dict[str, Any]:
             forge=call.node.forge,
             once=call.once,
             arrived_rev=call.arrived_rev,
+            bring=bring,
         )
     )
     call.note_minted(answer)
@@ -170,12 +186,22 @@ def _prove(call: AnyCall, reset_id: str, body: ShowProof) -> dict[str, Any]:
 
 
 @router.post("/v1/resets/{reset_id}/mint", response_model=MintedReset, summary="Make the new secret")
-def mint(call: OnceCall, reset_id: str, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
-    """For whoever asked, in the same session.  The secret is in this answer and nowhere else, ever."""
+async def mint(call: OnceCall, reset_id: str, body: Brings | None = None) -> dict[str, Any]:
+    """For whoever asked, in the same session.  The secret is in this answer and nowhere else, ever.
+
+    A key whose secrets are brought takes the next one here.
+    """
+    return await in_its_time(call, body, _mint)(call, reset_id, body)
+
+
+def _mint(call: OnceCall, reset_id: str, body: Brings | None) -> dict[str, Any]:
     reset_id = id_in_path(reset_id)
     call.needs_https("reset.minted", reset_id)
+    bring = brought(call, body, lambda own, text: own.for_reset(text, actor=call.actor, reset_id=reset_id))
     answer, now = call.change(
-        lambda tx: resets.mint(tx, actor=call.actor, reset_id=reset_id, forge=call.node.forge, once=call.once)
+        lambda tx: resets.mint(
+            tx, actor=call.actor, reset_id=reset_id, forge=call.node.forge, once=call.once, bring=bring
+        )
     )
     call.note_minted(answer)
     return shown.moved_reset(answer, now, call.node)

@@ -10,11 +10,13 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic.config import JsonDict
 
-from keyturn.core import allowlist, duration, instant, permission
+from keyturn.core import allowlist, duration, instant, own_secret, permission, public_key
 from keyturn.core import limit as limits
 from keyturn.core.account import Role
 from keyturn.core.limit import Limit
+from keyturn.core.public_key import PublicKey
 from keyturn.core.reset import Reason
+from keyturn.core.secret import LONGEST_LABEL, SecretText, check_label
 from keyturn.edge.url import holds_secret
 
 T = TypeVar("T")
@@ -137,6 +139,31 @@ ShortText = Annotated[
 
 
 ReasonGiven = Literal["lost", "leaked", "suspicious", "routine", "personnel", "policy"]
+Label = Annotated[
+    str,
+    PlainValidator(_text(check_label)),
+    _schema(type="string", pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", maxLength=LONGEST_LABEL),
+]
+BroughtKey = Annotated[
+    PublicKey,
+    PlainValidator(_text(public_key.parse)),
+    _schema(
+        type="string",
+        maxLength=public_key.LONGEST_TEXT,
+        description="An Ed25519 public key, in PEM or its 32 bytes in base64; its other half signs the requests.",
+    ),
+]
+OwnSecret = Annotated[
+    SecretText,
+    PlainValidator(_text(SecretText)),
+    _schema(
+        type="string",
+        format="password",
+        minLength=own_secret.SHORTEST,
+        maxLength=own_secret.LONGEST,
+        description="A secret of the customer's own choice, where the policy allows it.",
+    ),
+]
 
 
 class Form(BaseModel):
@@ -145,7 +172,14 @@ class Form(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class CreateKey(Form):
+class Brings(Form):
+    """What may be brought in place of a secret made here (R42); one of the two."""
+
+    public_key: BroughtKey | None = None
+    own_secret: OwnSecret | None = None
+
+
+class CreateKey(Brings):
     """A new key.  Account and owner default to the caller's own."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, json_schema_extra={"examples": [_KEY_EXAMPLE]})
@@ -159,6 +193,7 @@ class CreateKey(Form):
     limit: Rate | None = None
     account_id: Id | None = None
     owner_id: Id | None = None
+    label: Label | None = None
 
 
 class EditKey(Form):
@@ -190,7 +225,7 @@ class Narrow(Form):
     expires_at: Moment | None = None
 
 
-class AskReset(Form):
+class AskReset(Brings):
     """Ask for a reset; the reason decides the order."""
 
     reason: ReasonGiven
@@ -354,6 +389,7 @@ class SecretShown(Shown):
     stop_reason: str | None
     replaced_by: str | None
     last_used_at: str | None
+    public_key: str | None
 
 
 class KeyShown(Shown):
@@ -364,6 +400,8 @@ class KeyShown(Shown):
     owner_id: str
     name: str
     environment: str
+    label: str | None
+    kind: Literal["made", "public_key", "own"]
     status: Literal["active", "not_yet_active", "awaiting_reset", "suspended", "expired", "revoked"]
     version: int
     hint: str

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from keyturn.api import page
-from keyturn.core import duration
+from keyturn.core import duration, public_key
 from keyturn.core import limit as limits
 from keyturn.core.account import Account, Member, User
 from keyturn.core.actor import Channel
@@ -43,6 +43,8 @@ def key(one: Key, now: Instant) -> Wire:
         "owner_id": one.owner_id,
         "name": one.name,
         "environment": one.environment,
+        "label": one.label or None,
+        "kind": one.kind.value,
         "status": status(one, now),
         "version": one.version,
         "hint": newest.hint,
@@ -90,6 +92,7 @@ def _secret(one: Secret) -> Wire:
         "stop_reason": one.stop_reason.value if one.stop_reason else None,
         "replaced_by": one.replaced_by or None,
         "last_used_at": when(one.last_used_at),
+        "public_key": public_key.to_text(one.public_key) if one.public_key else None,
     }
 
 

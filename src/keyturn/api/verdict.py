@@ -11,10 +11,12 @@ from typing import Any, Final
 from keyturn.core import permission
 from keyturn.core.allowlist import Matcher, parse_address
 from keyturn.core.instant import FOREVER, from_micros, to_micros, to_text
+from keyturn.core.own_secret import is_presentable
 from keyturn.core.permission import RIGHT_VERIFY
-from keyturn.core.secret import fingerprint, is_well_formed
+from keyturn.core.secret import fingerprint
 from keyturn.verify.decision import IP_NOT_ALLOWED, PERMISSION_MISSING, RATE_LIMITED, REPLACED, VALID, Verdict
 from keyturn.verify.entry import EntryView, view
+from keyturn.verify.signed import Signed
 from keyturn.verify.verifier import Fill, Verifier
 
 VERIFY: Final = "/v1/verify"
@@ -47,6 +49,9 @@ class Hot:
     verifier: Verifier
     micros: Callable[[], int]
     lookup: Callable[[bytes], Fill]
+    lookup_own: Callable[..., Callable[[bytes], Fill]]
+    """By the label and `now`: the same for a customer's own secret."""
+    lookup_signer: Callable[[str], Fill]
     deployment_account_id: str
     proxies: Matcher
     gateways: Matcher
@@ -68,6 +73,10 @@ class Question:
     wanted: tuple[str, ...]
     ip: str | None
     user_agent: str = ""
+    label: str = ""
+    """Of a customer's own secret (R42)."""
+    signed: Signed | None = None
+    """A signed request in the place of a secret (R42)."""
 
 
 def wanted_permissions(texts: Iterable[str]) -> tuple[str, ...]:
@@ -86,7 +95,7 @@ def address(text: str) -> str:
 
 def secret_of(presented: str) -> bytes:
     """Its fingerprint, or nothing for what cannot be a key."""
-    return fingerprint(presented) if is_well_formed(presented) else b""
+    return fingerprint(presented) if is_presentable(presented) else b""
 
 
 def may_verify_all(hot: Hot, entry: bytes) -> bool:

@@ -4,6 +4,8 @@
 """
 
 import re
+from base64 import b64decode
+from binascii import Error
 from collections.abc import Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -27,6 +29,7 @@ from keyturn.api.verdict import (
     wanted_permissions,
 )
 from keyturn.core.actor import Actor
+from keyturn.core.own_secret import check_own_label, label_of
 from keyturn.core.permission import RIGHT_VERIFY
 from keyturn.core.refusal import (
     DuplicateHeader,
@@ -42,12 +45,16 @@ from keyturn.core.refusal import (
 from keyturn.edge.client_address import client_address, told
 from keyturn.edge.node import Node
 from keyturn.edge.url import query_holds_secret
+from keyturn.flow.own_secret import TooManyFailures
+from keyturn.outside import ed25519
 from keyturn.ports import StoreUnavailable
-from keyturn.verify.decision import MISS, UNKNOWN_VERDICT, Verdict
+from keyturn.verify.decision import MISS, RATE_LIMITED, UNKNOWN_VERDICT, Verdict, wait_verdict
 from keyturn.verify.entry import view
+from keyturn.verify.signed import Signed
 from keyturn.verify.verifier import Fill
 
-_FIELDS: Final = frozenset({"key", "key_sha256", "permissions", "ip", "context"})
+_FIELDS: Final = frozenset({"key", "key_sha256", "label", "signed", "permissions", "ip", "context"})
+_SIGNED: Final = frozenset({"key_id", "base", "signature"})
 _DIGEST: Final = re.compile("[0-9A-Fa-f]{64}", re.ASCII)
 _LONGEST_AGENT: Final = 200
 _SINGLE: Final = frozenset({b"authorization", b"x-api-key", b"x-keyturn-credential", b"x-keyturn-permission"})
@@ -138,11 +145,13 @@ class Verifying:
         return await self._asker({**scope, "headers": own})
 
     async def _decide(self, question: Question, asker: Actor | None) -> Verdict:
-        verifier = self._hot.verifier
+        verifier, now = self._hot.verifier, self._hot.micros()
+        asked: dict[str, Any] = {"permissions": question.wanted, "ip": question.ip, "user_agent": question.user_agent}
+        asked["now"] = now
+        if question.signed is not None:
+            return await self._decide_signed(question.signed, asker, asked)
         if not question.secret:
             return verifier.malformed()
-        asked: dict[str, Any] = {"permissions": question.wanted, "ip": question.ip, "user_agent": question.user_agent}
-        asked["now"] = self._hot.micros()
         # Somebody else's key is as good as none (pitfall 18).  Seen before anything is decided: a stranger's question
         # must neither use up the key's limit nor count as its use.
         entry = verifier.held(question.secret)
@@ -152,8 +161,10 @@ class Verifying:
         if verdict is not MISS:
             return verdict
 
+        find = self._hot.lookup_own(question.label, now=now) if question.label else self._hot.lookup
+
         def lookup(fingerprint: bytes) -> Fill:
-            fill = self._hot.lookup(fingerprint)
+            fill = find(fingerprint)
             if fill.state is not None and not _reaches(asker, fill.state.account_id):
                 raise _OutOfReachError
             return fill
@@ -162,6 +173,22 @@ class Verifying:
             return await run_in_threadpool(partial(verifier.verify_cold, question.secret, lookup, **asked))
         except _OutOfReachError:
             return UNKNOWN_VERDICT
+        except TooManyFailures as failures:
+            verifier.counts[RATE_LIMITED] += 1
+            return wait_verdict(failures.wait)
+
+    async def _decide_signed(self, signed: Signed, asker: Actor | None, asked: dict[str, Any]) -> Verdict:
+        verifier = self._hot.verifier
+        refused = verifier.refuse_signed(signed, now=asked["now"])
+        if refused is not None:
+            return refused
+        signer = verifier.signer(signed.key_id)
+        if signer is None:
+            signer = verifier.fill_signer(await run_in_threadpool(self._hot.lookup_signer, signed.key_id))
+        if signer is None or not _reaches(asker, signer.account_id):
+            return UNKNOWN_VERDICT
+        matches = partial(ed25519.matches, signature=signed.signature, message=signed.base.encode())
+        return verifier.decide_signed(signer, signed, matches, **asked)
 
 
 class _OutOfReachError(Exception):
@@ -190,9 +217,9 @@ def read_question(body: Any) -> Question | Refusal:  # noqa: ANN401  # any JSON
     for name in body:
         if name not in _FIELDS:
             return UnknownField(field=field_name([name]))
-    secret = _read_secret(body)
-    if isinstance(secret, Refusal):
-        return secret
+    shown = _read_shown(body)
+    if isinstance(shown, Refusal):
+        return shown
     permissions, ip, context = (body.get(name) for name in ("permissions", "ip", "context"))
     if permissions is not None and not (
         isinstance(permissions, list) and all(isinstance(one, str) for one in permissions)
@@ -213,18 +240,50 @@ def read_question(body: Any) -> Question | Refusal:  # noqa: ANN401  # any JSON
         known = None if ip is None else address(ip)
     except ValueError:
         return InvalidField(field="ip", reason="not an IP address")
-    return Question(secret=secret, wanted=wanted, ip=known, user_agent=agent[:_LONGEST_AGENT])
+    return Question(wanted=wanted, ip=known, user_agent=agent[:_LONGEST_AGENT], **shown)
 
 
-def _read_secret(body: Mapping[str, Any]) -> bytes | Refusal:
-    key, digest = body.get("key"), body.get("key_sha256")
-    if (key is None) == (digest is None):
-        return InvalidField(field="key", reason="write either key or key_sha256")
-    if key is not None:
-        return secret_of(key) if isinstance(key, str) else InvalidField(field="key", reason="write a text")
-    if isinstance(digest, str) and _DIGEST.fullmatch(digest):
-        return bytes.fromhex(digest)
-    return InvalidField(field="key_sha256", reason="write 64 hexadecimal digits")
+def _read_shown(body: Mapping[str, Any]) -> dict[str, Any] | Refusal:
+    """What is shown, in the words of `Question`: a key, its SHA-256, or a signed request."""
+    given = [name for name in ("key", "key_sha256", "signed") if body.get(name) is not None]
+    if len(given) != 1:
+        return InvalidField(field="key", reason="write one of key, key_sha256 and signed")
+    label = body.get("label")
+    if label is not None and given != ["key_sha256"]:
+        return InvalidField(field="label", reason="it goes with key_sha256")
+    if given == ["signed"]:
+        return _read_signed(body["signed"])
+    if given == ["key"]:
+        key = body["key"]
+        if not isinstance(key, str):
+            return InvalidField(field="key", reason="write a text")
+        return {"secret": secret_of(key), "label": label_of(key)}
+    digest = body["key_sha256"]
+    if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
+        return InvalidField(field="key_sha256", reason="write 64 hexadecimal digits")
+    try:
+        return {"secret": bytes.fromhex(digest), "label": check_own_label(label) if label is not None else ""}
+    except (ValueError, TypeError):
+        return InvalidField(field="label", reason="write the label of an own secret")
+
+
+def _read_signed(given: Any) -> dict[str, Any] | Refusal:  # noqa: ANN401  # any JSON
+    if not isinstance(given, dict):
+        return InvalidField(field="signed", reason="write an object")
+    for name in given:
+        if name not in _SIGNED:
+            return UnknownField(field=field_name(["signed", name]))
+    for name in sorted(_SIGNED):
+        if not isinstance(given.get(name), str):
+            return InvalidField(field=f"signed.{name}", reason="write a text")
+    # What cannot be a signature is `malformed`, as what cannot be a key is: it may be the caller's caller who wrote it.
+    text = given["signature"]
+    text = text[1:-1] if text.startswith(":") and text.endswith(":") else text  # as it stands in the header
+    try:
+        signature = b64decode(text, validate=True)
+    except (Error, ValueError):
+        signature = b""
+    return {"secret": b"", "signed": Signed(given["key_id"], given["base"], signature)}
 
 
 def single_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes] | Refusal:
@@ -254,4 +313,5 @@ def read_gateway_question(headers: Mapping[bytes, bytes], ip: str | None) -> Que
         return InvalidHeader(header="x-keyturn-permission")
     agent = headers.get(b"user-agent", b"").decode("latin-1")[:_LONGEST_AGENT]
     presented = (bearer or api_key).decode("latin-1")
-    return Question(secret=secret_of(presented), wanted=wanted, ip=ip, user_agent=agent)
+    label = label_of(presented)
+    return Question(secret=secret_of(presented), wanted=wanted, ip=ip, user_agent=agent, label=label)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from keyturn.cli.bringing import bring_options, brought
 from keyturn.cli.connection import connected, reads_stdin_once
 from keyturn.cli.listing import fetch, more, paged
 from keyturn.cli.output import FAILED, Failure, Output, moment
 from keyturn.cli.receipt import exit_code, tell_preview, tell_receipt, tell_reset
 from keyturn.cli.secret import ask, out_option, receiving
 from keyturn.core import duration
-from keyturn.core.secret import is_well_formed
+from keyturn.core.own_secret import is_presentable, label_of
 from keyturn.outside import clock
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def command() -> None:
 @click.option("--policy", help="Follow this policy instead of the account's.")
 @click.option("--account", "account_id", metavar="ACCOUNT", help="Whose key it is; your own account's by default.")
 @click.option("--owner", "owner_id", metavar="USER", help="Its owner in that account.")
+@click.option("--label", help="Your own word, in the secret behind the brand: lower-case letters, digits, underscores.")
+@bring_options
 @click.option("--idempotency-key", metavar="TEXT", help="The same text makes the same key once, however often you try.")
 @out_option
 @connected
@@ -91,19 +94,24 @@ def create(
     permissions: Sequence[str],
     allowlist: Sequence[str],
     expires: str | None,
+    public_key_file: str | None,
+    own_secret_file: str | None,
     out_file: str | None,
     **rest: str | None,
 ) -> int | None:
     """Issue a key called NAME and print its secret, once.
 
     Without --permission it may read everything and change nothing.
+    A public key or an own secret that you bring is printed nowhere.
     """
+    bring = brought(public_key_file, own_secret_file)
     with receiving(out_file, out) as receiver:
         made = api.create_key(
             name,
             permissions=permissions or None,
             allowlist=allowlist or None,
             expires_at=None if expires == NEVER else expires,
+            **bring,
             **rest,
         )
         if not out.as_json:
@@ -111,7 +119,7 @@ def create(
         delivered = receiver.deliver(made, again=f"keyturn key reset {made['id']} --reason lost")
     if out.as_json:
         out.document(made)
-    return None if delivered else FAILED
+    return None if delivered or bring else FAILED
 
 
 @command.command("list")
@@ -233,6 +241,7 @@ def edit(
 @click.option(
     "--suspend-created-since", type=Instant(), help="With leaked: suspend what it created since: 24h ago, or a date."
 )
+@bring_options
 @click.option("--idempotency-key", metavar="TEXT", help="The same text resets once, however often you try.")
 @click.option(
     "--claim",
@@ -254,23 +263,27 @@ def reset(
     narrow_expires: str | None,
     waive_cool_down: bool,
     claim: bool,
+    public_key_file: str | None,
+    own_secret_file: str | None,
     out_file: str | None,
     **rest: Any,  # noqa: ANN401  # the rest goes to the API as it is
 ) -> int | None:
     """Give a key a new secret and print it, once; say what becomes of the old one.
 
     When this returns 0, the old secret is refused, or has the end that is printed.
+    A key whose secrets you bring takes the next one here; without it, the reset waits for it.
     """
     if dry_run:
         _preview(api, out, key_id, waive_cool_down=waive_cool_down or None, reason=rest["reason"], grace=rest["grace"])
         return None
+    bring = brought(public_key_file, own_secret_file)
     narrow: Json = {}
     _choose(narrow, "permissions", list(narrow_permissions) or None, drop=False, dropped=None)
     _choose(narrow, "allowlist", list(narrow_allowlist) or None, drop=False, dropped=None)
     _choose(narrow, "expires_at", narrow_expires, drop=False, dropped=None)
     with receiving(out_file, out) as receiver:
         answer = api.reset_key(
-            key_id, narrow=narrow or None, waive_cool_down=waive_cool_down or None, claim=claim or None, **rest
+            key_id, narrow=narrow or None, waive_cool_down=waive_cool_down or None, claim=claim or None, **bring, **rest
         )
         if not out.as_json:
             tell_reset(answer, out)
@@ -318,9 +331,9 @@ def identify(*, api: "Client", out: Output, key_file: str | None) -> int | None:
     context = click.get_current_context()
     reads_stdin_once(key_file or "-", context.params.get("credential"))
     secret = ask(key_file, what="key", option="--key-file")
-    if not is_well_formed(secret):
+    if not is_presentable(secret):
         raise Failure("this is no key: its form or its checksum is wrong", hint="Was it copied whole?")
-    found = api.verify(key_sha256=sha256(secret.encode()).hexdigest())
+    found = api.verify(key_sha256=sha256(secret.encode()).hexdigest(), label=label_of(secret) or None)
     if out.as_json:
         out.document(found)
     elif found["key_id"] is None:
@@ -374,6 +387,7 @@ def _facts(key: Json) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [(name, key[name]) for name in ("id", "name", "status", "environment")]
     facts += [
         ("version", f"{key['version']} ({key['hint']})"),
+        *([("label", key["label"])] if key.get("label") else []),
         ("permissions", key["permissions"] or "none"),
         ("allowlist", key["allowlist"] or "from anywhere"),
         ("limit", key["limit"] or "none"),

@@ -26,7 +26,8 @@ def command(
     """Ask whether a key is accepted.
 
     Prints the code: valid, unknown, malformed, not_yet_active, replaced, revoked, expired, suspended, ip_not_allowed,
-    permission_missing or rate_limited.  Exits 0 where it is valid, 3 where it is not yet active, else 1.
+    permission_missing or rate_limited; of a signed request also stale or replayed.
+    Exits 0 where it is valid, 3 where it is not yet active, else 1.
     The key comes from standard input or a file, never from an argument.
     """
     reads_stdin_once(key_file or "-", click.get_current_context().params.get("credential"))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from keyturn.core.instant import Instant
+from keyturn.flow.own_secret import OwnSecrets
 from keyturn.ports import Captcha, Factors, Forge, Passwords, Store
 from keyturn.settings import Settings
 from keyturn.store.database import Durability
@@ -11,10 +12,14 @@ from keyturn.verify.verifier import Fill, Verifier
 
 
 class Authority(Store, Protocol):
-    """The store, and the one question that a verification of an unknown secret asks it."""
+    """The store, and the questions that a verification of an unknown secret asks it."""
 
     def lookup(self, fingerprint: bytes) -> Fill:
         """What a verifier needs of the secret with this SHA-256 (F4).  Raises StoreUnavailable."""
+        ...
+
+    def lookup_signer(self, key_id: str) -> Fill:
+        """The same of a key whose requests are signed (R42).  Raises StoreUnavailable."""
         ...
 
 
@@ -36,6 +41,8 @@ class Node(Protocol):
     def verifier(self) -> Verifier: ...
     @property
     def forge(self) -> Forge: ...
+    @property
+    def own_secrets(self) -> OwnSecrets: ...
     @property
     def passwords(self) -> Passwords: ...
     @property

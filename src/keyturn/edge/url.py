@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
-from keyturn.core.secret import is_well_formed
+from keyturn.core.own_secret import is_presentable
 
 _SECRET_NAMES: Final = frozenset(
     {"key", "api_key", "apikey", "api-key", "x-api-key", "access_token", "token", "secret", "password", "key_sha256"}
@@ -32,4 +32,4 @@ def query_holds_secret(query: bytes) -> bool:
 
 def holds_secret(text: str) -> bool:
     """Whether the text is a key's secret or a session's token, also percent-encoded once more."""
-    return any(is_well_formed(one) or one.startswith(_SESSION_PREFIX) for one in (text.strip(), unquote(text).strip()))
+    return any(is_presentable(one) or one.startswith(_SESSION_PREFIX) for one in (text.strip(), unquote(text).strip()))

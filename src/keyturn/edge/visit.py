@@ -85,8 +85,8 @@ class Call(Visit):
         self.change(lambda tx: refused(tx, actor, action, HttpsRequired(), subject_id=subject_id))
 
     def note_minted(self, answer: ResetAnswer) -> None:
-        """Count a new secret, once: a replay holds none."""
-        if answer.secret is not None:
+        """Count a new secret, once: a replay has minted none."""
+        if answer.has_minted:
             self.metrics.minted.labels(answer.reset.asking.reason.value).inc()
 
 

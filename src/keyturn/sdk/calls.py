@@ -83,9 +83,12 @@ class Calls(ABC, Generic[A]):
         limit: str | None = None,
         account_id: str | None = None,
         owner_id: str | None = None,
+        label: str | None = None,
+        public_key: str | None = None,
+        own_secret: str | None = None,
         idempotency_key: str | None = None,
     ) -> A:
-        """Issue a key; the answer has its `secret`, once."""
+        """Issue a key; the answer has its `secret`, once, unless a public key or an own secret is brought."""
         body = _given(
             name=name,
             environment=environment,
@@ -96,6 +99,9 @@ class Calls(ABC, Generic[A]):
             limit=limit,
             account_id=account_id,
             owner_id=owner_id,
+            label=label,
+            public_key=public_key,
+            own_secret=own_secret,
         )
         return self.send(_once("/v1/keys", body, idempotency_key))
 
@@ -159,12 +165,16 @@ class Calls(ABC, Generic[A]):
         waive_cool_down: bool | None = None,
         suspend_created_since: datetime | str | None = None,
         claim: bool | None = None,
+        public_key: str | None = None,
+        own_secret: str | None = None,
         idempotency_key: str | None = None,
     ) -> A:
         """Ask for a reset.  Where this credential proves enough, the answer has `secret` and `receipt` at once.
 
         With `claim` it is ordered for the key's owner, who claims, proves and receives; by the end of a named grace,
         counted from now, the old secret stops, claimed or not.
+
+        A key whose secrets are brought takes the next one here, or later in `mint_reset`.
         """
         body = _given(
             reason=reason,
@@ -174,6 +184,8 @@ class Calls(ABC, Generic[A]):
             waive_cool_down=waive_cool_down,
             suspend_created_since=_instant(suspend_created_since),
             claim=claim,
+            public_key=public_key,
+            own_secret=own_secret,
         )
         return self.send(_once(f"/v1/keys/{_id(key_id)}/resets", body, idempotency_key))
 
@@ -210,9 +222,17 @@ class Calls(ABC, Generic[A]):
         """Add one proof of who asks."""
         return self.send(_post(f"/v1/resets/{_id(reset_id)}/proofs", _given(kind=kind, password=password)))
 
-    def mint_reset(self, reset_id: str, *, idempotency_key: str | None = None) -> A:
+    def mint_reset(
+        self,
+        reset_id: str,
+        *,
+        public_key: str | None = None,
+        own_secret: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> A:
         """Make the new secret of a proven reset; the answer has it, once, with the receipt."""
-        return self.send(_once(f"/v1/resets/{_id(reset_id)}/mint", {}, idempotency_key))
+        body = _given(public_key=public_key, own_secret=own_secret)
+        return self.send(_once(f"/v1/resets/{_id(reset_id)}/mint", body, idempotency_key))
 
     def cancel_reset(self, reset_id: str) -> A:
         """Call an open reset off."""
@@ -249,12 +269,19 @@ class Calls(ABC, Generic[A]):
         key: str | None = None,
         *,
         key_sha256: str | None = None,
+        label: str | None = None,
+        signed: Mapping[str, str] | None = None,
         permissions: Permissions | None = None,
         ip: str | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> A:
-        """Whether a presented key is accepted: `valid` and `code`.  Takes the key or its SHA-256 in hexadecimal."""
-        body = _given(key=key, key_sha256=key_sha256, permissions=_texts(permissions), ip=ip, context=context)
+        """Whether a presented key is accepted: `valid` and `code`.
+
+        Takes the key; or its SHA-256 in hexadecimal, with the label of an own secret; or a signed request: `key_id`,
+        `base` (RFC 9421) and `signature` (base64).
+        """
+        body = _given(key=key, key_sha256=key_sha256, label=label, signed=signed)
+        body |= _given(permissions=_texts(permissions), ip=ip, context=context)
         return self.send(_post("/v1/verify", body))
 
     # Users and sessions
