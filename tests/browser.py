@@ -33,6 +33,7 @@ _FLAGS: Final = (
     "--no-proxy-server",
     "--host-resolver-rules=MAP *.test 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE localhost,EXCLUDE 127.0.0.1,EXCLUDE [::1]",
 )
+_PATIENCE_MS: Final = 10_000
 _TELL_VIOLATIONS: Final = """
 addEventListener('securitypolicyviolation', event => console.debug(
     'securitypolicyviolation', event.effectiveDirective, event.blockedURI, event.sourceFile, event.lineNumber));
@@ -110,6 +111,7 @@ class Visit:
         context.on("requestfailed", self._on_failure)
         context.on("response", self._on_response)
         context.add_init_script(_TELL_VIOLATIONS)
+        context.set_default_timeout(_PATIENCE_MS)
         self.page: Page = context.new_page()
 
     def heard(self, kind: Kind) -> list[str]:

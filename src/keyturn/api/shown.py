@@ -15,6 +15,7 @@ from keyturn.core.instant import FOREVER, Instant, to_text
 from keyturn.core.key import Key, Secret, status
 from keyturn.core.reset import UNTOUCHED, Reset, stage_at
 from keyturn.core.session import Session
+from keyturn.edge import receipt as receipts
 from keyturn.edge.node import Node
 from keyturn.flow.age import AgedKey
 from keyturn.flow.authenticator import Enrolled
@@ -113,18 +114,22 @@ def changed_key(answer: KeyAnswer, now: Instant, node: Node) -> Wire:
 def receipt(
     node: Node, *, rev: int, stopped_at: Instant | None, key_id: str | None = None, reset_id: str | None = None
 ) -> Wire:
-    """R53.  On the only node everything up to `rev` is applied before the answer is written."""
-    durability = node.durability
+    """R53."""
+    one = receipts.receipt(node, rev=rev)
     return {
         "reset": reset_id,
         "key": key_id,
-        "rev": rev,
-        "epoch": node.verifier.epoch,
+        "rev": one.rev,
+        "epoch": one.epoch,
         "stopped_at": when(stopped_at),
-        "confirmed": durability.strict and node.verifier.applied_rev >= rev,
-        "reason": None if durability.strict else durability.reason,
-        "waited_ms": 0,
-        "verifiers": {"acknowledged": 1, "waited_out": [], "unleased": []},
+        "confirmed": one.confirmed,
+        "reason": one.reason or None,
+        "waited_ms": one.waited_ms,
+        "verifiers": {
+            "acknowledged": one.acknowledged,
+            "waited_out": list(one.waited_out),
+            "unleased": list(one.unleased),
+        },
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError, negotiate_locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_datetime, format_skeleton, format_timedelta
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
@@ -22,6 +22,7 @@ from keyturn.core.instant import Instant
 
 LANGUAGES: Final = ("en", "de")
 """Every one of them is complete; a test compares them."""
+_LOCALES: Final = {"en": "en_GB", "de": "de_DE"}
 _UNITS: Final = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
 
 
@@ -51,11 +52,12 @@ class Words:
 
     def moment(self, instant: Instant, zone: ZoneInfo) -> str:
         """An instant in the reader's zone, to the minute."""
-        return format_datetime(instant, "d MMM y, HH:mm", tzinfo=zone, locale=self.locale)
+        day = format_skeleton("yMMMd", instant, tzinfo=zone, locale=self.locale)
+        return f"{day}, {format_datetime(instant, 'HH:mm', tzinfo=zone, locale=self.locale)}"
 
     def to_the_second(self, instant: Instant, zone: ZoneInfo) -> str:
         """The same to the second, with the zone's short name."""
-        return format_datetime(instant, "d MMM y, HH:mm:ss z", tzinfo=zone, locale=self.locale)
+        return format_datetime(instant, format="long", tzinfo=zone, locale=self.locale)
 
     def span(self, span: timedelta) -> str:
         """A span in the largest unit that it is a whole number of: `90 days`, `36 hours`."""
@@ -80,7 +82,7 @@ def load(language: str) -> Words:
     for file in sorted(files("keyturn.words").iterdir(), key=lambda file: file.name):
         if file.name.endswith(f".{language}.toml"):
             texts |= _flat(tomllib.loads(file.read_text("utf-8")))
-    return Words(language, texts, Locale.parse(language))
+    return Words(language, texts, Locale.parse(_LOCALES[language]))
 
 
 def negotiate(wanted: Sequence[str]) -> str:

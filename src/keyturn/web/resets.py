@@ -20,6 +20,7 @@ from keyturn.core.proof import (
 from keyturn.core.refusal import HttpsRequired, InvalidField, Refusal, ResetAlreadyOpen
 from keyturn.core.reset import Asking, Reason, Reset
 from keyturn.core.stage import OPEN, Stage
+from keyturn.edge.receipt import receipt
 from keyturn.edge.refused import Refused
 from keyturn.flow import key as keys
 from keyturn.flow import preview as previews
@@ -174,12 +175,13 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
         )
     if stage is Stage.ENDED:
         return asked.show("reset_ended.html", status=status, **common)
+    new = answer.key.secret(answer.reset.new_version or 0)
     return asked.show(
         "handover_part.html" if asked.live else "handover.html",
         answer=answer,
-        new=answer.key.secret(answer.reset.new_version or 0),
+        new=new,
+        receipt=receipt(asked.visit.node, rev=new.rev if new else 0),
         old_over=_old_is_over(answer, now),
-        confirmed=asked.visit.node.durability.strict,
         status=status,
         **common,
     )

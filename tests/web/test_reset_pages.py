@@ -1,0 +1,328 @@
+"""Reset API Key, clicked through: what a customer sees, and what it does."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.axe import findings
+from tests.browser import LOOKS, Chromium, Reader
+from tests.web.desk import PASSWORD, Desk, sign_in
+
+pytestmark = pytest.mark.needs("chromium")
+
+
+def ask(page: Page, name: str, reason: str) -> None:
+    """From the list to the prompts."""
+    page.get_by_role("button", name=f"Reset API Key: {name}").click()
+    page.locator(f"[name=reason][value={reason}]").check()
+    page.get_by_role("button", name="Show what happens").click()
+    page.get_by_role("button", name="Reset API Key").click()
+    page.wait_for_url("**/resets/*")
+
+
+def prove(page: Page, password: str = PASSWORD) -> None:
+    page.get_by_label("Your password, again").fill(password)
+    page.get_by_role("button", name="Go on").click()
+
+
+def mint(page: Page) -> str:
+    page.get_by_role("button", name="Make the new secret").click()
+    return page.locator("#secret").inner_text()
+
+
+def without_uses(key: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in key.items() if name not in ("last_used_at", "age", "coming")}
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "no script"])
+def test_k1_a_customer_resets_a_key_and_nothing_else_changes(
+    desk: Desk, chromium: Chromium, *, javascript: bool
+) -> None:
+    """K1, K2, K12: sign in, API Keys, Reset API Key, prompts; the new key verifies, the old one is refused."""
+    key, other = desk.key("order router"), desk.key("market data")
+    before = {one["id"]: without_uses(one) for one in desk.read("/v1/keys?limit=50")["items"]}
+    with chromium.visit(desk.url, Reader(javascript=javascript)) as visit:
+        page = visit.page
+        sign_in(page)
+        expect(page.get_by_role("heading", name="API Keys")).to_be_visible()
+        ask(page, "order router", "leaked")
+        assert desk.server.verdict(key["secret"]) == "suspended"
+        prove(page)
+        secret = mint(page)
+        assert desk.server.verdict(secret, permissions=["orders:write"]) == "valid"
+        assert desk.server.verdict(key["secret"]) == "replaced"
+        page.get_by_role("button", name="Yes, I have stored it").click()
+        expect(page.get_by_role("heading", name="Handover")).to_be_visible()
+        page.goto("/keys")  # the session is alive
+        expect(page.get_by_role("row", name="order router")).to_contain_text("active")
+    after = {one["id"]: without_uses(one) for one in desk.read("/v1/keys?limit=50")["items"]}
+    changed = {
+        name for one in before if one == key["id"] for name in before[one] if before[one][name] != after[one][name]
+    }
+    assert changed == {"version", "hint", "secrets"}
+    assert {one: after[one] for one in before if one != key["id"]} == {
+        one: before[one] for one in before if one != key["id"]
+    }
+    assert desk.server.verdict(other["secret"]) == "valid"
+
+
+def test_a_leaked_key_stops_with_the_click_and_the_page_says_so_before(desk: Desk, chromium: Chromium) -> None:
+    """R22: the consequences stand on the page before the button, and looking at them stops nothing."""
+    key = desk.key()
+    desk.server.verdict(
+        key["secret"], ip="192.0.2.9", context={"user_agent": "router/1.0"}, permissions=["orders:write"]
+    )
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        page.goto(f"/keys/{key['id']}/reset?reason=leaked")
+        expect(page.locator("main")).to_contain_text("The key stops with your click")
+        page.wait_for_timeout(1200)  # uses are written down about once a second
+        page.reload()
+        expect(page.locator("main")).to_contain_text("192.0.2.9")
+        expect(page.locator("main")).to_contain_text("router/1.0")
+        assert desk.server.verdict(key["secret"]) == "valid"
+
+
+def test_the_handover_page_is_live_and_stops_the_old_secret(desk: Desk, chromium: Chromium) -> None:
+    """R20, R33: who still uses the old one appears by itself; stop now stops it; the receipt is there."""
+    key = desk.key()
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        page.goto(f"/keys/{key['id']}/reset?reason=routine&grace=6h")
+        page.get_by_role("button", name="Reset API Key").click()
+        prove(page)
+        secret = mint(page)
+        page.get_by_role("button", name="Yes, I have stored it").click()
+        expect(page.locator("#live")).to_contain_text("Nobody has used the old secret")
+        expect(page.locator("[data-left]")).to_have_text(re.compile(r"05:59:\d\d"))
+        assert desk.server.verdict(key["secret"], ip="198.51.100.4", context={"user_agent": "old-bot/3"}) == "valid"
+        expect(page.locator("#live")).to_contain_text("old-bot/3", timeout=10_000)
+        page.get_by_role("button", name="Stop the old secret now").click()
+        expect(page.get_by_role("status")).to_contain_text("refused from now on")
+        assert desk.server.verdict(key["secret"]) == "replaced"
+        assert desk.server.verdict(secret) == "valid"
+        expect(page.get_by_role("heading", name="Receipt")).to_be_visible()
+
+
+def test_r15_the_secret_is_shown_once_however_the_page_is_loaded_again(desk: Desk, chromium: Chromium) -> None:
+    """K11: neither reload, nor back, nor a second press of the button shows it again."""
+    desk.key()
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        ask(page, "order router", "routine")
+        prove(page)
+        reset = page.url
+        secret = mint(page)
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.reload()  # posts the same form again
+        assert secret not in page.content()
+        expect(page.locator("main")).to_contain_text("cannot be shown again")
+        page.goto(reset)
+        assert secret not in page.content()
+
+
+def test_the_secret_is_copied_and_saved_with_a_script(desk: Desk, chromium: Chromium) -> None:
+    desk.key()
+    reader = Reader(permissions=("clipboard-read", "clipboard-write"))
+    with chromium.visit(desk.url, reader) as visit:
+        page = visit.page
+        sign_in(page)
+        ask(page, "order router", "routine")
+        prove(page)
+        secret = mint(page)
+        page.get_by_role("button", name="Copy").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        assert page.evaluate("() => navigator.clipboard.readText()") == secret
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Download").click()
+        assert saved.value.path().read_text().strip() == secret
+
+
+def test_r11_a_wrong_password_is_counted_and_the_last_one_ends_the_reset(desk: Desk, chromium: Chromium) -> None:
+    desk.key()
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        ask(page, "order router", "routine")
+        for left in (4, 3, 2, 1):
+            prove(page, "not my password at all")
+            expect(page.locator("#password-error")).to_contain_text(f"Tries left: {left}")
+        prove(page, "not my password at all")
+        expect(page.locator("main")).to_contain_text("the reset has ended")
+
+
+def test_k13_during_a_cool_down_the_old_secret_goes_on_and_the_page_counts(desk: Desk, chromium: Chromium) -> None:
+    desk.policy("cool", proofs=["password"], cool_down="24h", grace_default="1h")
+    key = desk.key(policy="cool")
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        page.goto(f"/keys/{key['id']}/reset?reason=routine")
+        expect(page.locator("main")).to_contain_text("a cool-down of 1 day")
+        page.get_by_role("button", name="Reset API Key").click()
+        prove(page)
+        secret = mint(page)
+        assert (desk.server.verdict(secret), desk.server.verdict(key["secret"])) == ("not_yet_active", "valid")
+        page.get_by_role("button", name="Yes, I have stored it").click()
+        expect(page.locator("[data-left]").first).to_have_text(re.compile(r"23:59:\d\d"))
+        assert page.get_by_role("button", name="Stop the old secret now").count() == 0
+
+
+def test_r43_two_step_stops_the_old_one_first(desk: Desk, chromium: Chromium) -> None:
+    """K6: two confirmed steps."""
+    desk.policy("steps", base="aws")
+    key = desk.key(policy="steps")
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        ask(page, "order router", "routine")
+        prove(page)
+        assert desk.server.verdict(key["secret"]) == "valid"
+        page.get_by_role("button", name="Stop the old secret").click()
+        expect(page.get_by_role("status")).to_contain_text("refused from now on")
+        assert desk.server.verdict(key["secret"]) == "replaced"
+        secret = mint(page)
+        assert desk.server.verdict(secret) == "valid"
+
+
+def test_suspend_is_one_button_and_a_reset_brings_the_key_back(desk: Desk, chromium: Chromium) -> None:
+    key = desk.key()
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        page.get_by_role("button", name="Suspend: order router").click()
+        expect(page.get_by_role("status")).to_contain_text("suspended")
+        assert desk.server.verdict(key["secret"]) == "suspended"
+
+
+def test_revoking_takes_the_key_s_name(desk: Desk, chromium: Chromium) -> None:
+    key = desk.key()
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        page.goto(f"/keys/{key['id']}")
+        page.get_by_label(re.compile("^Type the key")).fill("another")
+        page.get_by_role("button", name="Revoke for good").click()
+        expect(page.get_by_role("alert")).to_contain_text("Nothing was changed")
+        assert desk.server.verdict(key["secret"]) == "valid"
+        page.get_by_label(re.compile("^Type the key")).fill("order router")
+        page.get_by_role("button", name="Revoke for good").click()
+        expect(page.get_by_role("status")).to_contain_text("for good")
+        assert desk.server.verdict(key["secret"]) == "revoked"
+
+
+def test_a_key_is_created_and_edited(desk: Desk, chromium: Chromium) -> None:
+    """K20: what is wrong stands beside its field and what was typed stays."""
+    with chromium.visit(desk.url, Reader(timezone="Europe/Berlin")) as visit:
+        page = visit.page
+        sign_in(page)
+        page.get_by_role("link", name="Create key").click()
+        page.get_by_label("Name").fill("bot")
+        page.get_by_label("Permissions").fill("orders:fly")
+        page.get_by_label("Allowlist").fill("10.0.0.0/8, nonsense")
+        page.get_by_role("button", name="Create key").click()
+        expect(page.locator("#permissions-error")).to_be_visible()
+        expect(page.locator("#allowlist-error")).to_be_visible()
+        page.get_by_label("Permissions").fill("orders:write")
+        page.get_by_label("Allowlist").fill("10.0.0.0/8\n2001:db8::/32")
+        page.get_by_label("Rate limit").fill("100/1m")
+        page.get_by_label("Expires at the end of").fill("2099-12-31")
+        page.get_by_role("button", name="Create key").click()
+        secret = page.locator("#secret").inner_text()
+        page.get_by_role("button", name="Yes, I have stored it").click()
+        assert desk.server.verdict(secret, ip="10.1.2.3", permissions=["orders:write"]) == "valid"
+        assert desk.server.verdict(secret, ip="192.0.2.1") == "ip_not_allowed"
+        made = desk.read(f"/v1/keys/{page.url.rpartition('/')[2].partition('?')[0]}")
+        assert made["expires_at"] == "2099-12-31T23:00:00Z"  # midnight in Berlin
+        assert made["limit"] == "100/1m"
+        page.get_by_role("link", name="Edit").click()
+        page.get_by_label("Allowlist").fill("")
+        page.get_by_role("button", name="Save").click()
+        assert desk.server.verdict(secret, ip="192.0.2.1") == "valid"
+        assert desk.read(f"/v1/keys/{made['id']}")["expires_at"] == made["expires_at"]
+
+
+@pytest.mark.parametrize("reader", LOOKS, ids=str)
+def test_every_page_of_a_key_is_accessible_and_fits(shared_desk: Desk, chromium: Chromium, reader: Reader) -> None:
+    desk = shared_desk
+    key = desk.key(f"order router {reader}", allowlist=["192.0.2.0/24"], limit="10/1s")
+    pages = ("", "/edit", "/reset", "/reset?reason=routine", "/reset?reason=leaked")
+    with chromium.visit(desk.url, reader) as visit:
+        page = visit.page
+
+        def check() -> None:
+            assert not findings(page).violations, page.url
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= page.viewport_size["width"], page.url  # type: ignore[index]  # it has one
+
+        page.goto("/")
+        check()
+        sign_in(page)
+        check()
+        for path in pages:
+            page.goto(f"/keys/{key['id']}{path}")
+            check()
+        page.goto("/keys/new")
+        check()
+        page.goto("/keys")
+        ask(page, f"order router {reader}", "routine")
+        check()
+        prove(page)
+        check()
+        mint(page)
+        check()
+        page.get_by_role("button", name="Yes, I have stored it").click()
+        check()
+
+
+def test_a_stranger_s_key_is_not_found_by_any_page(desk: Desk, chromium: Chromium) -> None:
+    """Pitfall 18."""
+    own = desk.account_id
+    desk.account_id = desk.account("Somebody Else", policy="password-only")["id"]
+    desk.person("eve@else.example", name="Eve")
+    foreign = desk.key("theirs", owner="eve@else.example")
+    desk.account_id = own
+    with chromium.visit(desk.url, quiet=False) as visit:
+        page = visit.page
+        sign_in(page)
+        for path in ("", "/edit", "/reset", "/reset?reason=leaked"):
+            answer = page.goto(f"/keys/{foreign['id']}{path}")
+            assert answer is not None
+            assert answer.status == 404, path
+
+
+def test_names_with_markup_and_turned_text_do_no_harm(desk: Desk, chromium: Chromium) -> None:
+    """Pitfall 27: names cannot hold such marks; what callers say of themselves can, and is shown without them."""
+    wicked = "<img src=x onerror=alert(1)>"
+    key = desk.key(wicked)
+    assert desk.server.call("/v1/keys", {"name": "gnp.\u202eexe"}).status == 422
+    agent = f"{wicked}\u202egnp.exe"
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        expect(page.get_by_role("link", name=wicked)).to_be_visible()
+        desk.server.verdict(key["secret"], context={"user_agent": agent})
+        page.goto(f"/keys/{key['id']}/reset?reason=routine")
+        expect(page.get_by_role("heading", name="Reset API Key")).to_be_visible()
+        while "exe" not in page.locator("main").inner_text():
+            page.reload()  # uses are written down about once a second
+        assert "\u202e" not in page.content()
+        expect(page.get_by_text(f"{wicked}\N{REPLACEMENT CHARACTER}gnp.exe")).to_be_visible()
+
+
+def test_the_pages_speak_german_in_the_reader_s_zone(desk: Desk, chromium: Chromium) -> None:
+    key = desk.key(expires_at="2030-06-01T12:00:00Z")
+    with chromium.visit(desk.url, Reader(locale="de-DE", timezone="Europe/Berlin")) as visit:
+        page = visit.page
+        page.goto("/")
+        page.get_by_label("Benutzername oder E-Mail").fill("maria@northwind.example")
+        page.get_by_label("Passwort").fill(PASSWORD)
+        page.get_by_role("button", name="Anmelden").click()
+        page.goto(f"/keys/{key['id']}")
+        expect(page.locator("dl.facts").first).to_contain_text("1. Juni 2030, 14:00")
+        page.get_by_role("button", name="English").click()
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
