@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from keyturn.cli.output import Failure, shown
 from keyturn.cli.receipt import exit_code
 from keyturn.cli.root import COMMANDS, root
 from tests.cli.conftest import Keyturn
+from tests.mailbox import Mailbox
 from tests.postgres import die_with_parent
 from tests.serving import Serving
 
@@ -268,6 +270,46 @@ def test_doctor_fails_where_something_is_wrong(keyturn: Keyturn, tmp_path: Path)
         breaks()
         assert {one["result"] for one in findings(keyturn, data) if one["check"] == check} == {"fail"}
     assert keyturn("doctor", "--data", str(data)).code == 1
+
+
+def test_doctor_tries_the_mail_server(keyturn: Keyturn, bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    keyturn.ok("init", "--data", str(data))
+
+    def found(check: str) -> str:
+        return next(one["result"] for one in findings(keyturn, data) if one["check"] == check)
+
+    assert (found("mail"), found("links"), found("outbox")) == ("warn", "ok", "ok")
+    with Mailbox() as box:
+        bare.setenv("KEYTURN_MAIL", f"smtp://127.0.0.1:{box.port}")
+        assert found("mail") == "ok"
+        password = tmp_path / "password"
+        password.write_text("x")
+        password.chmod(0o644)
+        bare.setenv("KEYTURN_MAIL_PASSWORD_FILE", str(password))
+        assert found("mail") == "fail"
+        box.stop()
+    password.chmod(0o600)
+    assert found("mail") == "fail"
+    bare.setenv("KEYTURN_HOST", "0.0.0.0")
+    assert found("links") == "warn"
+    bare.setenv("KEYTURN_BASE_URL", "https://keys.example.com")
+    assert found("links") == "ok"
+
+
+def test_doctor_says_when_something_waits_too_long_to_be_told(keyturn: Keyturn, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    keyturn.ok("init", "--data", str(data))
+    with sqlite3.connect(data / "keyturn.db") as database:
+        text: dict[str, str | int] = dict.fromkeys(("user_id", "account_id", "link_id", "leased_by", "said"), "")
+        row = text | {"id": "dlv_1", "means": "mail", "to": "a@example.com", "state": "waiting"}
+        row |= {"made_at": 0, "due_at": 0, "in_order": 1, "attempts": 9}
+        names, places = ", ".join(f'"{name}"' for name in row), ", ".join(f":{name}" for name in row)
+        database.execute(f"INSERT INTO deliveries ({names}) VALUES ({places})", row)
+    database.close()
+    (outbox,) = [one for one in findings(keyturn, data) if one["check"] == "outbox"]
+    assert outbox["result"] == "warn"
+    assert "1 wait to be told, the oldest since 1970" in outbox["found"]
 
 
 def test_doctor_never_tells_a_password(keyturn: Keyturn, bare: pytest.MonkeyPatch) -> None:

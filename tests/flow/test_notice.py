@@ -4,17 +4,19 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from keyturn.core.account import Account, Role, User
 from keyturn.core.delivery import LEASE, PAUSES, TRIED_FOR, Attempt, Means, Parcel, Result, State
-from keyturn.core.instant import later
+from keyturn.core.instant import Instant, later
 from keyturn.core.key import Key
 from keyturn.core.letter import Letter
 from keyturn.core.link import LASTS, Link, LinkKind
 from keyturn.core.notice import Notice
+from keyturn.edge.metrics import Metrics
 from keyturn.flow import notice as flow
 from keyturn.flow.telling import Teller, Turn
 from keyturn.outside.forge import token_digest
@@ -213,6 +215,33 @@ def test_r51_two_workers_never_make_one_delivery_at_the_same_time(here: Here) ->
     assert one.change(lambda tx: flow.settle(tx, name, lost, by="first")) is not None, "what was taken is taken"
     assert one.change(lambda tx: flow.settle(tx, name, refused, by="second")) is None
     assert here.states() == [State.TOLD]
+
+
+def test_what_waits_and_what_came_of_it_can_be_watched(here: Here) -> None:
+    teller = here.teller()
+    here.box.then(Manner.REFUSE_FOR_NOW)
+    here.tell(owner_id=here.owner.id)
+    here.run(teller)
+    here.world.clock.advance(timedelta(minutes=2))
+    here.tell(owner_id=here.owner.id)
+    teller.measure()
+    metrics = Metrics(cast("Any", SimpleNamespace(verifier=here.world.verifier, teller=teller, clock=Now(here.world))))
+    said = metrics.text().decode()
+    assert 'keyturn_deliveries_total{means="mail",result="deferred"} 1.0' in said
+    assert 'keyturn_outbox_waiting{means="mail"} 2.0' in said
+    assert 'keyturn_outbox_oldest_seconds{means="mail"} 120.0' in said
+    assert 'keyturn_outbox_waiting{means="webhook"} 0.0' in said
+    assert "@" not in said
+
+
+@dataclass(frozen=True)
+class Now:
+    """The world's clock as a node has it."""
+
+    world: World
+
+    def now(self) -> Instant:
+        return self.world.clock()
 
 
 class Failing:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+from smtplib import SMTPException
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -34,6 +35,7 @@ _COLOURS: Final = {OK: "green", WARN: "yellow", FAIL: "red"}
 _YEAR_OF_THIS_VERSION: Final = 2026
 _CONNECT_SECONDS: Final = 2.0
 _CLOCK_LAG: Final = timedelta(seconds=5)
+_TOLD_WITHIN: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ def examine(settings: "Settings") -> Iterator[Finding]:
         _clock,
         _port,
         _tls,
+        _mail,
+        _links,
     )
     for check in checks:
         yield from check(settings)
@@ -188,12 +192,12 @@ def _database(settings: "Settings") -> Iterator[Finding]:
 
 
 def _schema(engine: "Engine", address: str) -> Iterator[Finding]:
-    from sqlalchemy import select
+    from sqlalchemy import func, select
 
     from keyturn.outside import clock
     from keyturn.store.database import durability
     from keyturn.store.migrate import revisions
-    from keyturn.store.tables import authority
+    from keyturn.store.tables import authority, deliveries
 
     current, wanted = revisions(engine)
     if current == wanted:
@@ -204,9 +208,16 @@ def _schema(engine: "Engine", address: str) -> Iterator[Finding]:
         return
     with engine.connect() as connection:
         heard = connection.execute(select(authority.c.high_water)).scalar_one()
+        waits = deliveries.c.state == "waiting"
+        waiting, oldest = connection.execute(select(func.count(), func.min(deliveries.c.made_at)).where(waits)).one()
     if heard - clock.now() > _CLOCK_LAG:
         found = f"this machine's clock lags behind {heard.isoformat(timespec='seconds')}, already written here"
         yield Finding("time", WARN, found, "set it, best by NTP; until then nothing expires on time")
+    if waiting and clock.now() - oldest > _TOLD_WITHIN:
+        found = f"{waiting} wait to be told, the oldest since {oldest.isoformat(timespec='seconds')}"
+        yield Finding("outbox", WARN, found, "is the server up, and does it reach the mail server and the webhooks?")
+    else:
+        yield Finding("outbox", OK, f"{waiting} wait to be told")
     durable = durability(engine)
     if durable.strict:
         yield Finding("durability", OK, "a commit survives a crash")
@@ -271,9 +282,7 @@ def _ask_livez(scheme: str, host: str, port: int) -> str | None:
 
 def _tls(settings: "Settings") -> Iterator[Finding]:
     if settings.tls_cert is None or settings.tls_key is None:
-        from keyturn.sdk.client import is_loopback_url
-
-        if is_loopback_url(f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}"):
+        if _is_loopback(settings):
             yield Finding("TLS", OK, "none; this machine alone can reach the server")
         else:
             advice = "name --tls-cert and --tls-key, or have a proxy do it and list it in trusted_proxies"
@@ -289,6 +298,45 @@ def _tls(settings: "Settings") -> Iterator[Finding]:
         yield Finding("TLS", WARN, f"{settings.tls_key} can be read by others", f"chmod 600 {settings.tls_key}")
     else:
         yield Finding("TLS", OK, str(settings.tls_cert))
+
+
+def _mail(settings: "Settings") -> Iterator[Finding]:
+    from keyturn.outside.mail import FOLDER, SmtpServer, transport
+
+    if not settings.mail:
+        found = f"none set: mails are written to {settings.data / FOLDER}"
+        yield Finding("mail", WARN, found, "nobody is told of anything; set mail to smtp://user@host:587")
+        return
+    try:
+        way = transport(settings)
+        if isinstance(way, SmtpServer):
+            way.check()
+    except (OSError, SMTPException, ValueError) as error:
+        # Never its text: a mail server may say anything back.
+        advice = "is it up, are its certificate, the user and mail_password_file right?"
+        yield Finding("mail", FAIL, f"{settings.mail}: {type(error).__name__}", advice)
+        return
+    if settings.mail_password_file is not None and _is_open_to_others(settings.mail_password_file):
+        file = settings.mail_password_file
+        yield Finding("mail", FAIL, f"{file} can be read by others", f"chmod 600 {file}")
+    else:
+        yield Finding("mail", OK, settings.mail)
+
+
+def _links(settings: "Settings") -> Iterator[Finding]:
+    if settings.base_url:
+        yield Finding("links", OK, f"mails link to {settings.base_url}")
+    elif _is_loopback(settings):
+        yield Finding("links", OK, "mails link to this machine")
+    else:
+        advice = "set base_url to the address where people reach this server"
+        yield Finding("links", WARN, "base_url is not set, so mails have no links", advice)
+
+
+def _is_loopback(settings: "Settings") -> bool:
+    from keyturn.sdk.client import is_loopback_url
+
+    return is_loopback_url(f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}")
 
 
 def _is_open_to_others(path: Path) -> bool:

@@ -6,6 +6,8 @@ from typing import Final
 
 SHARED: Final = frozenset({"account", "claim", "invitation", "key", "member", "reset", "webhook"})
 """What a notice may be about that concerns the account; whatever else happens, happens to one person."""
+EVERY_MEMBER: Final = frozenset({"account.suspended"})
+"""Kinds that concern everybody in the account."""
 TEST_KIND: Final = "webhook.test"
 
 

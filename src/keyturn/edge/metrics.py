@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from keyturn.core.delivery import Means
 from keyturn.core.reset import Reason
 from keyturn.edge.node import Node
 
@@ -35,6 +36,7 @@ class Metrics:
             "keyturn_store_outages", "Requests answered 503 for want of the database.", registry=self.registry
         )
         self.registry.register(_OfVerifier(node))
+        self.registry.register(_OfTeller(node))
 
     def text(self) -> bytes:
         """The exposition format."""
@@ -55,3 +57,27 @@ class _OfVerifier(Collector):
         yield answered
         yield GaugeMetricFamily("keyturn_cached_secrets", "Secrets answered from memory.", len(verifier))
         yield GaugeMetricFamily("keyturn_applied_rev", "Feed revision applied.", verifier.applied_rev)
+
+
+class _OfTeller(Collector):
+    """What waits to be told, and what came of each attempt; no address and no id in it."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def collect(self) -> Iterable[Metric]:
+        teller = self._node.teller
+        tried = CounterMetricFamily("keyturn_deliveries", "Attempts to tell, by result.", labels=("means", "result"))
+        for (means, result), count in sorted(teller.counts.items(), key=str):
+            tried.add_metric((means.value, result), count)
+        yield tried
+        waiting = GaugeMetricFamily("keyturn_outbox_waiting", "What waits to be told.", labels=("means",))
+        oldest = GaugeMetricFamily("keyturn_outbox_oldest_seconds", "How long the oldest waits.", labels=("means",))
+        backlog = {one.means: one for one in teller.backlog}
+        now = self._node.clock.now()
+        for means in Means:
+            one = backlog.get(means)
+            waiting.add_metric((means.value,), one.waiting if one else 0)
+            oldest.add_metric((means.value,), max(0.0, (now - one.oldest_at).total_seconds()) if one else 0.0)
+        yield waiting
+        yield oldest

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from keyturn.core.instant import Instant
 from keyturn.flow.own_secret import OwnSecrets
+from keyturn.flow.telling import Teller
 from keyturn.ports import Captcha, Factors, Forge, Passwords, Store
 from keyturn.settings import Settings
 from keyturn.store.database import Durability
@@ -39,6 +40,8 @@ class Node(Protocol):
     def store(self) -> Authority: ...
     @property
     def verifier(self) -> Verifier: ...
+    @property
+    def teller(self) -> Teller: ...
     @property
     def forge(self) -> Forge: ...
     @property

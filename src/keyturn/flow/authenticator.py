@@ -12,11 +12,10 @@ from keyturn.core import authenticator as factor
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.authenticator import CHALLENGE_LASTS, Authenticator, Challenge, Purpose, SessionProof, Shown
 from keyturn.core.instant import later
-from keyturn.core.notice import Notice
 from keyturn.core.proof import PASSKEY, PASSWORD, RECOVERY_CODE, SECOND_FACTORS, TOTP
 from keyturn.core.refusal import AuthenticatorRefused, NotFound, PasskeysUnavailable, PersonRequired, Refusal
 from keyturn.core.secret import SecretText
-from keyturn.flow.evidence import done, refused
+from keyturn.flow.evidence import done, refused, tell
 from keyturn.ports import Factors, Forge, Transaction
 
 
@@ -362,14 +361,4 @@ def _tell(tx: Transaction, actor: Actor, action: str, one: Authenticator) -> Non
 
 
 def _notice(tx: Transaction, actor: Actor, kind: str, detail: Mapping[str, str]) -> None:
-    tx.tell(
-        Notice(
-            kind=kind,
-            account_id=actor.account_id,
-            owner_id=actor.user_id,
-            key_id="",
-            detail=detail,
-            actor_id=actor.id,
-            address=actor.address or "",
-        )
-    )
+    tell(tx, actor, kind, account_id=actor.account_id, owner_id=actor.user_id, detail=detail)

@@ -59,13 +59,35 @@ def done_to_key(
     """Record a change that the key's owner is to be told of (R50)."""
     detail = detail or {}
     done(tx, actor, action, account_id=key.account_id, subject_id=subject_id or key.id, detail=detail)
+    tell_of_key(tx, actor, action, key, detail=detail)
+
+
+def tell_of_key(tx: Transaction, actor: Actor, kind: str, key: Key, *, detail: Mapping[str, str]) -> None:
+    """Tell of what happened to a key and was written down already."""
+    tell(tx, actor, kind, account_id=key.account_id, owner_id=key.owner_id, key_id=key.id, detail=detail)
+
+
+def tell(
+    tx: Transaction,
+    actor: Actor,
+    kind: str,
+    *,
+    account_id: str,
+    owner_id: str,
+    key_id: str = "",
+    detail: Mapping[str, str] | None = None,
+) -> None:
+    """Tell whom it concerns of what was written down already (R50).
+
+    Where it is about no key, `owner_id` is the person it happened to, or empty for an affair of the account.
+    """
     tx.tell(
         Notice(
-            kind=action,
-            account_id=key.account_id,
-            owner_id=key.owner_id,
-            key_id=key.id,
-            detail=detail,
+            kind=kind,
+            account_id=account_id,
+            owner_id=owner_id,
+            key_id=key_id,
+            detail=detail or {},
             actor_id=actor.id,
             address=actor.address or "",
         )

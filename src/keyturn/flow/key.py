@@ -31,7 +31,7 @@ from keyturn.core.reset import end, is_asker, is_open
 from keyturn.core.secret import SecretText
 from keyturn.core.stage import Event
 from keyturn.flow.bring import Bring, check_policy, first_secret, is_same, text_of
-from keyturn.flow.evidence import done, done_to_key, refused
+from keyturn.flow.evidence import done, done_to_key, refused, tell
 from keyturn.flow.policy import effective, floors
 from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
@@ -235,6 +235,7 @@ def suspend_account(tx: Transaction, *, actor: Actor, account_id: str, reason: s
     count, rev = tx.suspend_account(account_id, by=actor.id, reason=reason)
     detail = {"keys": str(count), "reason": reason}
     done(tx, actor, "account.suspended", account_id=account_id, subject_id=account_id, detail=detail)
+    tell(tx, actor, "account.suspended", account_id=account_id, owner_id="", detail=detail)
     return count, rev
 
 

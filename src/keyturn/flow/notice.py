@@ -13,7 +13,7 @@ from keyturn.core.delivery import Attempt, Delivery, Means, Parcel, Result
 from keyturn.core.instant import later
 from keyturn.core.letter import Letter
 from keyturn.core.link import LASTS, Link, LinkKind
-from keyturn.core.notice import Notice, is_personal
+from keyturn.core.notice import EVERY_MEMBER, Notice, is_personal
 from keyturn.core.permission import RIGHT_AUDIT_READ
 from keyturn.core.refusal import Refusal
 from keyturn.flow.reach import reach
@@ -89,10 +89,12 @@ def _of_notice(tx: Transaction, number: int, notice: Notice, forge: Forge) -> It
 
 def _concerned(tx: Transaction, notice: Notice) -> Sequence[str]:
     """The users a notice is for, each once: whom it happened to first."""
-    owners: list[str] = []
+    others: list[str] = []
     if not is_personal(notice.kind):
-        owners = [one.user_id for one in tx.members(account_id=notice.account_id) if one.role is Role.OWNER]
-    return list(dict.fromkeys(one for one in (notice.owner_id, *owners) if one and one != SYSTEM.id))
+        everybody = notice.kind in EVERY_MEMBER
+        members = tx.members(account_id=notice.account_id)
+        others = [one.user_id for one in members if everybody or one.role is Role.OWNER]
+    return list(dict.fromkeys(one for one in (notice.owner_id, *others) if one and one != SYSTEM.id))
 
 
 def _not_me(tx: Transaction, notice: Notice, *, user_id: str, address: str, forge: Forge) -> str:

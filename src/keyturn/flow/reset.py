@@ -33,7 +33,7 @@ from keyturn.core.secret import Kept, SecretKind, SecretText
 from keyturn.core.stage import Event, Stage
 from keyturn.flow.authenticator import enrolled
 from keyturn.flow.bring import Bring, check_kind, check_policy, field_of, is_same, must_bring, next_secret, text_of
-from keyturn.flow.evidence import done_to_key, refused
+from keyturn.flow.evidence import done_to_key, refused, tell_of_key
 from keyturn.flow.key import find
 from keyturn.flow.policy import effective_for_key
 from keyturn.flow.reach import reach
@@ -395,6 +395,7 @@ def _count_refused(tx: Transaction, actor: Actor, reset: Reset, key: Key, refusa
     answer: Refusal = refusal
     if counted.stage is Stage.ENDED:
         answer = TooManyAttempts(policy=reset.source("attempts"))
+        tell_of_key(tx, actor, "reset.refused", key, detail={"reason": reset.asking.reason.value})
     return refused(tx, actor, "reset.proven", answer, subject_id=reset.id, account_id=key.account_id)
 
 

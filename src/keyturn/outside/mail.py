@@ -81,6 +81,7 @@ def compose(consignment: Consignment, *, sent_from: str, base_url: str) -> Email
         mail["X-Keyturn-Event"] = visible(parcel.notice.kind)
     mail.set_content(said.text)
     mail.add_alternative(said.html, subtype="html")
+    mail.set_boundary(f"=_{parcel.delivery.id}")  # the same every time, byte for byte
     return mail
 
 

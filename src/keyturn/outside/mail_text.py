@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _UTC: Final = ZoneInfo("UTC")
 _SHOWN: Final = ("name", "kind", "email", "role", "reason", "fields", "url", "user_agent", "version")
-_DATES: Final = ("new_starts_at", "old_stops_at")
+_DATES: Final = ("new_starts_at", "old_stops_at", "until")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
