@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from keyturn.core import allowlist, captcha, duration
+from keyturn.core.portal import read_origin
 from keyturn.core.secret import check_brand
 from keyturn.core.session import IDLE, LONGEST, SEEN_EVERY, Spans
 
@@ -86,6 +87,11 @@ def _networks(value: Any) -> tuple[str, ...]:  # noqa: ANN401  # as above
     return networks
 
 
+def _origins(value: Any) -> tuple[str, ...]:  # noqa: ANN401  # as above
+    texts = value.replace(",", " ").split() if isinstance(value, str) else value
+    return tuple(dict.fromkeys(read_origin(_text(one)) for one in texts))
+
+
 def _base_url(value: Any) -> str:  # noqa: ANN401  # as above
     text = _text(value).rstrip("/")
     if text and not text.startswith(("http://", "https://")):
@@ -158,6 +164,9 @@ class Settings:
     )
     drain_seconds: int = _setting(10, "How long requests under way may take to finish on SIGTERM.", _count(0, 600))
 
+    portal_origins: tuple[str, ...] = _setting(
+        (), "Origins of pages that may embed a portal, or that it may lead back to.", _origins
+    )
     session_idle: timedelta = _setting(
         IDLE, "How long a session may go unused.", _span(5 * SEEN_EVERY, timedelta(days=31))
     )

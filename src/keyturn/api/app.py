@@ -23,6 +23,7 @@ from keyturn.api import (
     own,
     pages,
     policies,
+    portals,
     probes,
     resets,
     sessions,
@@ -55,7 +56,21 @@ from keyturn.edge.visit import Surroundings
 from keyturn.ports import StoreUnavailable
 
 log = logging.getLogger("keyturn.request")
-_PARTS: Final = (keys, resets, own, accounts, users, sessions, authenticators, captcha, policies, trail, probes, pages)
+_PARTS: Final = (
+    keys,
+    resets,
+    own,
+    accounts,
+    users,
+    sessions,
+    portals,
+    authenticators,
+    captcha,
+    policies,
+    trail,
+    probes,
+    pages,
+)
 _DESCRIPTION: Final = """\
 Issue, verify and reset API keys.
 

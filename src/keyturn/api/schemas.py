@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic.config import JsonDict
 
-from keyturn.core import allowlist, duration, instant, own_secret, permission, public_key
+from keyturn.core import allowlist, duration, instant, own_secret, permission, portal, public_key
 from keyturn.core import limit as limits
 from keyturn.core.account import Role
 from keyturn.core.limit import Limit
@@ -20,6 +20,10 @@ from keyturn.core.secret import LONGEST_LABEL, SecretText, check_label
 from keyturn.edge.url import holds_secret
 
 T = TypeVar("T")
+_PORTAL_EXAMPLE: JsonDict = {
+    "account_id": "acc_3fJq0Zb7Yc2Lw9Xn4Tk1",
+    "proofs": [{"kind": "password", "at": "2030-01-31T12:00:00Z"}],
+}
 LONGEST_NAME = 200
 LEAST_PASSWORD, MOST_PASSWORD = 15, 1024
 _KEY_EXAMPLE: JsonDict = {
@@ -85,6 +89,11 @@ def _password(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    portal.origin_of(value)
+    return _no_secret(value)
+
+
 def _schema(**schema: object) -> WithJsonSchema:
     return WithJsonSchema(schema)
 
@@ -135,6 +144,18 @@ PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", example
 Id = Annotated[str, Field(pattern=r"^[!-~]{1,64}$", examples=["acc_3fJq0Zb7Yc2Lw9Xn4Tk1"])]
 ShortText = Annotated[
     str, BeforeValidator(_text(_name)), Field(max_length=LONGEST_NAME, json_schema_extra={"minLength": 1})
+]
+
+
+Origin = Annotated[
+    str,
+    PlainValidator(_text(portal.read_origin)),
+    _schema(type="string", maxLength=300, examples=["https://app.example.com"]),
+]
+Address = Annotated[
+    str,
+    PlainValidator(_text(_address)),
+    _schema(type="string", format="uri", maxLength=portal.LONGEST_ADDRESS, examples=["https://app.example.com/keys"]),
 ]
 
 
@@ -345,6 +366,33 @@ class SignIn(Form):
     remember_device: bool = False
 
 
+class VouchedProof(Form):
+    """One fact about who this is, as the operator's own sign-in has seen it."""
+
+    kind: Literal["password", "totp", "passkey", "captcha", "email_link"]
+    at: Moment
+
+
+class CreatePortalSession(Form):
+    """The pages of one person's keys, for somebody whom the operator knows."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, json_schema_extra={"examples": [_PORTAL_EXAMPLE]}
+    )
+
+    account_id: Id
+    user_id: Id | None = Field(default=None, description="A member of the account; its owner where nobody is named.")
+    proofs: tuple[VouchedProof, ...] = Field(
+        default=(), max_length=5, strict=False, description="What you have seen this person show, and when."
+    )
+    embed_origin: Origin | None = Field(
+        default=None, description="The one origin whose pages may frame it; the setting `portal_origins` names it."
+    )
+    return_url: Address | None = Field(
+        default=None, description="Where its pages lead back to; the setting `portal_origins` names its origin."
+    )
+
+
 class ChooseAccount(Form):
     """For which account a session is to speak."""
 
@@ -365,6 +413,29 @@ class Shown(BaseModel):
     """What the API answers."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class VouchedShown(Shown):
+    """A proof that an operator vouches for."""
+
+    kind: str
+    at: str
+
+
+class PortalShown(Shown):
+    """A link that opens once.  The address is a secret until then, in this answer and nowhere else."""
+
+    id: str
+    account_id: str
+    user_id: str
+    url: str
+    made_at: str
+    ends_at: str
+    """Until when it may be opened; what it opens lasts for 30 minutes."""
+    proofs: list[VouchedShown]
+    """Those that count for a reset as things stand; the person is asked for the rest."""
+    embed_origin: str | None
+    return_url: str | None
 
 
 class SuspensionShown(Shown):

@@ -20,6 +20,7 @@ from keyturn.edge.node import Node
 from keyturn.flow.age import AgedKey
 from keyturn.flow.authenticator import Enrolled
 from keyturn.flow.key import KeyAnswer
+from keyturn.flow.portal import Minted
 from keyturn.flow.preview import Preview
 from keyturn.flow.reset import ResetAnswer
 from keyturn.flow.session import SignedIn
@@ -308,6 +309,22 @@ def new_session(answer: SignedIn) -> Wire:
     """A session with its token, this once."""
     tokens = {"token": answer.token, "device_token": answer.device_token or None}
     return session(answer.session, current=True) | tokens
+
+
+def portal(minted: Minted, *, base_url: str) -> Wire:
+    """A portal with its address, this once."""
+    one = minted.portal
+    return {
+        "id": one.id,
+        "account_id": one.account_id,
+        "user_id": one.user_id,
+        "url": f"{base_url}/portal/{minted.token}",
+        "made_at": when(one.made_at),
+        "ends_at": when(one.ends_at),
+        "proofs": [{"kind": proof.kind, "at": when(proof.at)} for proof in minted.counting],
+        "embed_origin": one.embed_origin or None,
+        "return_url": one.return_url or None,
+    }
 
 
 def account(one: Account) -> Wire:

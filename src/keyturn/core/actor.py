@@ -49,6 +49,8 @@ class Actor:
     """The version of the key's secret, or of the session's token, that was shown; asked again at a change."""
     session: str = ""
     """The browser or API session a person speaks through; proofs are bound to it (R11)."""
+    through: str = ""
+    """The operator's credential whose portal the person speaks through; empty for whoever signed in themselves."""
 
     def may(self, right: str, account_id: str) -> bool:
         """Whether the actor holds `right` over that account."""

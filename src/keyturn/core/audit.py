@@ -51,5 +51,5 @@ def record(
         outcome=DONE if refusal is None else refusal.kind,
         account_id=account_id,
         subject_id=subject_id,
-        detail=detail or {},
+        detail=dict(detail or {}) | ({"through": actor.through} if actor.through else {}),
     )

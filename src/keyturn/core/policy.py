@@ -65,6 +65,7 @@ class Policy:
     attempts: int = 5
     proof_lasts: timedelta = timedelta(minutes=10)
     reset_lapses: timedelta = timedelta(minutes=30)
+    vouching: str = "allowed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,4 +317,5 @@ FIELDS: Final[Mapping[str, Field]] = {
     "attempts": _count("How many refused proofs end a reset."),
     "proof_lasts": _span("How long a proof stays fresh.", shorter=True),
     "reset_lapses": _span("How long a reset may stay open.", shorter=True),
+    "vouching": _choice("Whether what an operator vouches for in a portal counts as proof.", "allowed", "forbidden"),
 }

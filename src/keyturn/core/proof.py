@@ -4,13 +4,13 @@ Sets are alternatives: `password+captcha` or `password+email_link`.
 Each proof is bound to one reset, one actor and one session, is used once, and goes stale.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import product
 from typing import Any, Final
 
-from keyturn.core.instant import Instant
+from keyturn.core.instant import Instant, from_text
 
 ProofSets = tuple[frozenset[str], ...]
 
@@ -93,6 +93,24 @@ def missing(sets: ProofSets, proofs: Iterable[Proof], *, now: Instant, lasts: ti
     if any(one <= shown for one in sets):
         return ()
     return _least(tuple(one - shown for one in sets))
+
+
+def vouched(said: Mapping[str, str], *, by: str, session: str, now: Instant) -> tuple[Proof, ...]:
+    """What an operator's credential vouches for in the session that it opened, as proofs of a reset asked there.
+
+    `said` is the kind of each proof and when it was shown to the operator.  What cannot be read, or is no proof of a
+    person, is nothing; what is said of the future is of now, for it must not stay fresh any longer.
+    """
+    proofs: list[Proof] = []
+    for kind, text in said.items():
+        if kind not in PERSONAL:
+            continue
+        try:
+            at = from_text(text)
+        except ValueError:
+            continue
+        proofs.append(Proof(kind=kind, by=by, at=min(at, now), session=session))
+    return tuple(proofs)
 
 
 def missing_to_wire(sets: ProofSets) -> tuple[str, ...]:

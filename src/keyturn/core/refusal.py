@@ -223,6 +223,38 @@ class PasswordUnfit(Refusal):
     most: int
 
 
+# Portals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialRequired(Refusal):
+    """An operator's program opens portals for people it knows; people sign in themselves."""
+
+    kind: ClassVar[str] = "credential_required"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "Only a key can do this; a signed-in person cannot."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VouchingForbidden(Refusal):
+    """Open the portal without proofs: the person is asked for all of them."""
+
+    kind: ClassVar[str] = "vouching_forbidden"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "The policy wants every proof from the person; nobody can vouch for one."
+    policy: str
+    field: str = "vouching"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortalUnavailable(Refusal):
+    """A link starts with the address this server is reached at, and a request does not say which (pitfall 21)."""
+
+    kind: ClassVar[str] = "portal_unavailable"
+    status: ClassVar[int] = 501
+    title: ClassVar[str] = "This server does not know by which address people reach it; set `base_url`."
+
+
 # Mailed links
 
 

@@ -21,7 +21,9 @@ from keyturn.core.proof import (
     ADMINISTRATOR,
     CREDENTIAL,
     KEY_ITSELF,
+    PERSONAL,
     SECOND_ADMINISTRATOR,
+    SECOND_FACTORS,
     Proof,
     ProofSets,
     missing,
@@ -158,7 +160,14 @@ class Reset:
         """R11: what is still to be proved, each entry an alternative."""
         if self.stage not in OPEN:
             return ()
-        return missing_to_wire(missing(self.wanted, self.proofs, now=now, lasts=self.policy.proof_lasts))
+        return missing_to_wire(missing(self.wanted, self._counting, now=now, lasts=self.policy.proof_lasts))
+
+    @property
+    def _counting(self) -> tuple[Proof, ...]:
+        """The proofs without what somebody else vouched for, where the policy forbids that, perhaps since (R32)."""
+        if self.policy.vouching == "allowed":
+            return self.proofs
+        return tuple(one for one in self.proofs if one.by == self.asked_by or one.kind not in PERSONAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -427,6 +436,23 @@ def prove(reset: Reset, key: Key, proof: Proof, *, now: Instant) -> Step | Refus
     if reset.terms.revoke_first:
         key = stop_all(key, reason=StopReason.LEAKED, before=key.version + 1, reset_id=reset.id, now=now)
     return Step(event=Event.PROOF_COMPLETED, reset=replace(proven, proofs=proofs), key=key)
+
+
+def vouch(asked: Step, said: tuple[Proof, ...], *, now: Instant) -> Step:
+    """Add what an operator vouches for to a reset that was just asked, as far as it helps, is fresh and allowed.
+
+    It never waives a cool-down: that takes a second factor shown here (R24).
+    """
+    step = asked
+    if asked.reset.policy.vouching == "forbidden":
+        return step
+    for proof in said:
+        waives = asked.reset.asking.waive_cool_down and proof.kind in SECOND_FACTORS
+        if waives or not proof.is_fresh(now, asked.reset.policy.proof_lasts):
+            continue
+        proven = prove(step.reset, step.key, proof, now=now)
+        step = proven if isinstance(proven, Step) else step
+    return step
 
 
 def administrator_proof(reset: Reset, actor: Actor, *, now: Instant) -> Proof | Refusal:

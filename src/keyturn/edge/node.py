@@ -31,6 +31,15 @@ class Clock(Protocol):
     def now(self) -> Instant: ...
 
 
+class Whereabouts(Protocol):
+    """Where people reach this server, as far as it knows; nothing that a request says (pitfall 21)."""
+
+    @property
+    def base_url(self) -> str:
+        """What every link starts with; empty where nobody has said."""
+        ...
+
+
 class Node(Protocol):
     """One running keyturn."""
 
@@ -52,6 +61,8 @@ class Node(Protocol):
     def factors(self) -> Factors: ...
     @property
     def captcha(self) -> Captcha: ...
+    @property
+    def whereabouts(self) -> Whereabouts: ...
     @property
     def clock(self) -> Clock: ...
     @property

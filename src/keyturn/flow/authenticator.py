@@ -257,7 +257,8 @@ def new_recovery_codes(tx: Transaction, *, actor: Actor, factors: Factors) -> Se
 
 
 def _check_person(actor: Actor) -> Refusal | None:
-    return None if actor.channel is Channel.PERSON and actor.session else PersonRequired()
+    signed_in = actor.channel is Channel.PERSON and actor.session and not actor.through
+    return None if signed_in else PersonRequired()
 
 
 def _check_change(tx: Transaction, actor: Actor, *, adds: bool = False) -> Refusal | None:

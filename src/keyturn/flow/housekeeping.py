@@ -23,6 +23,8 @@ CALLERS_LAST: Final = timedelta(hours=25)
 DEVICES_LAST: Final = timedelta(days=180)
 """How long a browser is known in which nobody signs in."""
 TOLD_LASTS: Final = timedelta(days=90)
+PORTALS_LAST: Final = timedelta(days=1)
+"""Longer than any session that one may become."""
 _BATCH: Final = 200
 _CALLERS_A_TICK: Final = 200
 """How many callers may be written for each turn: the more there are, the longer they are gathered first."""
@@ -80,6 +82,7 @@ def _forget(tx: Transaction) -> None:
     tx.forget_challenges()
     tx.forget_sessions(before=tx.now)
     tx.forget_counters(before=Instant(tx.now - LONGEST_QUIET))
+    tx.forget_portals(before=Instant(tx.now - PORTALS_LAST))
     tx.forget_devices(before=Instant(tx.now - DEVICES_LAST))
     tx.forget_told(before=Instant(tx.now - TOLD_LASTS))
 

@@ -12,7 +12,7 @@ from keyturn.core.instant import Instant, to_text
 from keyturn.core.key import Key, StopReason, Suspension
 from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET
 from keyturn.core.policy import Effective, allows_own_secret
-from keyturn.core.proof import ADMINISTRATOR, CREDENTIAL, KEY_ITSELF, PASSWORD, Proof
+from keyturn.core.proof import ADMINISTRATOR, CREDENTIAL, KEY_ITSELF, PASSWORD, Proof, vouched
 from keyturn.core.refusal import (
     ClaimWaits,
     IdempotencyKeyReused,
@@ -141,6 +141,15 @@ def opened(
     )
 
 
+def with_vouched(tx: Transaction, actor: Actor, asked: Step) -> Step:
+    """The same with what an operator vouches for, where the person came through a portal."""
+    session = tx.session_by_id(actor.session) if actor.through else None
+    if session is None:
+        return asked
+    said = vouched(session.vouched, by=actor.through, session=session.id, now=tx.now)
+    return protocol.vouch(asked, said, now=tx.now)
+
+
 def holder_gone(tx: Transaction, reset: Reset) -> bool:
     """Whether the session of whoever claimed it has ended; only a claim is asked about."""
     if reset.ordered is None or reset.waits or reset.channel is not Channel.PERSON:
@@ -154,7 +163,11 @@ def go_on(
 ) -> ResetAnswer | Refusal:
     """A reset that was just asked for or claimed: minted at once where the credential is a complete proof (R40)."""
     if actor.channel is Channel.PERSON:
-        return answered(tx, asked.reset, key=asked.key)
+        step = with_vouched(tx, actor, asked)
+        if step.reset != asked.reset:
+            _written(tx, actor, asked, step, detail={"vouched": " ".join(one.kind for one in step.reset.proofs)})
+            _suspend_created(tx, actor, step)
+        return answered(tx, step.reset, key=step.key)
     kind = KEY_ITSELF if actor.channel is Channel.KEY else CREDENTIAL
     proof = Proof(kind=kind, by=actor.id, at=tx.now, session=actor.session)
     proven = protocol.prove(asked.reset, asked.key, proof, now=tx.now)

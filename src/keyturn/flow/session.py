@@ -12,6 +12,7 @@ from keyturn.core.account import OWN_KEYS_ONLY, RIGHTS, Member, User
 from keyturn.core.actor import Actor, Channel, stranger
 from keyturn.core.authenticator import Shown
 from keyturn.core.captcha import Solved
+from keyturn.core.portal import its_rights
 from keyturn.core.proof import PASSWORD
 from keyturn.core.refusal import (
     AuthenticatorRefused,
@@ -21,8 +22,9 @@ from keyturn.core.refusal import (
     SecondFactorRequired,
     Unauthenticated,
 )
-from keyturn.core.session import Device, Session, SessionStage, Spans, Visitor
+from keyturn.core.session import Device, Session, SessionKind, SessionStage, Spans, Visitor
 from keyturn.flow import authenticator, throttle
+from keyturn.flow.credential import rests_on_good_word
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.throttle import Attempt
 from keyturn.ports import Factors, Forge, Transaction
@@ -183,12 +185,15 @@ def second_step(
     return _known(tx, SignedIn(session=opened, token=token), visitor, forge)
 
 
-def whose(tx: Transaction, digest: bytes, *, address: str | None) -> Actor | None:
-    """The person behind the token of an open session, or None."""
+def whose(
+    tx: Transaction, digest: bytes, *, address: str | None, kind: SessionKind = SessionKind.PERSON
+) -> Actor | None:
+    """The person behind the token of an open session of that kind, or None."""
     session = tx.session(digest)
-    if session is None or not sessions.is_open(session, tx.now):
+    if session is None or session.kind is not kind or not sessions.is_open(session, tx.now):
         return None
-    return person(tx, session, address=address)
+    actor = person(tx, session, address=address)
+    return actor if rests_on_good_word(tx, actor) else None
 
 
 def is_due(tx: Transaction, digest: bytes) -> bool:
@@ -205,18 +210,20 @@ def seen(tx: Transaction, digest: bytes, *, spans: Spans) -> None:
 
 
 def person(tx: Transaction, session: Session, *, address: str | None) -> Actor:
-    """A signed-in user as an actor."""
+    """A signed-in user as an actor, or one who came through an operator's portal: they reach their own keys only."""
+    portal = tx.portal_of(session.id) if session.kind is SessionKind.PORTAL else None
     return Actor(
         id=session.user_id,
         channel=Channel.PERSON,
         account_id=session.account_id,
         user_id=session.user_id,
-        permissions=RIGHTS[session.role],
-        in_deployment_account=session.account_id == tx.deployment_account_id,
-        own_keys_only=session.role in OWN_KEYS_ONLY,
+        permissions=its_rights(session.role) if portal else RIGHTS[session.role],
+        in_deployment_account=session.account_id == tx.deployment_account_id and portal is None,
+        own_keys_only=session.role in OWN_KEYS_ONLY or portal is not None,
         address=address,
         secret_version=session.version,
         session=session.id,
+        through=portal.by if portal else "",
     )
 
 

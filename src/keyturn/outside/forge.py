@@ -19,6 +19,7 @@ _PEPPER_BYTES: Final = 32
 _SESSION_PREFIX: Final = "kts_"
 DEVICE_PREFIX: Final = "ktd_"
 LINK_PREFIX: Final = "ktl_"
+PORTAL_PREFIX: Final = "ktp_"
 
 
 class SystemForge:
@@ -47,6 +48,10 @@ class SystemForge:
     def device_token(self) -> tuple[str, bytes]:
         """The token that a browser is known by once its owner has signed in, and its digest."""
         return _token(DEVICE_PREFIX)
+
+    def portal_token(self) -> tuple[str, bytes]:
+        """The token of a portal's link, which is in one answer and nowhere else, and its digest."""
+        return _token(PORTAL_PREFIX)
 
     def derived(self, purpose: str, name: str) -> bytes:
         """32 bytes that only the holder of the pepper can know, the same every time.

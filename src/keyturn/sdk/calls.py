@@ -356,6 +356,29 @@ class Calls(ABC, Generic[A]):
         """End every session of yours but the one this client came with."""
         return self.send(_delete("/v1/sessions/others"))
 
+    def create_portal_session(
+        self,
+        account_id: str,
+        *,
+        user_id: str | None = None,
+        proofs: Iterable[tuple[str, datetime | str]] = (),
+        embed_origin: str | None = None,
+        return_url: str | None = None,
+    ) -> A:
+        """A link, in `url`, to the pages of one person's keys; it opens once, within five minutes.
+
+        `proofs`: what you have seen this person show, and when, such as `("password", signed_in_at)`.
+        """
+        seen = [{"kind": kind, "at": _instant(at)} for kind, at in proofs]
+        body = _given(
+            account_id=account_id,
+            user_id=user_id,
+            proofs=seen or None,
+            embed_origin=embed_origin,
+            return_url=return_url,
+        )
+        return self.send(_post("/v1/portal/sessions", body))
+
     # Accounts
 
     def create_account(

@@ -377,6 +377,24 @@ links = Table(
     Column("used_at", Moment),
 )
 
+portals = Table(
+    "portals",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("account_id", _Id, ForeignKey("accounts.id"), nullable=False),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("by", _Id, nullable=False),
+    Column("by_version", Integer, nullable=False),
+    Column("made_at", Moment, nullable=False, index=True),
+    Column("ends_at", Moment, nullable=False),
+    Column("vouched", Document, nullable=False),
+    Column("embed_origin", String(300), nullable=False),
+    Column("return_url", String(2000), nullable=False),
+    Column("opened_at", Moment),
+    Column("session", _Id, nullable=False, index=True),
+)
+
 letters = Table(
     "letters",
     metadata,

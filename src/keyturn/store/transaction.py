@@ -22,6 +22,7 @@ from keyturn.store.links import Links
 from keyturn.store.notices import Notices
 from keyturn.store.people import People
 from keyturn.store.policies import Policies
+from keyturn.store.portals import Portals
 from keyturn.store.resets import Resets
 from keyturn.store.sessions import Sessions
 from keyturn.store.tables import Moment, authority, feed
@@ -36,7 +37,19 @@ _INSERT_FEED = insert(feed).inline()
 
 
 class SqlTransaction(
-    Keys, Resets, People, Sessions, Counters, Authenticators, Policies, Evidence, Links, Notices, Uses, Callers
+    Keys,
+    Resets,
+    People,
+    Sessions,
+    Counters,
+    Authenticators,
+    Policies,
+    Evidence,
+    Links,
+    Portals,
+    Notices,
+    Uses,
+    Callers,
 ):
     """`ports.Transaction` on one connection inside one database transaction."""
 

@@ -24,6 +24,7 @@ def upgrade() -> None:
     _notices()
     _deliveries()
     _own_keys()
+    _portals()
 
 
 def _links() -> None:
@@ -279,3 +280,28 @@ def _own_keys() -> None:
     op.add_column("secrets", sa.Column("seen", sa.LargeBinary(length=32), nullable=True))
     op.create_index("ix_secrets_public_key", "secrets", ["public_key"], unique=True)
     op.create_index("ix_secrets_seen", "secrets", ["seen"], unique=True)
+
+
+def _portals() -> None:
+    op.create_table(
+        "portals",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("account_id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("by", sa.String(length=64), nullable=False),
+        sa.Column("by_version", sa.Integer(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.Column("vouched", sa.Text(), nullable=False),
+        sa.Column("embed_origin", sa.String(length=300), nullable=False),
+        sa.Column("return_url", sa.String(length=2000), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=True),
+        sa.Column("session", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_portals_account_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_portals_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_portals")),
+        sa.UniqueConstraint("digest", name=op.f("uq_portals_digest")),
+    )
+    op.create_index(op.f("ix_portals_made_at"), "portals", ["made_at"])
+    op.create_index(op.f("ix_portals_session"), "portals", ["session"])
