@@ -279,6 +279,6 @@ def test_r32_a_policy_forbids_vouching_also_once_the_reset_is_open() -> None:
 
 def test_r24_nobody_vouches_a_cool_down_away() -> None:
     sets = (frozenset({"password"}),)
-    fields: dict[str, object] = {"proofs": sets, "cool_down": timedelta(days=1), "step_up": "none"}
-    step = protocol.vouch(asked(waive=True, **fields), said("password", "totp", "passkey"), now=T0)
+    waiving = asked(waive=True, proofs=sets, cool_down=timedelta(days=1), step_up="none")
+    step = protocol.vouch(waiving, said("password", "totp", "passkey"), now=T0)
     assert step.reset.missing(T0) == ("totp", "passkey", "administrator+second_administrator")

@@ -315,7 +315,7 @@ def test_k2_what_was_vouched_for_is_a_proof_and_the_rest_is_asked(
     assert asked.reset.missing(here.clock()) == ("captcha", "email_link")
     assert [(one.kind, one.by, one.session) for one in asked.reset.proofs] == [("password", backend.id, actor.session)]
     assert here.mint(actor, asked.reset.id) != asked
-    record = next(one for one in here.audit(subject_id=asked.reset.id) if one.action == "reset.asked")
+    record = next(one for one in here.audit(subject_id=asked.reset.id) if one.action == "reset.proven")
     assert (record.detail["vouched"], record.detail["through"]) == ("password", backend.id)
 
 

@@ -91,7 +91,7 @@ def _password(value: str) -> str:
 
 def _address(value: str) -> str:
     portal.origin_of(value)
-    return _no_secret(value)
+    return value
 
 
 def _schema(**schema: object) -> WithJsonSchema:
