@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import Page, expect
 
 from tests.axe import findings
@@ -188,6 +190,58 @@ def test_r43_two_step_stops_the_old_one_first(desk: Desk, chromium: Chromium) ->
         assert desk.server.verdict(key["secret"]) == "replaced"
         secret = mint(page)
         assert desk.server.verdict(secret) == "valid"
+
+
+def test_r41_a_reset_that_was_ordered_is_claimed(desk: Desk, chromium: Chromium) -> None:
+    """R12, R41: it waits on the front page; nothing is minted before its owner has proved who they are."""
+    key = desk.key()
+    ordered = desk.server.call(f"/v1/keys/{key['id']}/resets", {"reason": "policy", "claim": True, "grace": "7d"})
+    assert ordered.status == 201, ordered.text
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        expect(page.locator("main")).to_contain_text("A reset of \u201corder router\u201d was ordered for you")
+        page.get_by_role("link", name="Look at it").click()
+        page.get_by_role("button", name="Claim this reset").click()
+        prove(page)
+        secret = mint(page)
+        assert desk.server.verdict(secret) == "valid"
+        page.goto("/keys")
+        expect(page.locator("main")).not_to_contain_text("was ordered for you")
+
+
+def test_r42_a_customer_brings_a_label_and_a_public_key(desk: Desk, chromium: Chromium) -> None:
+    """K7: the label stands in the secret; a public key is reset by bringing the next one, and no secret is shown."""
+    first, second = (
+        Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        for _ in range(2)
+    )
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        page.goto("/keys/new")
+        page.get_by_label("Name").fill("labelled")
+        page.get_by_text("Bring something of your own").click()
+        page.get_by_label("Label in the secret").fill("bot1")
+        page.get_by_role("button", name="Create key").click()
+        assert page.locator("#secret").inner_text().startswith("kt_bot1_live_")
+        page.get_by_role("button", name="Yes, I have stored it").click()
+        page.goto("/keys/new")
+        page.get_by_label("Name").fill("signing bot")
+        page.get_by_text("Bring something of your own").click()
+        page.get_by_label("A public key of yours").check()
+        page.get_by_label("Public key (Ed25519)").fill("no key at all")
+        page.get_by_role("button", name="Create key").click()
+        expect(page.locator("#public_key-error")).to_be_visible()
+        page.get_by_label("Public key (Ed25519)").fill(first)
+        page.get_by_role("button", name="Create key").click()
+        expect(page.get_by_role("status")).to_contain_text("The key was created")
+        page.goto("/keys")
+        ask(page, "signing bot", "routine")
+        prove(page)
+        page.get_by_label("Public key (Ed25519)").fill(second)
+        page.get_by_role("button", name="Make the new secret").click()
+        expect(page.get_by_role("heading", name="Handover")).to_be_visible()
 
 
 def test_suspend_is_one_button_and_a_reset_brings_the_key_back(desk: Desk, chromium: Chromium) -> None:

@@ -7,10 +7,12 @@ from typing import Final, Self
 
 from keyturn.core import allowlist, permission
 from keyturn.core import limit as limits
+from keyturn.core import public_key as public_keys
 from keyturn.core.instant import FOREVER, Instant
 from keyturn.core.key import Key
 from keyturn.core.limit import Limit
-from keyturn.core.secret import ENVIRONMENTS
+from keyturn.core.public_key import PublicKey
+from keyturn.core.secret import ENVIRONMENTS, SecretText
 from keyturn.edge.url import holds_secret
 from keyturn.flow.key import KeyEdit, KeyWish
 from keyturn.web.browser import Browser
@@ -52,6 +54,15 @@ def filled(key: Key) -> KeyForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """What a new key is to be, and what is brought for it."""
+
+    wish: KeyWish
+    public_key: PublicKey | None
+    own_secret: SecretText | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
     """The fields that new and changed keys share."""
 
@@ -62,19 +73,15 @@ class _Read:
     expires_at: Instant | None
 
 
-def read_wish(form: Form, browser: Browser, *, now: Instant) -> KeyWish | KeyForm:
+def read_wish(form: Form, browser: Browser, *, now: Instant) -> NewKey | KeyForm:
     """What a new key is to be, or the form with its faults."""
     read, wrong = _read(form, browser, now=now)
     if form("environment") not in ENVIRONMENTS:
         wrong["environment"] = browser.words("wrong.choice")
-    kind = form("kind") or "generated"
-    if kind == "public_key" and not form("public_key"):
-        wrong["public_key"] = browser.words("wrong.public_key")
-    if kind == "own_secret" and not form.raw("own_secret"):
-        wrong["own_secret"] = browser.words("wrong.own_secret")
+    public_key, own_secret = brought(form, browser, wrong)
     if wrong:
         return KeyForm.typed(form, wrong)
-    return KeyWish(
+    wish = KeyWish(
         name=read.name,
         environment=form("environment"),
         permissions=read.permissions,
@@ -84,7 +91,25 @@ def read_wish(form: Form, browser: Browser, *, now: Instant) -> KeyWish | KeyFor
         policy="",
         account_id=None,
         owner_id=None,
+        label=form("label"),
     )
+    return NewKey(wish=wish, public_key=public_key, own_secret=own_secret)
+
+
+def brought(form: Form, browser: Browser, wrong: dict[str, str]) -> tuple[PublicKey | None, SecretText | None]:
+    """The public key or the own secret that a form brings; what cannot be used is put down in `wrong` (R42)."""
+    kind, own_secret = form("kind"), form.raw("own_secret")
+    if kind == "own_secret":
+        if not own_secret:
+            wrong["own_secret"] = browser.words("wrong.own_secret")
+        return None, SecretText(own_secret)
+    if kind != "public_key":
+        return None, None
+    try:
+        return public_keys.parse(form("public_key")), None
+    except ValueError:
+        wrong["public_key"] = browser.words("wrong.public_key")
+        return None, None
 
 
 def read_edit(form: Form, key: Key, browser: Browser, *, now: Instant) -> KeyEdit | KeyForm:

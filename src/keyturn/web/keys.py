@@ -6,18 +6,21 @@ from typing import Final
 
 from starlette.responses import Response
 
+from keyturn.core.actor import Actor
 from keyturn.core.age import Age, Coming
 from keyturn.core.instant import Instant
 from keyturn.core.key import Key, status
 from keyturn.core.permission import RIGHT_KEYS_RESET, RIGHT_KEYS_WRITE
+from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Reset
 from keyturn.core.stage import OPEN
 from keyturn.flow import age as ages
+from keyturn.flow import claim as claims
 from keyturn.flow import history as histories
 from keyturn.flow import key as keys
 from keyturn.flow.age import AgedKey
 from keyturn.flow.key import KeyEdit
-from keyturn.ports import Page
+from keyturn.ports import Page, Transaction
 from keyturn.web.asked import SignedIn
 from keyturn.web.key_form import KeyForm, filled, read_edit
 from keyturn.web.route import Place, posted_by_members, shown_to_members
@@ -59,18 +62,35 @@ def listing(asked: SignedIn) -> Response:
     page = Page(
         size=_SIZE + 1, before=int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
     )
-    found, now = asked.call.read(
-        lambda tx: ages.listing(tx, actor=asked.actor, account_id=asked.actor.account_id, owner_id=None, page=page)
-    )
+    (found, waiting), now = asked.call.read(lambda tx: _listing(tx, asked.actor, page))
     return asked.show(
         "keys.html",
         tab="keys",
         lines=[line(one, now) for one in found[:_SIZE]],
-        waiting=(),
+        waiting=waiting,
         older=found[_SIZE - 1].key.number if len(found) > _SIZE else None,
         may_create=asked.actor.may(RIGHT_KEYS_WRITE, asked.actor.account_id),
         may_reset=asked.actor.may(RIGHT_KEYS_RESET, asked.actor.account_id),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A reset that waits for the reader, and the name of its key."""
+
+    reset: Reset
+    name: str
+
+
+def _listing(tx: Transaction, actor: Actor, page: Page) -> tuple[Sequence[AgedKey], Sequence[Claim]] | Refusal:
+    found = ages.listing(tx, actor=actor, account_id=actor.account_id, owner_id=None, page=page)
+    if isinstance(found, Refusal):
+        return found
+    waiting = claims.waiting(tx, actor=actor, account_id=actor.account_id, mine=True, page=Page(size=_SIZE))
+    if isinstance(waiting, Refusal):
+        return found, ()
+    keyed = ((reset, tx.key(reset.key_id)) for _, reset in waiting)
+    return found, [Claim(reset=reset, name=key.name) for reset, key in keyed if key is not None]
 
 
 def show(asked: SignedIn) -> Response:

@@ -9,6 +9,7 @@ from keyturn.core.refusal import HttpsRequired
 from keyturn.edge.refused import Refused
 from keyturn.flow import key as keys
 from keyturn.flow import policy as policies
+from keyturn.flow.bring import Bring
 from keyturn.ports import Transaction
 from keyturn.web.asked import SignedIn
 from keyturn.web.key_form import KeyForm, empty, read_wish
@@ -44,20 +45,24 @@ def create(asked: SignedIn) -> Response:
     if not asked.visit.secure:
         raise Refused(HttpsRequired())
     node, call = asked.visit.node, asked.call
-    wish = read_wish(asked.form, asked.browser, now=asked.now)
-    if isinstance(wish, KeyForm):
-        return _form(asked, wish, status=422)
+    new = read_wish(asked.form, asked.browser, now=asked.now)
+    if isinstance(new, KeyForm):
+        return _form(asked, new, status=422)
+    wish, brand = new.wish, node.settings.brand
+    bring: Bring | None = new.public_key
+    if new.own_secret is not None:
+        bring = node.own_secrets.for_new_key(new.own_secret, actor=asked.actor, wish=wish, brand=brand)
     try:
         made, _ = call.change(
             lambda tx: keys.create(
-                tx, actor=asked.actor, wish=wish, brand=node.settings.brand, forge=node.forge, once=call.once
+                tx, actor=asked.actor, wish=wish, brand=brand, forge=node.forge, once=call.once, bring=bring
             )
         )
     except Refused as refused:
         status = refused.refusal.status
         return _form(asked, KeyForm.typed(asked.form), problem=asked.say(refused.refusal), status=status)
     if made.secret is None:
-        return asked.go(f"/keys/{made.key.id}?done=created")
+        return asked.go(f"/keys/{made.key.id}?done={'shown_before' if made.secret_shown else 'created'}")
     return asked.show(
         "secret.html",
         tab="keys",

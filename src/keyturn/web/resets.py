@@ -22,11 +22,14 @@ from keyturn.core.reset import Asking, Reason, Reset
 from keyturn.core.stage import OPEN, Stage
 from keyturn.edge.receipt import receipt
 from keyturn.edge.refused import Refused
+from keyturn.flow import claim as claims
 from keyturn.flow import key as keys
 from keyturn.flow import preview as previews
 from keyturn.flow import reset as resets
+from keyturn.flow.bring import Bring
 from keyturn.flow.reset import ResetAnswer
 from keyturn.web.asked import SignedIn
+from keyturn.web.key_form import brought
 from keyturn.web.route import Place, posted_by_members, shown_to_members
 
 FAMILIES: Final = ((PASSWORD,), (CAPTCHA, EMAIL_LINK), (TOTP, PASSKEY, RECOVERY_CODE))
@@ -167,7 +170,8 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
             steps=prompts(answer.reset, missing),
             plan=answer.plan,
             mine=protocol.is_asker(answer.reset, asked.actor),
-            two_step=answer.reset.policy.manual == "two_step",
+            waits=answer.reset.waits,
+            two_step=answer.reset.in_two_steps,
             old_stopped=not any(not one.is_over(now) for one in answer.key.secrets),
             once=asked.visit.node.forge.id("one"),
             status=status,
@@ -217,17 +221,24 @@ def mint(asked: SignedIn) -> Response:
     if not asked.visit.secure:
         raise Refused(HttpsRequired())
     reset_id, call = asked.path["reset_id"], asked.call
+    wrong: dict[str, str] = {}
+    public_key, own_secret = brought(asked.form, asked.browser, wrong)
+    if wrong:
+        return _show(asked, problem=next(iter(wrong.values())), status=422)
+    bring: Bring | None = public_key
+    if own_secret is not None:
+        bring = asked.visit.node.own_secrets.for_reset(own_secret, actor=asked.actor, reset_id=reset_id)
     try:
         answer, _ = call.change(
             lambda tx: resets.mint(
-                tx, actor=asked.actor, reset_id=reset_id, forge=asked.visit.node.forge, once=call.once
+                tx, actor=asked.actor, reset_id=reset_id, forge=asked.visit.node.forge, once=call.once, bring=bring
             )
         )
     except Refused as refused:
         return _show(asked, problem=asked.say(refused.refusal), status=refused.refusal.status)
     call.note_minted(answer)
     if answer.secret is None:
-        return asked.go(f"/resets/{reset_id}?done=shown_before")
+        return asked.go(f"/resets/{reset_id}?done={'shown_before' if answer.secret_shown else 'stored'}")
     return asked.show(
         "secret.html",
         tab="keys",
@@ -258,6 +269,18 @@ def finish(asked: SignedIn) -> Response:
     return _step(asked, resets.finish, "old_stopped")
 
 
+def claim(asked: SignedIn) -> Response:
+    """Take on a reset that was ordered for the reader."""
+    reset_id = asked.path["reset_id"]
+    forge, once = asked.visit.node.forge, asked.call.once
+    refusal = asked.try_change(
+        lambda tx: claims.claim(tx, actor=asked.actor, reset_id=reset_id, forge=forge, once=once)
+    )
+    if refusal is not None:
+        return _show(asked, problem=asked.say(refusal), status=refusal.status)
+    return asked.go(f"/resets/{reset_id}?done=claimed")
+
+
 def cancel(asked: SignedIn) -> Response:
     """Call it off; what a leak suspended stays suspended."""
     return _step(asked, resets.cancel, "cancelled")
@@ -272,4 +295,5 @@ PLACES: Final[tuple[Place, ...]] = (
     posted_by_members("/resets/{reset_id}/stored", stored),
     posted_by_members("/resets/{reset_id}/finish", finish),
     posted_by_members("/resets/{reset_id}/cancel", cancel),
+    posted_by_members("/resets/{reset_id}/claim", claim),
 )
