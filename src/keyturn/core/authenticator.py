@@ -145,7 +145,7 @@ def answers(
     return asked == (purpose, user_id, session, subject_id)
 
 
-def check_recent(proofs: Iterable[SessionProof], kinds: frozenset[str], *, now: Instant) -> Refusal | None:
+def check_recent(proofs: Iterable[SessionProof], kinds: frozenset[str], *, now: Instant) -> ProofRequired | None:
     """Whether the person in this session has lately shown again who they are; if not, what would do.
 
     Whoever has a second factor shows one: else a stolen session and a known password would be enough to take it away.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from keyturn.core.account import Account
+from keyturn.core.account import Account, Member
 from keyturn.core.actor import Actor
 from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE, RIGHT_ADMIN
 from keyturn.core.refusal import NotFound, PermissionMissing, PolicyUnknown, Refusal
@@ -45,6 +45,13 @@ def show(tx: Transaction, *, actor: Actor, account_id: str) -> Account | Refusal
     if not actor.may(RIGHT_ACCOUNTS_READ, account_id):
         return PermissionMissing(needed=RIGHT_ACCOUNTS_READ)
     return account
+
+
+def own(tx: Transaction, *, actor: Actor) -> Sequence[tuple[Account, Member]]:
+    """Every account that the person behind the actor is a member of."""
+    members = tx.members(user_id=actor.user_id)
+    found = ((tx.account(one.account_id), one) for one in members)
+    return [(account, member) for account, member in found if account is not None]
 
 
 def listing(tx: Transaction, *, actor: Actor, page: Page) -> Sequence[tuple[int, Account]] | Refusal:

@@ -125,6 +125,12 @@ def show_again(
     return proof
 
 
+def wanted_again(tx: Transaction, *, actor: Actor) -> tuple[str, ...]:
+    """What the person is to show again before they may change their second factors; empty where they just have."""
+    refusal = factor.check_recent(tx.session_proofs(actor.session), enrolled(tx, actor.user_id), now=tx.now)
+    return refusal.missing if refusal else ()
+
+
 # What a person does with their own
 
 

@@ -7,13 +7,22 @@ from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keyturn.edge.visit import ARRIVED_REV, Surroundings
-from keyturn.web import keys, new_key, resets, sign_in
+from keyturn.web import account, keys, new_key, resets, second_step, security, sessions, sign_in
 from keyturn.web.browser import browser_of
 from keyturn.web.page import Pages, answer
 from keyturn.web.route import House, Place
 from keyturn.web.static import PATH, Static
 
-_PLACES: Final[tuple[Place, ...]] = (*sign_in.PLACES, *new_key.PLACES, *keys.PLACES, *resets.PLACES)
+_PLACES: Final[tuple[Place, ...]] = (
+    *sign_in.PLACES,
+    *second_step.PLACES,
+    *new_key.PLACES,
+    *keys.PLACES,
+    *resets.PLACES,
+    *account.PLACES,
+    *security.PLACES,
+    *sessions.PLACES,
+)
 _NOT_PAGES: Final = ("/v1/", "/problems/", "/docs", "/livez", "/readyz", "/metrics", "/openapi.json")
 
 

@@ -13,12 +13,11 @@ from keyturn.core.key import Key
 from keyturn.core.limit import Limit
 from keyturn.core.public_key import PublicKey
 from keyturn.core.secret import ENVIRONMENTS, SecretText
-from keyturn.edge.url import holds_secret
 from keyturn.flow.key import KeyEdit, KeyWish
 from keyturn.web.browser import Browser
 from keyturn.web.form import Form
+from keyturn.web.name import wrong_name
 
-_LONGEST_NAME: Final = 200
 _FIELDS: Final = ("name", "environment", "permissions", "allowlist", "limit", "expires", "kind", "label", "public_key")
 
 
@@ -132,10 +131,8 @@ def read_edit(form: Form, key: Key, browser: Browser, *, now: Instant) -> KeyEdi
 def _read(form: Form, browser: Browser, *, now: Instant) -> tuple[_Read, dict[str, str]]:
     words, wrong = browser.words, dict[str, str]()
     read = _Read(name=form("name"), permissions=(), allowlist=(), limit=None, expires_at=None)
-    if not read.name or len(read.name) > _LONGEST_NAME or not read.name.isprintable():
-        wrong["name"] = words("wrong.name")
-    elif holds_secret(read.name):
-        wrong["name"] = words("wrong.name_is_secret")
+    if wrong_text := wrong_name(read.name, words):
+        wrong["name"] = wrong_text
     try:
         read = replace(read, permissions=permission.parse_set(form.lines("permissions")))
     except ValueError:

@@ -4,27 +4,31 @@ from typing import Final
 
 from starlette.responses import Response
 
-from keyturn.core.refusal import HttpsRequired, Refusal, Unauthenticated
+from keyturn.core.refusal import CaptchaRequired, HttpsRequired, Refusal, Unauthenticated
 from keyturn.edge.proving import solved_captcha
 from keyturn.edge.refused import Refused
 from keyturn.flow import session as sessions
-from keyturn.flow.housekeeping import DEVICES_LAST
 from keyturn.outside.forge import token_digest
+from keyturn.ports import Transaction
+from keyturn.web import captcha
+from keyturn.web.arrival import HOME, SECOND_STEP, enter
 from keyturn.web.asked import Asked, SignedIn
 from keyturn.web.browser import DEVICE, SESSION
 from keyturn.web.route import Place, posted, posted_by_members, shown
 
-HOME: Final = "/keys"
-DEVICE_SECONDS: Final = int(DEVICES_LAST.total_seconds())
-
 
 def page(asked: Asked) -> Response:
-    """The way in; whoever is signed in already goes on."""
+    """The way in; whoever is signed in already, or half, goes on."""
     token = asked.browser.cookie(SESSION)
-    digest = token_digest(token)
-    if token and asked.visit.read(lambda tx: sessions.whose(tx, digest, address=asked.visit.address))[0] is not None:
-        return asked.go(HOME)
-    return asked.show("sign_in.html", problem="", typed="")
+    if token and (path := asked.visit.node.store.read(lambda tx: _further(tx, token_digest(token)))):
+        return asked.go(path)
+    return door(asked)
+
+
+def _further(tx: Transaction, digest: bytes) -> str:
+    if sessions.whose(tx, digest, address=None) is not None:
+        return HOME
+    return SECOND_STEP if sessions.waiting(tx, digest) is not None else ""
 
 
 def sign_in(asked: Asked) -> Response:
@@ -34,9 +38,10 @@ def sign_in(asked: Asked) -> Response:
     node, name, earlier = asked.visit.node, asked.form("user"), asked.browser.cookie(SESSION)
     visitor = asked.visit.visitor(asked.browser.cookie(DEVICE))
     try:
-        captcha = solved_captcha(asked.visit, asked.form.raw("captcha")) if asked.form.raw("captcha") else None
+        solution = captcha.answer(asked)
+        solved = solved_captcha(asked.visit, solution) if solution else None
         stored, _ = asked.visit.read(
-            lambda tx: sessions.ask(tx, user=name, visitor=visitor, captcha=captcha, forge=node.forge)
+            lambda tx: sessions.ask(tx, user=name, visitor=visitor, captcha=solved, forge=node.forge)
         )
         matched = stored if node.passwords.check(stored, asked.form.raw("password")) else ""
         answer, _ = asked.visit.change(
@@ -48,23 +53,34 @@ def sign_in(asked: Asked) -> Response:
                 visitor=visitor,
                 spans=node.settings.sessions,
                 forge=node.forge,
-                captcha=captcha,
+                captcha=solved,
                 earlier=token_digest(earlier) if earlier else None,
             )
         )
     except Refused as refused:
         return _again(asked, refused.refusal)
-    response = asked.go(HOME)
-    asked.browser.keep(response, SESSION, answer.token)
-    if answer.device_token:
-        asked.browser.keep(response, DEVICE, answer.device_token, seconds=DEVICE_SECONDS)
-    return response
+    return enter(asked, answer)
 
 
 def _again(asked: Asked, refusal: Refusal) -> Response:
-    words = asked.browser.words
-    text = words("sign_in.wrong") if isinstance(refusal, Unauthenticated) else asked.say(refusal)
-    return asked.show("sign_in.html", problem=text, typed=asked.form("user"), status=refusal.status)
+    words, text = asked.browser.words, asked.say(refusal)
+    if isinstance(refusal, Unauthenticated):
+        text = words("sign_in.wrong")
+    elif isinstance(refusal, CaptchaRequired):
+        text = words("captcha.asked")
+    # Who was asked for a CAPTCHA once is asked again with the next try: each answer counts for one.
+    wants_captcha = isinstance(refusal, CaptchaRequired) or bool(captcha.answer(asked))
+    return door(asked, problem=text, wants_captcha=wants_captcha, status=refusal.status)
+
+
+def door(asked: Asked, *, problem: str = "", wants_captcha: bool = False, status: int = 200) -> Response:
+    """The page with the form, and what went wrong before."""
+    shown = captcha.part(asked) if wants_captcha else {"captcha": None}
+    headers = captcha.headers(asked) if wants_captcha else None
+    typed = asked.form("user")
+    return asked.show(
+        "sign_in.html", problem=problem, typed=typed, captcha_error="", status=status, headers=headers, **shown
+    )
 
 
 def sign_out(asked: SignedIn) -> Response:

@@ -1,0 +1,250 @@
+"""How one signs in: second factors, recovery codes and the password.
+
+Changing any of it takes a proof of the last ten minutes, which the page asks for first (R11).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import segno
+from markupsafe import Markup
+from starlette.responses import JSONResponse, Response
+
+from keyturn.core.authenticator import Shown
+from keyturn.core.proof import PASSWORD
+from keyturn.core.refusal import NotFound, Refusal
+from keyturn.core.secret import SecretText
+from keyturn.edge.proving import matched_password
+from keyturn.edge.refused import Refused
+from keyturn.flow import authenticator as authenticators
+from keyturn.flow import session as sessions
+from keyturn.flow.authenticator import Enrolled
+from keyturn.flow.session import SignedIn as Rotated
+from keyturn.ports import Transaction
+from keyturn.web import account, factor
+from keyturn.web.arrival import keep
+from keyturn.web.asked import SignedIn
+from keyturn.web.name import wrong_name
+from keyturn.web.page import HEADERS
+from keyturn.web.route import Place, posted_by_members, shown_to_members
+
+PATH: Final = "/account/security"
+
+
+def page(asked: SignedIn) -> Response:
+    """What is enrolled, and what may be done about it now."""
+    return _show(asked)
+
+
+def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 200) -> Response:
+    """`wrong` names the form that the problem belongs to; without one it stands above everything."""
+
+    def query(tx: Transaction) -> dict[str, Any] | Refusal:
+        listed = authenticators.listing(tx, actor=asked.actor)
+        if isinstance(listed, Refusal):
+            return listed
+        return {
+            "listed": listed,
+            "enrolled": authenticators.enrolled(tx, asked.actor.user_id),
+            "wanted": authenticators.wanted_again(tx, actor=asked.actor),
+        }
+
+    found, _ = asked.call.read(query)
+    return account.show(
+        asked,
+        "security",
+        problem="" if wrong else problem,
+        errors={wrong: problem} if wrong else {},
+        no_passkeys=asked.visit.node.factors.no_passkeys,
+        status=status,
+        **found,
+    )
+
+
+# Who is there, once more
+
+
+def prove(asked: SignedIn) -> Response:
+    """Show it; for the next ten minutes changes are open, under another token."""
+    call, shown = asked.call, factor.shown(asked.form)
+    if shown.kind == PASSWORD:
+        matched, shown = matched_password(call, asked.form.raw("password")), Shown(kind=PASSWORD)
+    else:
+        matched = ""
+
+    def flow(tx: Transaction) -> Rotated | Refusal:
+        proof = authenticators.show_again(
+            tx, actor=asked.actor, shown=shown, matched_password=matched, factors=call.node.factors
+        )
+        return proof if isinstance(proof, Refusal) else sessions.rotate(tx, actor=asked.actor, forge=call.node.forge)
+
+    try:
+        rotated, _ = call.change(flow)
+    except Refused as refused:
+        return _show(asked, problem=asked.say(refused.refusal), wrong=shown.kind, status=refused.refusal.status)
+    return keep(asked, rotated, PATH)
+
+
+def ask_passkey(asked: SignedIn) -> Response:
+    """What the script is to ask a passkey for that."""
+    factors = asked.visit.node.factors
+    options, _ = asked.call.change(lambda tx: authenticators.ask_again(tx, actor=asked.actor, factors=factors))
+    return JSONResponse(dict(options), headers=HEADERS)
+
+
+# An authenticator app
+
+
+def begin_totp(asked: SignedIn) -> Response:
+    """Its secret, as a picture and as text: on this page and nowhere else, ever."""
+    asked.call.needs_https("authenticator.begun", asked.actor.user_id)
+    node, name = asked.visit.node, asked.form("name")
+    if wrong := wrong_name(name, asked.browser.words):
+        return _show(asked, problem=wrong, wrong="totp_name", status=422)
+    try:
+        begun, _ = asked.call.change(
+            lambda tx: authenticators.enrol_totp(
+                tx, actor=asked.actor, name=name, forge=node.forge, factors=node.factors
+            )
+        )
+    except Refused as refused:
+        return _refused(asked, refused.refusal)
+    return _totp(asked, begun.authenticator.id, secret=begun.secret, uri=begun.uri, status=201)
+
+
+def _totp(
+    asked: SignedIn,
+    authenticator_id: str,
+    *,
+    secret: SecretText | None = None,
+    uri: SecretText | None = None,
+    problem: str = "",
+    status: int,
+) -> Response:
+    return asked.show(
+        "totp.html",
+        tab="account",
+        authenticator_id=authenticator_id,
+        secret=_in_groups(secret.reveal) if secret else "",
+        picture=_picture(uri.reveal) if uri else "",
+        problem=problem,
+        status=status,
+    )
+
+
+def confirm_totp(asked: SignedIn) -> Response:
+    """A first code: from now on it is a second factor."""
+    asked.call.needs_https("authenticator.enrolled", asked.actor.user_id)
+    factors, authenticator_id, code = asked.visit.node.factors, asked.form("authenticator"), asked.form("code")
+    try:
+        made, _ = asked.call.change(
+            lambda tx: authenticators.confirm_totp(
+                tx, actor=asked.actor, authenticator_id=authenticator_id, code=code, factors=factors
+            )
+        )
+    except Refused as refused:
+        if isinstance(refused.refusal, NotFound):
+            raise
+        problem = asked.browser.words("totp.wrong")
+        return _totp(asked, authenticator_id, problem=problem, status=refused.refusal.status)
+    return _enrolled(asked, made)
+
+
+# A passkey
+
+
+def begin_passkey(asked: SignedIn) -> Response:
+    """What the script is to ask of a new passkey."""
+    factors = asked.visit.node.factors
+    options, _ = asked.call.change(lambda tx: authenticators.begin_passkey(tx, actor=asked.actor, factors=factors))
+    return JSONResponse(dict(options), headers=HEADERS)
+
+
+def enrol_passkey(asked: SignedIn) -> Response:
+    """Take the new one."""
+    asked.call.needs_https("authenticator.enrolled", asked.actor.user_id)
+    node, name, credential = asked.visit.node, asked.form("name"), factor.credential(asked.form)
+    if wrong := wrong_name(name, asked.browser.words):
+        return _show(asked, problem=wrong, wrong="passkey_name", status=422)
+    try:
+        made, _ = asked.call.change(
+            lambda tx: authenticators.enrol_passkey(
+                tx, actor=asked.actor, name=name, credential=credential, forge=node.forge, factors=node.factors
+            )
+        )
+    except Refused as refused:
+        return _refused(asked, refused.refusal)
+    return _enrolled(asked, made)
+
+
+# What is enrolled
+
+
+def rename(asked: SignedIn) -> Response:
+    """Call it something else."""
+    authenticator_id, name = asked.form("authenticator"), asked.form("name")
+    if wrong := wrong_name(name, asked.browser.words):
+        return _show(asked, problem=wrong, wrong=authenticator_id, status=422)
+    asked.call.change(
+        lambda tx: authenticators.rename(tx, actor=asked.actor, authenticator_id=authenticator_id, name=name)
+    )
+    return asked.go(PATH + "?done=renamed")
+
+
+def remove(asked: SignedIn) -> Response:
+    """Take it away."""
+    authenticator_id = asked.form("authenticator")
+    refusal = asked.try_change(
+        lambda tx: authenticators.remove(tx, actor=asked.actor, authenticator_id=authenticator_id)
+    )
+    return _refused(asked, refusal) if refusal else asked.go(PATH + "?done=authenticator_removed")
+
+
+def new_codes(asked: SignedIn) -> Response:
+    """Another set of recovery codes, shown this once."""
+    asked.call.needs_https("recovery_codes.made", asked.actor.user_id)
+    factors = asked.visit.node.factors
+    try:
+        codes, _ = asked.call.change(
+            lambda tx: authenticators.new_recovery_codes(tx, actor=asked.actor, factors=factors)
+        )
+    except Refused as refused:
+        return _refused(asked, refused.refusal)
+    return _codes(asked, codes)
+
+
+def _enrolled(asked: SignedIn, made: Enrolled) -> Response:
+    if made.recovery_codes:
+        return _codes(asked, made.recovery_codes)
+    return asked.go(PATH + "?done=authenticator_enrolled")
+
+
+def _codes(asked: SignedIn, codes: Sequence[SecretText]) -> Response:
+    return asked.show("recovery_codes.html", tab="account", codes=[one.reveal for one in codes], status=201)
+
+
+def _refused(asked: SignedIn, refusal: Refusal) -> Response:
+    return _show(asked, problem=asked.say(refusal), status=refusal.status)
+
+
+def _in_groups(secret: str) -> str:
+    return " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
+
+
+def _picture(uri: str) -> Markup:
+    """A QR code; its light parts are the page's, which draws them white in either scheme."""
+    return Markup(segno.make(uri, error="m").svg_inline(omitsize=True, border=0, svgclass=None, lineclass=None))  # noqa: S704  # segno writes nothing of the text, only squares
+
+
+PLACES: Final[tuple[Place, ...]] = (
+    shown_to_members(PATH, page),
+    posted_by_members(PATH + "/proof", prove, slow=True),
+    posted_by_members(PATH + "/proof/passkey", ask_passkey),
+    posted_by_members(PATH + "/totp", begin_totp),
+    posted_by_members(PATH + "/totp/confirm", confirm_totp),
+    posted_by_members(PATH + "/passkeys/challenge", begin_passkey),
+    posted_by_members(PATH + "/passkeys", enrol_passkey),
+    posted_by_members(PATH + "/rename", rename),
+    posted_by_members(PATH + "/remove", remove),
+    posted_by_members(PATH + "/recovery-codes", new_codes),
+)
