@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from keyturn.bench import http, start, store, verify
+from keyturn.bench import dashboard, http, start, store, verify
 from keyturn.bench.figure import Figure
 
 
@@ -14,6 +14,7 @@ def run(*, rounds: int, postgresql_url: str, only: str, say: Callable[[str], Non
         "database, sqlite": lambda: store.figures(rounds=rounds),
         "reset over HTTP": lambda: [store.over_http(rounds=rounds * 5)],
         "memory": verify.memory_figures,
+        "dashboard": lambda: dashboard.figures(rounds=rounds),
         "start": lambda: start.figures(rounds=rounds),
     }
     if postgresql_url:
