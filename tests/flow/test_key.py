@@ -15,6 +15,7 @@ from keyturn.core.refusal import Refusal
 from keyturn.flow import account as account_flow
 from keyturn.flow import bootstrap, housekeeping
 from keyturn.flow import key as key_flow
+from keyturn.flow import password as password_flow
 from keyturn.flow import user as user_flow
 from keyturn.flow.account import AccountEdit
 from keyturn.flow.key import KeyEdit
@@ -361,9 +362,7 @@ def test_a_password_set_by_the_account_ends_every_session(here: World) -> None:
     person = here.sign_in(owner)
 
     def put(actor: Actor, user_id: str = owner.id) -> str:
-        return kind(
-            here.store.change(lambda tx: user_flow.set_password(tx, actor=actor, user_id=user_id, password="new"))
-        )
+        return kind(here.store.change(lambda tx: password_flow.set_for(tx, actor=actor, user_id=user_id, new="new")))
 
     assert put(person) == put(reader) == "permission_missing"
     assert put(keeper, here.operator_user.id) == put(keeper, "usr_none") == "not_found"

@@ -6,18 +6,20 @@ Texts are read by the core's own parsers; a value that cannot be used is a 422 t
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic.config import JsonDict
 
-from keyturn.core import allowlist, duration, instant, own_secret, permission, portal, public_key
+from keyturn.core import allowlist, duration, instant, own_secret, password, permission, portal, public_key
 from keyturn.core import limit as limits
-from keyturn.core.account import Role
+from keyturn.core.account import Role, parse_username
 from keyturn.core.limit import Limit
 from keyturn.core.public_key import PublicKey
 from keyturn.core.reset import Reason
 from keyturn.core.secret import LONGEST_LABEL, SecretText, check_label
 from keyturn.edge.url import holds_secret
+from keyturn.outside.words import LANGUAGES
 
 T = TypeVar("T")
 _PORTAL_EXAMPLE: JsonDict = {
@@ -25,7 +27,6 @@ _PORTAL_EXAMPLE: JsonDict = {
     "proofs": [{"kind": "password", "at": "2030-01-31T12:00:00Z"}],
 }
 LONGEST_NAME = 200
-LEAST_PASSWORD, MOST_PASSWORD = 15, 1024
 _KEY_EXAMPLE: JsonDict = {
     "name": "trading bot",
     "permissions": ["orders:write", "*:read"],
@@ -82,9 +83,9 @@ def _email(value: str) -> str:
     return value.lower()
 
 
-def _password(value: str) -> str:
-    if not LEAST_PASSWORD <= len(value) <= MOST_PASSWORD:
-        msg = f"{LEAST_PASSWORD} to {MOST_PASSWORD} characters"
+def _language(value: str) -> str:
+    if value not in LANGUAGES:
+        msg = f"one of {', '.join(LANGUAGES)}"
         raise ValueError(msg)
     return value
 
@@ -92,6 +93,14 @@ def _password(value: str) -> str:
 def _address(value: str) -> str:
     portal.origin_of(value)
     return value
+
+
+def _zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (KeyError, ValueError, OSError):
+        msg = "a time zone such as Europe/Berlin"
+        raise ValueError(msg) from None
 
 
 def _schema(**schema: object) -> WithJsonSchema:
@@ -133,12 +142,23 @@ Rate = Annotated[
 ]
 Name = Annotated[str, PlainValidator(_text(_name)), _schema(type="string", minLength=1, maxLength=LONGEST_NAME)]
 Email = Annotated[str, PlainValidator(_text(_email)), _schema(type="string", format="email", maxLength=320)]
+AnyPassword = Annotated[str, Field(max_length=password.MOST, json_schema_extra={"format": "password"})]
 Password = Annotated[
     str,
-    PlainValidator(_text(_password)),
-    _schema(type="string", format="password", minLength=LEAST_PASSWORD, maxLength=MOST_PASSWORD),
+    Field(
+        min_length=1,
+        max_length=password.MOST,
+        json_schema_extra={"format": "password"},
+        description=f"At least {password.LEAST} characters, {password.LEAST_WITH_SECOND_FACTOR} with a second factor.",
+    ),
 ]
-AnyPassword = Annotated[str, Field(max_length=MOST_PASSWORD, json_schema_extra={"format": "password"})]
+Username = Annotated[
+    str,
+    PlainValidator(_text(parse_username)),
+    _schema(type="string", minLength=3, maxLength=32, examples=["trader.one"]),
+]
+Language = Annotated[str, PlainValidator(_text(_language)), _schema(type="string", enum=list(LANGUAGES))]
+Zone = Annotated[str, PlainValidator(_text(_zone)), _schema(type="string", examples=["Europe/Berlin"])]
 ShownText = Annotated[str, Field(min_length=1, max_length=200)]
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["tradingonramp"])]
 Id = Annotated[str, Field(pattern=r"^[!-~]{1,64}$", examples=["acc_3fJq0Zb7Yc2Lw9Xn4Tk1"])]
@@ -320,9 +340,43 @@ class CreateUser(Form):
 
     email: Email
     name: Name | None = None
+    username: Username | None = None
     password: Password | None = None
     role: Literal["owner", "admin", "member", "auditor"] = Role.MEMBER.value
     account_id: Id | None = None
+
+
+class EditUser(Form):
+    """What is to be other than it is; null drops user name, language or zone."""
+
+    name: Name | None = None
+    username: Username | None = None
+    language: Language | None = None
+    time_zone: Zone | None = None
+
+
+class ChangePassword(Form):
+    """Another password of one's own; the present one proves."""
+
+    password: AnyPassword
+    new_password: Password
+    remember_device: bool = False
+
+
+class ForgotPassword(Form):
+    """Whom to mail a link for a new password."""
+
+    user: Annotated[str, Field(min_length=1, max_length=320, examples=["trader@example.com"])]
+
+
+class SetPasswordAnew(Form):
+    """A new password, by the token of a mailed link."""
+
+    token: ShownText
+    password: Password
+    totp: ShownText | None = None
+    recovery_code: ShownText | None = None
+    passkey: dict[str, Any] | None = Field(default=None, description="What a passkey answers, as WebAuthn writes it.")
 
 
 class SetPassword(Form):
@@ -653,6 +707,9 @@ class UserShown(Shown):
     id: str
     email: str
     name: str
+    username: str | None
+    language: str | None
+    time_zone: str | None
     created_at: str
     memberships: list[MembershipShown]
 
@@ -700,6 +757,13 @@ class NewSession(SessionShown):
 
     token: str
     device_token: str | None
+
+
+class PasswordAnew(Shown):
+    """Whose password was set, and a token by which this program is known at sign-in."""
+
+    user_id: str
+    device_token: str
 
 
 class SessionsShown(Shown):

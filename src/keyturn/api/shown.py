@@ -265,6 +265,9 @@ def user(one: User, members: Sequence[Member]) -> Wire:
         "id": one.id,
         "email": one.email,
         "name": one.name,
+        "username": one.username or None,
+        "language": one.language or None,
+        "time_zone": one.time_zone or None,
         "created_at": when(one.created_at),
         "memberships": [{"account_id": member.account_id, "role": member.role.value} for member in members],
     }

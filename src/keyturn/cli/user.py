@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 ROLES: Final = ("owner", "admin", "member", "auditor")
 password_option = click.option(
-    "--password-file", metavar="FILE", help="File with the password, - for standard input; at least 15 characters."
+    "--password-file",
+    metavar="FILE",
+    help="File with the password, - for standard input; at least 15 characters, and none that is easily guessed.",
 )
 
 
@@ -26,6 +28,7 @@ def command() -> None:
 @command.command()
 @click.argument("email")
 @click.option("--name", help="The person's name.")
+@click.option("--username", help="What they may sign in with instead of the address.")
 @click.option("--role", type=click.Choice(ROLES), help="What they are to the account; member by default.")
 @click.option("--account", "account_id", metavar="ACCOUNT", help="Your own by default.")
 @password_option
@@ -64,6 +67,26 @@ def show(*, api: "Client", out: Output, user_id: str) -> None:
 
 @command.command()
 @click.argument("user_id", metavar="USER")
+@click.option("--name", help="The person's name.")
+@click.option("--username", help="What they may sign in with instead of the address.")
+@click.option("--no-username", is_flag=True, help="Let them sign in with the address only.")
+@click.option("--language", help="Of pages and mails: en or de.")
+@click.option("--time-zone", metavar="ZONE", help="Such as Europe/Berlin.")
+@connected
+def edit(*, api: "Client", out: Output, user_id: str, no_username: bool, **options: Any) -> None:  # noqa: ANN401  # the edits by their names
+    """Change how a person is called and reads.  What you name takes the place of what was; the rest stays."""
+    changes = {name: value for name, value in options.items() if value is not None}
+    if no_username:
+        if "username" in changes:
+            raise click.UsageError("username: give a value or drop it, not both")
+        changes["username"] = None
+    if not changes:
+        raise click.UsageError("name what to change")
+    _print(api.edit_user(user_id, **changes), out)
+
+
+@command.command()
+@click.argument("user_id", metavar="USER")
 @password_option
 @connected
 def password(*, api: "Client", out: Output, user_id: str, password_file: str | None) -> None:
@@ -83,7 +106,7 @@ def _print(user: dict[str, Any], out: Output) -> None:
     if out.as_json:
         out.document(user)
     else:
-        facts = [(name, user[name]) for name in ("id", "email", "name")]
+        facts = [(name, user[name]) for name in ("id", "email", "username", "name") if user[name]]
         out.facts([*facts, ("roles", _roles(user)), ("created", moment(user["created_at"]))])
 
 

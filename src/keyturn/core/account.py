@@ -1,5 +1,6 @@
 """Accounts, users and what a member may do (K10, pitfall 7)."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -59,6 +60,18 @@ class Member:
     account_id: str
     user_id: str
     role: Role
+
+
+_USERNAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{2,31}", re.ASCII)
+
+
+def parse_username(text: str) -> str:
+    """The canonical form of a user name.  Raises ValueError with a sentence for a person."""
+    name = text.strip().lower()
+    if not _USERNAME.fullmatch(name):
+        msg = "3 to 32 of a-z, 0-9, dot, hyphen and underscore; a letter or a digit first"
+        raise ValueError(msg)
+    return name
 
 
 RIGHTS: Final = {

@@ -11,6 +11,8 @@ from typing import Final
 
 from keyturn.core.refusal import PasswordUnfit
 
+Fitted = str | PasswordUnfit
+"""The stored form of a password that meets its rules, or why it does not."""
 LEAST: Final = 15
 LEAST_WITH_SECOND_FACTOR: Final = 12
 MOST: Final = 1024

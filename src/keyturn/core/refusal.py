@@ -212,6 +212,15 @@ class CaptchaRequired(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordRefused(Refusal):
+    """What was shown as the present password is not it."""
+
+    kind: ClassVar[str] = "password_refused"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "The present password was wrong."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordUnfit(Refusal):
     """`too_short`, `too_long`, `common`, `pattern`, or `known_words`: names that everybody knows of this person."""
 

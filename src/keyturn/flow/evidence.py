@@ -94,6 +94,32 @@ def tell(
     )
 
 
+def done_to_person(
+    tx: Transaction,
+    actor: Actor,
+    action: str,
+    *,
+    account_id: str,
+    user_id: str,
+    subject_id: str | None = None,
+    detail: Mapping[str, str] | None = None,
+) -> None:
+    """Record a change that this person is to be told of (R50)."""
+    detail = detail or {}
+    done(tx, actor, action, account_id=account_id, subject_id=subject_id or user_id, detail=detail)
+    tx.tell(
+        Notice(
+            kind=action,
+            account_id=account_id,
+            owner_id=user_id,
+            key_id="",
+            detail=detail,
+            actor_id=actor.id,
+            address=actor.address or "",
+        )
+    )
+
+
 def trail(
     tx: Transaction, *, actor: Actor, account_id: str | None, subject_id: str | None, page: Page
 ) -> Sequence[tuple[int, AuditRecord]] | Refusal:

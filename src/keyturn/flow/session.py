@@ -182,7 +182,7 @@ def second_step(
     tx.save_session(opened, digest=digest)
     actor, detail = person(tx, opened, address=visitor.address), {"how": kind}
     done(tx, actor, "session.opened", account_id=opened.account_id, subject_id=opened.id, detail=detail)
-    return _known(tx, SignedIn(session=opened, token=token), visitor, forge)
+    return known(tx, SignedIn(session=opened, token=token), visitor, forge)
 
 
 def whose(
@@ -308,7 +308,7 @@ def _begin(
     actor = person(tx, session, address=visitor.address)
     detail = {"how": "+".join(how), "stage": session.stage.value}
     done(tx, actor, "session.started", account_id=session.account_id, subject_id=session.id, detail=detail)
-    return _known(tx, SignedIn(session=session, token=token), visitor, forge)
+    return known(tx, SignedIn(session=session, token=token), visitor, forge)
 
 
 def _first_step(
@@ -359,7 +359,7 @@ def _refused_step(tx: Transaction, session: Session, visitor: Visitor, refusal: 
     return refused(tx, actor, "session.opened", refusal, subject_id=session.id)
 
 
-def _known(tx: Transaction, answer: SignedIn, visitor: Visitor, forge: Forge) -> SignedIn:
+def known(tx: Transaction, answer: SignedIn, visitor: Visitor, forge: Forge) -> SignedIn:
     """The same with a token for this browser, once the session is open, unless it shows a good one."""
     session = answer.session
     if session.stage is not SessionStage.OPEN:
@@ -368,12 +368,15 @@ def _known(tx: Transaction, answer: SignedIn, visitor: Visitor, forge: Forge) ->
     if device is not None and device.user_id == session.user_id:
         tx.save_device(replace(device, seen_at=tx.now))
         return answer
-    if not visitor.remember:
-        return answer
+    return replace(answer, device_token=new_device(tx, session.user_id, forge)) if visitor.remember else answer
+
+
+def new_device(tx: Transaction, user_id: str, forge: Forge) -> str:
+    """The token of one more browser of that user."""
     token, digest = forge.device_token()
-    made = Device(id=forge.id("dev"), user_id=session.user_id, made_at=tx.now, seen_at=tx.now)
+    made = Device(id=forge.id("dev"), user_id=user_id, made_at=tx.now, seen_at=tx.now)
     tx.insert_device(made, digest=digest)
-    return replace(answer, device_token=token)
+    return token
 
 
 def _rotated(tx: Transaction, session: Session, forge: Forge) -> SignedIn:

@@ -291,11 +291,12 @@ class Calls(ABC, Generic[A]):
         email: str,
         *,
         name: str | None = None,
+        username: str | None = None,
         password: str | None = None,
         role: str | None = None,
         account_id: str | None = None,
     ) -> A:
-        body = _given(email=email, name=name, password=password, role=role, account_id=account_id)
+        body = _given(email=email, name=name, username=username, password=password, role=role, account_id=account_id)
         return self.send(_post("/v1/users", body))
 
     def list_users(self, *, account_id: str | None = None, limit: int | None = None, cursor: str | None = None) -> A:
@@ -303,6 +304,19 @@ class Calls(ABC, Generic[A]):
 
     def get_user(self, user_id: str) -> A:
         return self.send(_get(f"/v1/users/{_id(user_id)}"))
+
+    def edit_user(
+        self,
+        user_id: str,
+        *,
+        name: str | Unchanged = UNCHANGED,
+        username: str | Unchanged | None = UNCHANGED,
+        language: str | Unchanged | None = UNCHANGED,
+        time_zone: str | Unchanged | None = UNCHANGED,
+    ) -> A:
+        """Change what is named; None drops a user name, a language or a zone."""
+        body = _changed(name=name, username=username, language=language, time_zone=time_zone)
+        return self.send(Call(method="PATCH", path=f"/v1/users/{_id(user_id)}", body=body))
 
     def set_password(self, user_id: str, password: str) -> A:
         """Put another password in place; every session of the user ends."""
@@ -335,6 +349,28 @@ class Calls(ABC, Generic[A]):
             remember_device=remember_device,
         )
         return self.send(_post("/v1/sessions", body))
+
+    def change_password(self, password: str, new_password: str, *, remember_device: bool | None = None) -> A:
+        """Change your own; every other session ends.  Go on with the `token` of the answer."""
+        body = _given(password=password, new_password=new_password, remember_device=remember_device)
+        return self.send(_post("/v1/sessions/current/password", body))
+
+    def forgot_password(self, user: str) -> A:
+        """Have a link for a new password mailed; the answer is the same where nobody is meant."""
+        return self.send(_post("/v1/passwords/forgotten", {"user": user}))
+
+    def set_password_anew(
+        self,
+        token: str,
+        password: str,
+        *,
+        totp: str | None = None,
+        recovery_code: str | None = None,
+        passkey: Mapping[str, Any] | None = None,
+    ) -> A:
+        """Set a new password by the token of a mailed link, with the second factor where one is enrolled."""
+        body = _given(token=token, password=password, totp=totp, recovery_code=recovery_code, passkey=passkey)
+        return self.send(_post("/v1/passwords/reset", body))
 
     def list_sessions(self) -> A:
         """Your own sessions that are on, the one used last first."""

@@ -29,6 +29,11 @@ class Links(Begun):
         """Write down that it was used now."""
         self._connection.execute(update(links).where(links.c.id == link.id).values(used_at=self._now))
 
+    def end_links(self, *, user_id: str, kind: LinkKind) -> int:
+        """End the links of that kind that were mailed for a user and not used."""
+        this = (links.c.user_id == user_id, links.c.kind == kind.value, links.c.ends_at > self._now)
+        return self._connection.execute(update(links).where(*this).values(ends_at=self._now)).rowcount
+
 
 def _read(row: RowMapping) -> Link:
     kind = LinkKind(row["kind"])
