@@ -16,6 +16,7 @@ import pytest
 from keyturn.sdk.calls import Calls
 from keyturn.sdk.client import ApiError, AsyncClient, BadArgument, Client, InsecureAddress, ServerUnreachable
 from tests.serving import Serving
+from tests.signing import Pair
 
 KEY = "kt_live_marker0marker"
 URL = "http://127.0.0.1:8787"
@@ -111,6 +112,22 @@ def test_a_key_speaks_for_itself(client: Client, served: Serving) -> None:
         fresh = itself.reset_self(grace="1h")["secret"]
         assert itself.revoke_self()["status"] == "revoked"
     assert client.verify(fresh)["code"] == "revoked"
+
+
+def test_r42_what_customers_bring(client: Client) -> None:
+    first, second, third = Pair(), Pair(), Pair()
+    made = client.create_key("signs", label="sdk", public_key=first.pem)
+    assert (made["kind"], made["label"], made["secret"]) == ("public_key", "sdk", None)
+    reset = client.reset_key(made["id"], reason="routine", grace="1h", public_key=second.base64)
+    assert reset["stage"] == "minted"
+    waits = client.reset_key(made["id"], reason="routine")
+    assert client.mint_reset(waits["id"], public_key=third.pem)["stage"] == "minted"
+    asked = third.sign(made["id"], created=int(datetime.now(UTC).timestamp()))
+    assert client.verify(signed=asked)["code"] == "valid"
+    assert client.verify(key_sha256="0" * 64, label="nobody")["code"] == "unknown"
+    with pytest.raises(ApiError) as refused:
+        client.create_key("own", label="sdk", own_secret="x" * 40)
+    assert refused.value.code == "own_secret_forbidden"
 
 
 def test_with_asyncio(served: Serving) -> None:
