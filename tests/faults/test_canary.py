@@ -4,10 +4,14 @@ Every secret that a run hands out is searched for in the database's files, the l
 the process's own command line and environment.
 """
 
+import json
+from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
-from keyturn.core.secret import fingerprint, is_well_formed
+from keyturn.core.own_secret import is_presentable
+from keyturn.core.secret import fingerprint
 from tests.postgres import Postgres
 from tests.serving import Answer, Serving
 
@@ -37,6 +41,46 @@ def test_k11_nor_in_postgresql_or_its_log(own_postgres: Postgres, tmp_path: Path
     files = {str(path): path.read_bytes() for path in own_postgres.folder.rglob("*") if path.is_file()}
     files |= {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     _assert_absent(secrets, answers, places | files, may_hold_admin=str(tmp_path / "data" / "admin.key"))
+
+
+OWN, NEXT = "tr4wl-Kettle.9/Quay~moss+Hinge77x", "Plum:brisk44-Orbit~vane/Tusk.81q"
+_WISH: dict[str, Any] = {"name": "own", "policy": "choosing", "label": "canary", "own_secret": OWN}
+
+
+def _bring(server: Serving) -> tuple[list[str], list[Answer]]:
+    """R42: a secret that the customer chose, at every place that takes one."""
+    server.call("/v1/policies", {"name": "choosing", "own_secret": "allowed"})
+    once = {"Idempotency-Key": "canary-own"}
+    made = server.call("/v1/keys", _WISH, headers=once)
+    assert made.status == HTTPStatus.CREATED, made.text
+    resets = f"/v1/keys/{made.body['id']}/resets"
+    following = {"reason": "routine", "grace": "1h", "own_secret": NEXT}
+    presented = [f"kt_own_canary_{one}" for one in (OWN, NEXT)]
+    answers = [
+        made,
+        server.call("/v1/keys", _WISH, headers=once),
+        server.call("/v1/keys", _WISH | {"label": "other"}),
+        server.call("/v1/keys", _WISH | {"own_secret": [OWN]}),
+        server.call("/v1/keys", _WISH | {"own_secret": OWN, OWN: OWN}),
+        server.call("/v1/keys", _WISH | {"name": presented[0], "label": OWN}),
+        server.call("/v1/verify", {"key": presented[0]}),
+        server.call("/v1/verify", {"key": presented[0]}),
+        server.call("/v1/verify", {"key": presented[0] + "?"}),
+        server.call(resets, following, headers={"Idempotency-Key": "canary-next"}),
+        server.call(resets, following),
+        server.call("/v1/keys", key=presented[1]),
+        server.call(f"/v1/keys/{presented[0]}"),
+        server.call(f"/v1/keys?owner_id={presented[0]}"),
+        server.call("/v1/audit?limit=200"),
+    ]
+    return [*presented, OWN, NEXT], answers
+
+
+def _quick_digests() -> set[bytes]:
+    """What an own secret could be guessed by at leisure, were it kept anywhere."""
+    asked = json.dumps(["POST", "/v1/keys", _WISH], sort_keys=True, separators=(",", ":")).encode()
+    found = {sha256(one).digest() for one in (OWN.encode(), NEXT.encode(), asked)}
+    return found | {one.hex().encode() for one in found}
 
 
 def _run(server: Serving) -> tuple[list[str], list[Answer]]:
@@ -72,7 +116,8 @@ def _run(server: Serving) -> tuple[list[str], list[Answer]]:
     signed_in = server.call("/v1/sessions", {"user": "canary@example.com", "password": "canary pass phrase of length"})
     secrets += [signed_in.body["token"], "canary pass phrase of length"]
     answers.append(server.call("/v1/sessions", {"user": "canary@example.com", "password": "canary pass phrase!"}))
-    return secrets, [*answers, user]
+    brought, shown = _bring(server)
+    return [*secrets, *brought], [*answers, user, *shown]
 
 
 def _places(server: Serving) -> dict[str, bytes]:
@@ -91,8 +136,10 @@ def _assert_absent(secrets: list[str], answers: list[Answer], places: dict[str, 
     for at, secret in enumerate(secrets):
         # The whole secret, its random part alone, and what a verifier looks it up by: none may lie anywhere.
         marks = {secret.encode(), secret.rpartition("_")[2].encode()}
-        if is_well_formed(secret):
+        if is_presentable(secret):
             marks.add(fingerprint(secret))
+        if secret == OWN:
+            marks |= _quick_digests()
         for name, content in places.items():
             if at == 0 and name == may_hold_admin:
                 continue

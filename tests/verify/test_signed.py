@@ -23,6 +23,7 @@ from keyturn.verify import verifier as module
 from keyturn.verify.decision import MISS, UNKNOWN_VERDICT, Verdict, judge, wait_verdict
 from keyturn.verify.entry import Profile, pack
 from keyturn.verify.signed import AHEAD_BY, FRESH_FOR, Replays, Signed
+from keyturn.verify.usage import Callers
 from keyturn.verify.verifier import Fill, Verifier
 from tests.verify.states import NOW, SECOND, digest, entry, holding, key, secret_text, version
 
@@ -125,6 +126,12 @@ def test_r42_pitfall_4_the_limit_is_the_keys_whichever_way_it_is_used() -> None:
     assert (refused.code, refused.retry_after) == ("rate_limited", 60)
     # What was refused may come again once there is room.
     assert _verify(verifier, other, now=NOW + 60 * SECOND).valid
+
+
+def test_r42_who_signs_is_counted_among_the_callers() -> None:
+    verifier = _held(_signer())
+    assert _verify(verifier, VALID, ip="192.0.2.1", user_agent="bot", permissions=("orders:read",)).valid
+    assert verifier.drain_callers() == [Callers(1, "192.0.2.1", ("orders:read",), "bot", 1, NOW)]
 
 
 def test_r42_uses_of_a_watched_public_key_are_noted() -> None:

