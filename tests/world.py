@@ -27,6 +27,7 @@ from keyturn.flow import bootstrap
 from keyturn.flow import claim as claim_flow
 from keyturn.flow import key as key_flow
 from keyturn.flow import policy as policy_flow
+from keyturn.flow import proof as proof_flow
 from keyturn.flow import reset as reset_flow
 from keyturn.flow import session as session_flow
 from keyturn.flow import user as user_flow
@@ -36,6 +37,7 @@ from keyturn.flow.follow import Follower
 from keyturn.flow.housekeeping import Housekeeper
 from keyturn.flow.key import KeyAnswer, KeyWish
 from keyturn.flow.own_secret import OwnSecrets
+from keyturn.flow.proof import Showing
 from keyturn.flow.replay import Once
 from keyturn.flow.reset import ResetAnswer
 from keyturn.flow.user import UserWish
@@ -247,12 +249,19 @@ class World:
         )
 
     def prove(
-        self, actor: Actor, reset_id: str, kind: str = "password", matched: str = "stored", once: Once | None = None
+        self,
+        actor: Actor,
+        reset_id: str,
+        kind: str = "password",
+        matched: str = "stored",
+        once: Once | None = None,
+        **showing: Any,
     ) -> ResetAnswer | Refusal:
         """Show a proof."""
+        one = Showing(kind=kind, matched_password=matched, **showing)
         return self.store.change(
-            lambda tx: reset_flow.prove(
-                tx, actor=actor, reset_id=reset_id, kind=kind, matched_password=matched, once=once
+            lambda tx: proof_flow.prove(
+                tx, actor=actor, reset_id=reset_id, showing=one, factors=self.factors, once=once
             )
         )
 

@@ -12,7 +12,7 @@ from keyturn.core.instant import FOREVER, Instant
 from keyturn.core.key import Key, StopReason, accepted_versions
 from keyturn.core.policy import Policy, resolve
 from keyturn.core.proof import PASSWORD, Proof
-from keyturn.core.refusal import Refusal
+from keyturn.core.refusal import Refusal, SecondFactorNotEnrolled
 from keyturn.core.reset import Asking, Narrowing, Reason, Reset, Step
 from keyturn.core.stage import Event, Stage
 from tests.core.test_reset import (
@@ -245,7 +245,13 @@ def test_r40_r43_where_people_may_start_none_they_may_still_claim_one_and_in_one
 
 def test_r11_a_second_factor_is_wanted_of_the_claimer_who_has_one() -> None:
     reset = good(order(a_key())).reset
-    assert held(claim(reset, enrolled=frozenset({"totp"}))).missing(T0) == ("password+totp", "password+passkey")
+    assert held(claim(reset, enrolled=frozenset({"totp"}))).missing(T0) == ("password+totp",)
+
+
+def test_r11_a_claimer_who_has_no_second_factor_that_is_wanted_is_told_so() -> None:
+    reset = good(order(a_key(), policy=replace(PLAIN, step_up="required"))).reset
+    refusal = SecondFactorNotEnrolled(wanted=("totp", "passkey"), policy="plain", field="step_up")
+    assert claim(reset) == refusal
 
 
 # An ordinary reset while one waits

@@ -214,3 +214,51 @@ def test_r11_r24_what_is_wanted_in_addition() -> None:
 
 def test_r11_a_set_that_holds_another_is_left_out() -> None:
     assert proof.parse_sets(["password", "password+totp", "password"]) == (frozenset({"password"}),)
+
+
+def test_r11_a_recovery_code_stands_for_one_second_factor() -> None:
+    lasts = timedelta(minutes=10)
+
+    def left(sets: list[str], *shown: str) -> tuple[str, ...]:
+        proofs = [_proof(kind) for kind in shown]
+        return proof.missing_to_wire(proof.missing(proof.parse_sets(sets), proofs, now=T0, lasts=lasts))
+
+    assert left(["password+totp"], "recovery_code") == ("password",)
+    assert left(["password+totp", "password+passkey"], "password", "recovery_code") == ()
+    assert left(["password+totp+passkey"], "password", "recovery_code") == ("totp",)
+    assert left(["password+captcha"], "recovery_code") == ("password+captcha",)
+    assert left(["password+recovery_code"], "password", "recovery_code") == ()
+    assert left(["totp+recovery_code"], "recovery_code") == ("totp",)  # named, it stands for itself
+
+
+def test_r11_what_can_be_given_and_what_would_have_to_be_enrolled() -> None:
+    sets = proof.parse_sets(["password+totp", "password+passkey", "password+captcha+recovery_code"])
+    nothing = frozenset[str]()
+    assert proof.attainable(sets, nothing) == ()
+    assert proof.not_enrolled(sets, nothing) == ("totp", "passkey", "recovery_code")
+    assert proof.sets_to_wire(proof.attainable(sets, frozenset({"passkey"}))) == ["password+passkey"]
+    with_codes = proof.attainable(sets, frozenset({"passkey", "recovery_code"}))
+    assert with_codes == sets
+    assert proof.attainable(proof.parse_sets(["password+captcha"]), nothing)
+
+
+def test_r11_what_is_of_use() -> None:
+    sets = proof.parse_sets(["password+captcha", "password+totp"])
+    assert all(proof.wants(sets, kind) for kind in ("password", "captcha", "totp", "recovery_code"))
+    assert not any(proof.wants(sets, kind) for kind in ("passkey", "email_link", "administrator"))
+    assert not proof.wants(proof.parse_sets(["password"]), "recovery_code")
+
+
+def test_r40_an_operator_vouches_for_what_was_shown_to_it() -> None:
+    said = {
+        "password": "2029-12-31T23:55:00Z",
+        "totp": "2030-01-01T01:00:00Z",
+        "credential": "2029-12-31T23:55:00Z",
+        "administrator": "2029-12-31T23:55:00Z",
+        "captcha": "yesterday",
+    }
+    proofs = proof.vouched(said, by="key_operator", session="ses_1", now=T0)
+    assert proofs == (
+        Proof(kind="password", by="key_operator", at=Instant(T0 - timedelta(minutes=5)), session="ses_1"),
+        Proof(kind="totp", by="key_operator", at=T0, session="ses_1"),
+    )

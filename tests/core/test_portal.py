@@ -221,14 +221,20 @@ def actor() -> Actor:
     )
 
 
-def asked(reason: Reason = Reason.ROUTINE, *, waive: bool = False, **fields: object) -> Step:
+def asked(
+    reason: Reason = Reason.ROUTINE,
+    *,
+    waive: bool = False,
+    enrolled: frozenset[str] = frozenset(),
+    **fields: object,
+) -> Step:
     policy = Policy(name="p", **fields)  # type: ignore[arg-type]  # its own fields
     step = protocol.ask(
         key("key_1"),
         Asking(reason=reason, waive_cool_down=waive),
         actor=actor(),
         effective=Effective(policy=policy, sources={}),
-        enrolled=frozenset(),
+        enrolled=enrolled,
         reset_allowlist=(),
         latest=None,
         reset_id="rst_1",
@@ -279,6 +285,7 @@ def test_r32_a_policy_forbids_vouching_also_once_the_reset_is_open() -> None:
 
 def test_r24_nobody_vouches_a_cool_down_away() -> None:
     sets = (frozenset({"password"}),)
-    waiving = asked(waive=True, proofs=sets, cool_down=timedelta(days=1), step_up="none")
+    both = frozenset({"totp", "passkey"})
+    waiving = asked(waive=True, enrolled=both, proofs=sets, cool_down=timedelta(days=1), step_up="none")
     step = protocol.vouch(waiving, said("password", "totp", "passkey"), now=T0)
     assert step.reset.missing(T0) == ("totp", "passkey", "administrator+second_administrator")

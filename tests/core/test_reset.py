@@ -26,7 +26,7 @@ from keyturn.core.key import (
 from keyturn.core.notice import Notice
 from keyturn.core.policy import Policy, resolve
 from keyturn.core.proof import ADMINISTRATOR, CREDENTIAL, PASSWORD, SECOND_ADMINISTRATOR, Proof
-from keyturn.core.refusal import OutOfOrder, ProofRefused, Refusal
+from keyturn.core.refusal import OutOfOrder, ProofRefused, Refusal, SecondFactorNotEnrolled
 from keyturn.core.reset import Asking, Narrowing, Reason, Reset, Step
 from keyturn.core.secret import NewSecret, SecretText
 from keyturn.core.stage import MOVES, Event, Stage
@@ -296,31 +296,63 @@ WANTED: dict[str, tuple[Step, tuple[str, ...]]] = {
     "R11 a person proves what the policy asks": (good(ask(a_key(), actor=PERSON)), ("password",)),
     "R11 in addition what they enrolled": (
         good(ask(a_key(), actor=PERSON, enrolled=frozenset({"totp"}))),
+        ("password+totp",),
+    ),
+    "R11 any one of several": (
+        good(ask(a_key(), actor=PERSON, enrolled=frozenset({"totp", "passkey", "recovery_code"}))),
         ("password+totp", "password+passkey"),
     ),
+    "R11 recovery codes alone are no second factor": (
+        good(ask(a_key(), actor=PERSON, enrolled=frozenset({"recovery_code"}))),
+        ("password",),
+    ),
+    "R11 nothing more where the policy says none": (
+        good(ask(a_key(), actor=PERSON, enrolled=frozenset({"totp"}), policy=replace(PLAIN, step_up="none"))),
+        ("password",),
+    ),
     "R11 or what the policy always wants": (
-        good(ask(a_key(), actor=PERSON, policy=replace(PLAIN, step_up="required"))),
-        ("password+totp", "password+passkey"),
+        good(ask(a_key(), actor=PERSON, enrolled=frozenset({"passkey"}), policy=replace(PLAIN, step_up="required"))),
+        ("password+passkey",),
     ),
     "K9 or from a new place": (
         good(
             ask(
                 a_key(),
                 actor=PERSON,
-                policy=replace(PLAIN, reset_origin="step_up_if_new"),
+                policy=replace(PLAIN, reset_origin="step_up_if_new", step_up="none"),
                 reset_allowlist=("10.0.0.0/8",),
+                enrolled=frozenset({"totp"}),
             )
         ),
-        ("password+totp", "password+passkey"),
+        ("password+totp",),
+    ),
+    "K9 not from a place that is listed": (
+        good(
+            ask(
+                a_key(),
+                actor=PERSON,
+                policy=replace(PLAIN, reset_origin="step_up_if_new"),
+                reset_allowlist=("198.51.100.0/24",),
+            )
+        ),
+        ("password",),
     ),
     "R40 a machine's credential is a complete proof": (good(ask(a_key())), ("credential",)),
     "R40 so is the key itself, where it may": (
         good(ask(a_key(), actor=ITSELF, policy=replace(PLAIN, self_reset="allowed"))),
         ("key_itself",),
     ),
-    "R24 waiving a cool-down takes more": (
+    "R24 waiving a cool-down takes more: of a machine, which has no second factor, two administrators": (
         good(ask(a_key(), policy=DATED, waive_cool_down=True)),
-        ("totp+credential", "passkey+credential", "administrator+credential+second_administrator"),
+        ("administrator+credential+second_administrator",),
+    ),
+    "R24 of a person a second factor where there is one, or two administrators": (
+        good(ask(a_key(), actor=PERSON, policy=DATED, waive_cool_down=True)),
+        ("password+administrator+second_administrator",),
+    ),
+    "R24 of a person with a second factor": (
+        good(ask(a_key(), actor=PERSON, policy=DATED, waive_cool_down=True, enrolled=frozenset({"totp"}))),
+        ("password+totp",),
     ),
     "R24 waiving none takes nothing": (good(ask(a_key(), waive_cool_down=True)), ("credential",)),
 }
@@ -330,6 +362,45 @@ WANTED: dict[str, tuple[Step, tuple[str, ...]]] = {
 def test_what_is_to_be_proved(story: str) -> None:
     step, missing = WANTED[story]
     assert step.reset.missing(T0) == missing
+
+
+NOT_ENROLLED: dict[str, tuple[dict[str, object], tuple[str, ...], str]] = {
+    "R11 the policy always wants one": ({"step_up": "required"}, ("totp", "passkey"), "step_up"),
+    "R11 its proofs name one": (
+        {"proofs": (frozenset({PASSWORD, "totp"}), frozenset({PASSWORD, "passkey"}))},
+        ("totp", "passkey"),
+        "proofs",
+    ),
+    "R11 its proofs name one, and step-up another": (
+        {"proofs": (frozenset({PASSWORD, "totp"}),), "step_up": "required"},
+        ("totp",),
+        "proofs",
+    ),
+    "K9 from a new place": ({"reset_origin": "step_up_if_new"}, ("totp", "passkey"), "reset_origin"),
+    "R11 its proofs name a recovery code": (
+        {"proofs": (frozenset({PASSWORD, "recovery_code"}),)},
+        ("recovery_code",),
+        "proofs",
+    ),
+}
+
+
+@pytest.mark.parametrize("story", NOT_ENROLLED)
+def test_whoever_has_no_second_factor_that_is_wanted_is_told_so(story: str) -> None:
+    fields, wanted, field = NOT_ENROLLED[story]
+    policy = replace(PLAIN, **fields)  # type: ignore[arg-type]  # as the story names them
+    refusal = ask(a_key(), actor=PERSON, policy=policy, reset_allowlist=("10.0.0.0/8",))
+    assert refusal == SecondFactorNotEnrolled(wanted=wanted, policy="plain", field=field)
+
+
+def test_r11_a_recovery_code_opens_what_a_second_factor_would() -> None:
+    policy = replace(PLAIN, proofs=(frozenset({PASSWORD, "totp"}),), step_up="none")
+    enrolled = frozenset({"passkey", "recovery_code"})
+    asked = good(ask(a_key(), actor=PERSON, policy=policy, enrolled=enrolled))
+    assert asked.reset.missing(T0) == ("password+totp",)
+    step = proven(asked, actor=PERSON)
+    code = Proof(kind="recovery_code", by="usr_1", at=T0, session="ses_1")
+    assert good(protocol.prove(step.reset, step.key, code, now=T0)).event is Event.PROOF_COMPLETED
 
 
 def test_r22_a_leaked_key_is_suspended_the_moment_it_is_asked() -> None:
@@ -605,7 +676,8 @@ def test_r32_a_changed_policy_reaches_an_open_reset_only_where_it_is_stricter() 
     strict = replace(
         PLAIN, proofs=(frozenset({PASSWORD, "totp"}),), cool_down=HOUR, grace_max=HOUR, reset_lapses=HOUR / 4
     )
-    tight = protocol.tighten(reset, strict, now=T0)
+    tight = protocol.tighten(reset, replace(strict, name="floor"), now=T0)
+    assert (tight.source("proofs"), tight.source("attempts")) == ("floor", "plain")
     assert (tight.missing(T0), tight.terms.cool_down, tight.terms.grace) == (("password+totp",), HOUR, HOUR)
     assert tight.lapses_at == after(HOUR / 4)
     lax = replace(PLAIN, proofs=(frozenset({"captcha"}), frozenset({PASSWORD})), grace_max=99 * DAY)

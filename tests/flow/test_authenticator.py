@@ -165,6 +165,9 @@ def test_r11_a_recovery_code_is_spent_and_a_new_set_ends_the_earlier_one(here: W
     assert person.check("recovery_code", code=codes[1]) == AuthenticatorRefused()
     assert person.check("recovery_code", code=made[9].reveal) == "recovery_code"
     assert sure(person.do("listing")).recovery_codes_left == RECOVERY_CODES - 1
+    told = here.store.read(lambda tx: tx.new_notices(limit=100))
+    used = [one.detail for _, one in told if (one.kind, one.owner_id) == ("recovery_codes.used", person.user.id)]
+    assert used == [{"left": "9"}, {"left": "9"}]
 
 
 def test_k2_a_passkey_is_enrolled_and_proves(here: World) -> None:

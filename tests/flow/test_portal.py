@@ -19,6 +19,7 @@ from keyturn.core.refusal import (
     PermissionMissing,
     PersonRequired,
     ProofRequired,
+    SecondFactorNotEnrolled,
     VouchingForbidden,
 )
 from keyturn.core.session import SessionKind, Spans, Visitor
@@ -334,6 +335,26 @@ def test_k2_with_everything_vouched_for_the_secret_can_be_made_at_once(
     assert (here.code(made.secret.reveal), here.code(minted.secret.reveal)) == ("replaced", "valid")
     actions = [one.action for one in here.audit(subject_id=asked.reset.id)]
     assert actions == ["reset.asked", "reset.proven", "reset.minted"]
+
+
+def test_k2_a_second_factor_vouched_for_is_one_that_can_be_shown(
+    here: World, customer: Account, owner: User, backend: Actor
+) -> None:
+    """Nothing is enrolled here; what the operator saw lately is as good, where the policy lets it count."""
+    key = here.key(account_id=customer.id, owner_id=owner.id, policy="kraken").key
+    seen_lately = seen(here, "password", "totp")
+    seen_long_ago = [*seen(here, "password"), *seen(here, "totp", ago=timedelta(minutes=10))]
+    strict = here.policy("kraken", vouching="forbidden")
+    strictly_held = here.key(account_id=customer.id, owner_id=owner.id, policy=strict).key
+
+    def through(said: Sequence[tuple[str, Instant]]) -> Actor:
+        return person(here, sure(open_(here, sure(mint(here, backend, customer, proofs=said)))))
+
+    refusal = SecondFactorNotEnrolled(wanted=("totp",), policy="kraken", field="proofs")
+    assert here.ask(through(seen(here, "password")), key) == refusal
+    assert here.ask(through(seen_long_ago), key) == refusal
+    assert here.ask(through(seen_lately), strictly_held) == replace(refusal, policy=strict)
+    assert sure(here.ask(through(seen_lately), key)).reset.stage is Stage.PROVEN
 
 
 def test_r11_a_word_grows_stale_with_the_policy(here: World, customer: Account, owner: User, backend: Actor) -> None:

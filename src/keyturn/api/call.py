@@ -3,7 +3,6 @@
 import json
 import re
 from collections import Counter
-from hashlib import sha256
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
@@ -125,8 +124,10 @@ def _once(request: Request, actor: Actor, idempotency_key: str | None) -> Once |
     if not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise Refused(InvalidHeader(header="idempotency-key"))
     asked = [request.method, request.scope["path"], _without_secret(request.scope.get(PARSED))]
-    canonical = json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()
-    return Once(caller=actor.id, idempotency_key=idempotency_key, request=sha256(canonical).digest())
+    canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    # Keyed, for a body may hold a password or a code: a plain digest of it could be tried out by who reads it.
+    digest = request.app.state.around.node.forge.derived("request", canonical)
+    return Once(caller=actor.id, idempotency_key=idempotency_key, request=digest)
 
 
 def _without_secret(body: object) -> object:

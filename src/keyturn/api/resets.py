@@ -24,14 +24,14 @@ from keyturn.api.schemas import (
 )
 from keyturn.core.actor import Channel
 from keyturn.core.instant import Instant
-from keyturn.core.proof import PASSWORD
 from keyturn.core.refusal import InvalidField
 from keyturn.core.reset import Asking, Narrowing, Reason
-from keyturn.edge.proving import matched_password
+from keyturn.edge.proving import Sent, prove_reset
 from keyturn.edge.refused import Refused
 from keyturn.edge.visit import Call
 from keyturn.flow import claim as claims
 from keyturn.flow import preview as previews
+from keyturn.flow import proof as proofs
 from keyturn.flow import reset as resets
 from keyturn.flow.bring import Bring
 
@@ -170,19 +170,24 @@ def claim(call: OnceCall, reset_id: str, body: Nothing | None = None) -> dict[st
 
 
 @router.post("/v1/resets/{reset_id}/proofs", response_model=ResetShown, summary="Show a proof")
-async def prove(call: AnyCall, reset_id: str, body: ShowProof) -> dict[str, Any]:
+async def prove(call: OnceCall, reset_id: str, body: ShowProof) -> dict[str, Any]:
     """Wrong ones are counted; too many end the reset."""
-    return await call.slowly(_prove)(call, reset_id, body)
+    return await call.slowly(_prove)(call, id_in_path(reset_id), body)
 
 
-def _prove(call: AnyCall, reset_id: str, body: ShowProof) -> dict[str, Any]:
-    matched = matched_password(call, body.password) if body.kind == PASSWORD else ""
-    answer, now = call.change(
-        lambda tx: resets.prove(
-            tx, actor=call.actor, reset_id=id_in_path(reset_id), kind=body.kind, matched_password=matched
-        )
-    )
+def _prove(call: OnceCall, reset_id: str, body: ShowProof) -> dict[str, Any]:
+    answer, now = prove_reset(call, reset_id, Sent(**body.model_dump()))
     return shown.reset(answer, now) | {"stage": answer.reset.stage.value}
+
+
+@router.post("/v1/resets/{reset_id}/proofs/passkey", summary="What a browser asks of a passkey for this reset")
+def ask_passkey(call: AnyCall, reset_id: str, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
+    """For `navigator.credentials.get()`, in the JSON form of WebAuthn; good once, for five minutes, in this session."""
+    reset_id = id_in_path(reset_id)
+    asked, _ = call.change(
+        lambda tx: proofs.ask_passkey(tx, actor=call.actor, reset_id=reset_id, factors=call.node.factors)
+    )
+    return dict(asked)
 
 
 @router.post("/v1/resets/{reset_id}/mint", response_model=MintedReset, summary="Make the new secret")

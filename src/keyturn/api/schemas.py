@@ -290,15 +290,22 @@ class AskOwnReset(Form):
     expected_version: int | None = Field(default=None, ge=1, le=2**31 - 1)
 
 
+Code = Annotated[str, Field(max_length=64, examples=["123456"])]
+Credential = Annotated[dict[str, Any], Field(description="What the browser's passkey call answered, in its JSON form.")]
+
+
 class ShowProof(Form):
-    """One proof of who asks."""
+    """One proof of who asks; each kind has its field.
+
+    `email_link` without a token mails one.  `recovery_code` stands for `totp` or `passkey`, and is spent.
+    """
 
     kind: Literal["password", "captcha", "email_link", "totp", "passkey", "recovery_code", "administrator"]
     password: AnyPassword | None = None
-
-
-Code = Annotated[str, Field(max_length=64, examples=["123456"])]
-Credential = Annotated[dict[str, Any], Field(description="What the browser's passkey call answered, in its JSON form.")]
+    captcha: Annotated[str | None, Field(max_length=8192, description="What the CAPTCHA's widget answered.")] = None
+    token: Annotated[str | None, Field(max_length=128, description="The token at the end of the mailed link.")] = None
+    code: Code | None = None
+    credential: Credential | None = None
 
 
 class EnrolTotp(Form):

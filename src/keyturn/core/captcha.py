@@ -9,6 +9,13 @@ from keyturn.core.instant import Instant
 ALTCHA: Final = "altcha"
 """Proof of work, made and checked here, without anybody else."""
 SERVICES: Final = ("turnstile", "hcaptcha", "recaptcha")
+FIELDS: Final = {
+    ALTCHA: "altcha",
+    "turnstile": "cf-turnstile-response",
+    "hcaptcha": "h-captcha-response",
+    "recaptcha": "g-recaptcha-response",
+}
+"""In which field of a form each one's widget puts its answer."""
 LASTS: Final = timedelta(minutes=10)
 
 

@@ -125,6 +125,9 @@ def claim(
     if is_asker(reset, actor):
         return reset  # claimed by the same session already: what it has proved stands
     waiting = _as_ordered(claimed)
+    wanted = wanted_of(actor, waiting.asking, effective, enrolled=enrolled, reset_allowlist=reset_allowlist)
+    if isinstance(wanted, Refusal):
+        return wanted
     return replace(
         waiting,
         channel=actor.channel,
@@ -132,7 +135,7 @@ def claim(
         session=actor.session,
         address=actor.address,
         claimed_at=now,
-        wanted=wanted_of(actor, waiting.asking, reset.policy, enrolled=enrolled, reset_allowlist=reset_allowlist),
+        wanted=wanted,
     )
 
 

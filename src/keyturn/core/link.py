@@ -35,6 +35,8 @@ LASTS: Final = {
     LinkKind.ADDRESS: timedelta(days=1),
     LinkKind.NOT_ME: timedelta(days=30),
 }
+MOST_PROOF_LINKS: Final = 5
+"""So many links are mailed for one reset; each ends the one before."""
 MANY_TIMES: Final = frozenset({LinkKind.NOT_ME})
 """Suspending twice is suspending: these are not spent by use."""
 

@@ -34,6 +34,8 @@ SECOND_ADMINISTRATOR: Final = "second_administrator"
 SECOND_FACTORS: Final = frozenset({TOTP, PASSKEY})
 """What step-up asks for.  A recovery code stands for one of them, and is spent."""
 
+_ENROLLED: Final = SECOND_FACTORS | {RECOVERY_CODE}
+"""What somebody must have enrolled before; anybody can show the rest."""
 _SECOND_FACTORS: Final[ProofSets] = (frozenset({TOTP}), frozenset({PASSKEY}))
 _WAIVER: Final[ProofSets] = (*_SECOND_FACTORS, frozenset({ADMINISTRATOR, SECOND_ADMINISTRATOR}))
 
@@ -87,12 +89,27 @@ def with_waiver(sets: ProofSets) -> ProofSets:
     return stricter_sets(sets, _WAIVER)
 
 
+def attainable(sets: ProofSets, enrolled: frozenset[str]) -> ProofSets:
+    """The sets whose second factors this person can show, or replace by a recovery code."""
+    return tuple(one for one in sets if not _still(one & _ENROLLED, enrolled))
+
+
+def not_enrolled(sets: ProofSets, enrolled: frozenset[str]) -> tuple[str, ...]:
+    """Which second factors would have to be enrolled, any one of which may open a way."""
+    lacking = frozenset[str]().union(*(_still(one & _ENROLLED, enrolled) for one in sets))
+    return tuple(sorted(lacking, key=_order))
+
+
+def wants(sets: ProofSets, kind: str) -> bool:
+    """Whether a proof of that kind is of any use."""
+    return any(kind in one or (kind == RECOVERY_CODE and one & SECOND_FACTORS) for one in sets)
+
+
 def missing(sets: ProofSets, proofs: Iterable[Proof], *, now: Instant, lasts: timedelta) -> ProofSets:
     """What is still to be proved, alternative by alternative; empty when one set is complete and fresh."""
     shown = frozenset(one.kind for one in proofs if one.is_fresh(now, lasts))
-    if any(one <= shown for one in sets):
-        return ()
-    return _least(tuple(one - shown for one in sets))
+    left = tuple(_still(one, shown) for one in sets)
+    return () if frozenset() in left else _least(left)
 
 
 def vouched(said: Mapping[str, str], *, by: str, session: str, now: Instant) -> tuple[Proof, ...]:
@@ -116,6 +133,14 @@ def vouched(said: Mapping[str, str], *, by: str, session: str, now: Instant) -> 
 def missing_to_wire(sets: ProofSets) -> tuple[str, ...]:
     """`("captcha", "email_link")`: each entry alone completes the proof; `+` joins what is needed together."""
     return tuple(sets_to_wire(sets))
+
+
+def _still(one: frozenset[str], shown: frozenset[str]) -> frozenset[str]:
+    """What of this set is not shown.  A recovery code that the set does not name stands for one second factor."""
+    still = one - shown
+    if RECOVERY_CODE in shown and RECOVERY_CODE not in one:
+        still -= frozenset(sorted(still & SECOND_FACTORS)[:1])
+    return still
 
 
 def _least(sets: Sequence[frozenset[str]]) -> ProofSets:

@@ -176,6 +176,18 @@ class AuthenticatorRefused(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondFactorNotEnrolled(Refusal):
+    """The policy wants a second factor of somebody who has none; any of `wanted` opens a way."""
+
+    kind: ClassVar[str] = "second_factor_not_enrolled"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "This takes a second factor, and you have enrolled none that will do; enrol one first."
+    wanted: tuple[str, ...]
+    policy: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TooManyAuthenticators(Refusal):
     kind: ClassVar[str] = "too_many_authenticators"
     status: ClassVar[int] = 409
@@ -274,6 +286,16 @@ class LinkSpent(Refusal):
     kind: ClassVar[str] = "link_spent"
     status: ClassVar[int] = 410
     title: ClassVar[str] = "This link was used already, or its time is over; ask for a new one."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyLinks(Refusal):
+    """Somebody's mailbox is not to be filled: so many links are mailed for one reset, and no more."""
+
+    kind: ClassVar[str] = "too_many_links"
+    status: ClassVar[int] = 429
+    title: ClassVar[str] = "No more links are mailed for this reset; use the newest, or prove it another way."
+    limit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

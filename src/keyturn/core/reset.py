@@ -16,7 +16,7 @@ from keyturn.core.handover import Gap, Handover, Terms, hand_over, old_stops_at,
 from keyturn.core.instant import FOREVER, Instant, later
 from keyturn.core.key import Key, StopReason, Suspension, secret_of
 from keyturn.core.permission import RIGHT_KEYS_RESET
-from keyturn.core.policy import Effective, Policy, allows_own_secret, stricter_policy
+from keyturn.core.policy import Effective, Policy, allows_own_secret, differences, stricter_policy
 from keyturn.core.proof import (
     ADMINISTRATOR,
     CREDENTIAL,
@@ -26,9 +26,12 @@ from keyturn.core.proof import (
     SECOND_FACTORS,
     Proof,
     ProofSets,
+    attainable,
     missing,
     missing_to_wire,
+    not_enrolled,
     stricter_sets,
+    wants,
     with_second_factor,
     with_waiver,
 )
@@ -54,8 +57,8 @@ from keyturn.core.refusal import (
     Refusal,
     ResetAlreadyOpen,
     ResetLapsed,
+    SecondFactorNotEnrolled,
     SelfResetForbidden,
-    TooManyAttempts,
     Widening,
     WiderThanActor,
 )
@@ -242,6 +245,9 @@ def ask(
     if refusal is not None:
         return refusal
     policy = effective.policy
+    wanted = wanted_of(actor, asking, effective, enrolled=enrolled, reset_allowlist=reset_allowlist)
+    if isinstance(wanted, Refusal):
+        return wanted
     terms = terms_of(asking, policy, actor.channel)
     reset = Reset(
         id=reset_id,
@@ -255,7 +261,7 @@ def ask(
         address=actor.address,
         policy=policy,
         sources=tuple(sorted(effective.sources.items())),
-        wanted=wanted_of(actor, asking, policy, enrolled=enrolled, reset_allowlist=reset_allowlist),
+        wanted=wanted,
         terms=terms,
         stage=Stage.ASKED,
         asked_at=now,
@@ -398,18 +404,26 @@ def terms_of(asking: Asking, policy: Policy, channel: Channel) -> Terms:
 
 
 def wanted_of(
-    actor: Actor, asking: Asking, policy: Policy, *, enrolled: frozenset[str], reset_allowlist: tuple[str, ...]
-) -> ProofSets:
-    """R11, R24, R40: the sets of proofs that are enough for this actor."""
+    actor: Actor, asking: Asking, effective: Effective, *, enrolled: frozenset[str], reset_allowlist: tuple[str, ...]
+) -> ProofSets | SecondFactorNotEnrolled:
+    """R11, R24, R40: the sets of proofs that are enough for this actor, and that they can give."""
+    policy = effective.policy
     by_channel = {Channel.PERSON: policy.proofs, Channel.KEY: (frozenset({KEY_ITSELF}),)}
     sets = by_channel.get(actor.channel, (frozenset({CREDENTIAL}),))
+    field = "proofs"
     if actor.channel is Channel.PERSON:
         new_origin = policy.reset_origin == "step_up_if_new" and _is_new_origin(actor, reset_allowlist)
-        if policy.step_up == "required" or (policy.step_up == "enrolled" and enrolled) or new_origin:
-            sets = with_second_factor(sets)
+        by_enrolment = policy.step_up == "enrolled" and bool(enrolled & SECOND_FACTORS)
+        if policy.step_up == "required" or by_enrolment or new_origin:
+            sets, field = with_second_factor(sets), "reset_origin" if new_origin else "step_up"
     if asking.waive_cool_down and policy.cool_down:
         sets = with_waiver(sets)
-    return sets
+    can_give = attainable(sets, enrolled)
+    if can_give:
+        return can_give
+    if not attainable(policy.proofs, enrolled):
+        field = "proofs"
+    return SecondFactorNotEnrolled(wanted=not_enrolled(sets, enrolled), policy=effective.source(field), field=field)
 
 
 # Proving
@@ -422,7 +436,7 @@ def prove(reset: Reset, key: Key, proof: Proof, *, now: Instant) -> Step | Refus
     """
     if reset.waits:
         return ClaimWaits(reset_id=reset.id)
-    if not any(proof.kind in one for one in reset.wanted):
+    if not wants(reset.wanted, proof.kind):
         return ProofNotWanted(missing=reset.missing(now))
     proven = move(reset, Event.PROOF_COMPLETED, now=now)
     if isinstance(proven, Refusal):
@@ -475,7 +489,9 @@ def count_refused_proof(reset: Reset, *, now: Instant) -> Reset:
     counted = replace(reset, refused_proofs=reset.refused_proofs + 1)
     if counted.refused_proofs < reset.policy.attempts:
         return counted
-    return replace(counted, stage=Stage.ENDED, ended_at=now, end_reason=TooManyAttempts.kind)
+    ended = move(counted, Event.TOO_MANY_ATTEMPTS, now=now)
+    assert isinstance(ended, Reset)  # noqa: S101  # only an open reset is proved
+    return ended
 
 
 # Minting
@@ -704,4 +720,6 @@ def tighten(reset: Reset, policy: Policy, *, now: Instant) -> Reset:
     lapses_at = reset.lapses_at
     if reset.ordered is None:
         lapses_at = min(lapses_at, later(reset.asked_at, strict.reset_lapses))
-    return replace(reset, policy=strict, terms=terms, wanted=wanted, lapses_at=lapses_at)
+    changed = dict.fromkeys(differences(reset.policy, strict), policy.name)
+    sources = tuple(sorted((dict(reset.sources) | changed).items()))
+    return replace(reset, policy=strict, sources=sources, terms=terms, wanted=wanted, lapses_at=lapses_at)

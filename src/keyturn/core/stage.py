@@ -44,6 +44,8 @@ class Event(Enum):
     """Whoever had claimed it gave it back: it waits again."""
     CANCELLED = "cancelled"
     LAPSED = "lapsed"
+    TOO_MANY_ATTEMPTS = "too_many_attempts"
+    """The last wrong proof that the policy allows (R11)."""
     KEY_ENDED = "key_ended"
     """The key was revoked, or somebody lifted the suspension as a false alarm (R22)."""
     RESET_AGAIN = "reset_again"
@@ -57,6 +59,7 @@ MOVES: Final[Mapping[tuple[Stage, Event], Stage]] = {
     (Stage.ASKED, Event.LET_GO): Stage.ASKED,
     (Stage.ASKED, Event.CANCELLED): Stage.ENDED,
     (Stage.ASKED, Event.LAPSED): Stage.ENDED,
+    (Stage.ASKED, Event.TOO_MANY_ATTEMPTS): Stage.ENDED,
     (Stage.ASKED, Event.KEY_ENDED): Stage.ENDED,
     (Stage.PROVEN, Event.PROOF_COMPLETED): Stage.PROVEN,
     (Stage.PROVEN, Event.OLD_STOPPED): Stage.PROVEN,
@@ -66,6 +69,7 @@ MOVES: Final[Mapping[tuple[Stage, Event], Stage]] = {
     (Stage.PROVEN, Event.LET_GO): Stage.ASKED,
     (Stage.PROVEN, Event.CANCELLED): Stage.ENDED,
     (Stage.PROVEN, Event.LAPSED): Stage.ENDED,
+    (Stage.PROVEN, Event.TOO_MANY_ATTEMPTS): Stage.ENDED,
     (Stage.PROVEN, Event.KEY_ENDED): Stage.ENDED,
     (Stage.MINTED, Event.STARTED): Stage.SETTLED,
     (Stage.MINTED, Event.FIRST_USED): Stage.SETTLED,

@@ -12,6 +12,7 @@ from keyturn.core import authenticator as factor
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.authenticator import CHALLENGE_LASTS, Authenticator, Challenge, Purpose, SessionProof, Shown
 from keyturn.core.instant import later
+from keyturn.core.notice import Notice
 from keyturn.core.proof import PASSKEY, PASSWORD, RECOVERY_CODE, SECOND_FACTORS, TOTP
 from keyturn.core.refusal import AuthenticatorRefused, NotFound, PasskeysUnavailable, PersonRequired, Refusal
 from keyturn.core.secret import SecretText
@@ -67,8 +68,7 @@ def check(
         return PasskeysUnavailable(reason=factors.no_passkeys)
     used: bool
     if shown.kind == RECOVERY_CODE:
-        has_factor = bool(enrolled(tx, user_id) & SECOND_FACTORS)
-        used = has_factor and tx.spend_recovery_code(user_id, factors.recovery_digest(user_id, shown.code))
+        used = _use_recovery_code(tx, user_id, shown.code, factors)
     elif shown.kind == PASSKEY:
         used = _use_passkey(tx, user_id, shown, session, factors, purpose, subject_id)
     else:
@@ -255,7 +255,7 @@ def new_recovery_codes(tx: Transaction, *, actor: Actor, factors: Factors) -> Se
     codes = _put_codes(tx, actor, factors)
     detail = {"codes": str(len(codes))}
     done(tx, actor, "recovery_codes.made", account_id=actor.account_id, subject_id=actor.user_id, detail=detail)
-    _notice(tx, actor, "recovery_codes.made", detail)
+    _tell_person(tx, actor, "recovery_codes.made", detail)
     return codes
 
 
@@ -284,6 +284,16 @@ def _own(tx: Transaction, actor: Actor, authenticator_id: str) -> Authenticator 
 
 def _passkeys(tx: Transaction, user_id: str, *, lock: bool = False) -> Sequence[Authenticator]:
     return [one for one in tx.authenticators(user_id, lock=lock) if one.kind == PASSKEY]
+
+
+def _use_recovery_code(tx: Transaction, user_id: str, code: str, factors: Factors) -> bool:
+    stands_for_one = bool(enrolled(tx, user_id) & SECOND_FACTORS)
+    if not stands_for_one or not tx.spend_recovery_code(user_id, factors.recovery_digest(user_id, code)):
+        return False
+    detail = {"left": str(tx.count_recovery_codes(user_id))}
+    kind = "recovery_codes.used"
+    tx.tell(Notice(kind=kind, account_id="", owner_id=user_id, key_id="", detail=detail, actor_id=user_id))
+    return True
 
 
 def _use_totp(tx: Transaction, user_id: str, code: str, factors: Factors) -> bool:
@@ -364,8 +374,8 @@ def _enrolled(tx: Transaction, actor: Actor, one: Authenticator, codes: Sequence
 def _tell(tx: Transaction, actor: Actor, action: str, one: Authenticator) -> None:
     detail = {"kind": one.kind, "name": one.name}
     done(tx, actor, action, account_id=actor.account_id, subject_id=one.id, detail=detail)
-    _notice(tx, actor, action, detail)
+    _tell_person(tx, actor, action, detail)
 
 
-def _notice(tx: Transaction, actor: Actor, kind: str, detail: Mapping[str, str]) -> None:
+def _tell_person(tx: Transaction, actor: Actor, kind: str, detail: Mapping[str, str]) -> None:
     tell(tx, actor, kind, account_id=actor.account_id, owner_id=actor.user_id, detail=detail)

@@ -4,19 +4,27 @@ from collections.abc import Sequence
 
 from keyturn.core import claim as claims
 from keyturn.core import reset as protocol
-from keyturn.core.actor import Actor, Channel
+from keyturn.core.actor import Actor
 from keyturn.core.instant import to_text
 from keyturn.core.key import Key
 from keyturn.core.permission import RIGHT_KEYS_READ
 from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Asking, Reset, Step
-from keyturn.flow.authenticator import enrolled
 from keyturn.flow.evidence import done_to_key, refused
 from keyturn.flow.key import find
 from keyturn.flow.policy import effective_for_key
 from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
-from keyturn.flow.reset import ResetAnswer, answered, found_for_step, go_on, holder_gone, lapse, speaking_for_itself
+from keyturn.flow.reset import (
+    ResetAnswer,
+    answered,
+    can_show,
+    found_for_step,
+    go_on,
+    holder_gone,
+    lapse,
+    speaking_for_itself,
+)
 from keyturn.ports import Forge, Page, Transaction
 
 
@@ -106,7 +114,7 @@ def _claimed(tx: Transaction, actor: Actor, reset: Reset) -> Reset | Refusal:
     return claims.claim(
         reset,
         actor=actor,
-        enrolled=enrolled(tx, actor.user_id) if actor.channel is Channel.PERSON else frozenset(),
+        enrolled=can_show(tx, actor, reset.asking, reset.policy),
         reset_allowlist=account.reset_allowlist if account else (),
         holder_gone=holder_gone(tx, reset),
         now=tx.now,

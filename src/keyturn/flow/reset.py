@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from keyturn.core import claim as claims
 from keyturn.core import reset as protocol
@@ -11,21 +10,15 @@ from keyturn.core.handover import Handover
 from keyturn.core.instant import Instant, to_text
 from keyturn.core.key import Key, StopReason, Suspension
 from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET
-from keyturn.core.policy import Effective, allows_own_secret
-from keyturn.core.proof import ADMINISTRATOR, CREDENTIAL, KEY_ITSELF, PASSWORD, Proof, vouched
+from keyturn.core.policy import Effective, Policy, allows_own_secret
+from keyturn.core.proof import CREDENTIAL, KEY_ITSELF, SECOND_FACTORS, Proof, vouched
 from keyturn.core.refusal import (
-    ClaimWaits,
     IdempotencyKeyReused,
     InvalidField,
     NotFound,
     NotTheAsker,
-    OutOfOrder,
     PermissionMissing,
-    ProofNotWanted,
-    ProofRefused,
     Refusal,
-    ResetLapsed,
-    TooManyAttempts,
     WiderThanActor,
 )
 from keyturn.core.reset import Asking, Reason, Reset, Step
@@ -33,15 +26,12 @@ from keyturn.core.secret import Kept, SecretKind, SecretText
 from keyturn.core.stage import Event, Stage
 from keyturn.flow.authenticator import enrolled
 from keyturn.flow.bring import Bring, check_kind, check_policy, field_of, is_same, must_bring, next_secret, text_of
-from keyturn.flow.evidence import done_to_key, refused, tell_of_key
+from keyturn.flow.evidence import done_to_key, refused
 from keyturn.flow.key import find
 from keyturn.flow.policy import effective_for_key
 from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
 from keyturn.ports import Forge, Page, Transaction, Use
-
-_REFUSED: Final = "refused"
-"""What is remembered of a proof that was not accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +116,13 @@ def opened(
 ) -> Step | Refusal:
     """The reset as it would be opened, or why not; nothing is written."""
     account = tx.account(key.account_id)
+    effective = effective_for_key(tx, key)
     return protocol.ask(
         key,
         asking,
         actor=actor,
-        effective=effective_for_key(tx, key),
-        enrolled=enrolled(tx, actor.user_id) if actor.channel is Channel.PERSON else frozenset(),
+        effective=effective,
+        enrolled=can_show(tx, actor, asking, effective.policy),
         reset_allowlist=account.reset_allowlist if account else (),
         latest=latest,
         reset_id=reset_id,
@@ -141,13 +132,25 @@ def opened(
     )
 
 
+def can_show(tx: Transaction, actor: Actor, asking: Asking, policy: Policy) -> frozenset[str]:
+    """The kinds of second factor that a person has enrolled here, or has shown to an operator who vouches for them."""
+    if actor.channel is not Channel.PERSON:
+        return frozenset()
+    kinds = enrolled(tx, actor.user_id)
+    if policy.vouching == "forbidden" or asking.waive_cool_down:
+        return kinds  # to waive takes one shown here (R24)
+    fresh = (one for one in _vouched(tx, actor) if one.is_fresh(tx.now, policy.proof_lasts))
+    return kinds | (SECOND_FACTORS & {one.kind for one in fresh})
+
+
 def with_vouched(tx: Transaction, actor: Actor, asked: Step) -> Step:
     """The same with what an operator vouches for, where the person came through a portal."""
+    return protocol.vouch(asked, _vouched(tx, actor), now=tx.now)
+
+
+def _vouched(tx: Transaction, actor: Actor) -> tuple[Proof, ...]:
     session = tx.session_by_id(actor.session) if actor.through else None
-    if session is None:
-        return asked
-    said = vouched(session.vouched, by=actor.through, session=session.id, now=tx.now)
-    return protocol.vouch(asked, said, now=tx.now)
+    return vouched(session.vouched, by=actor.through, session=session.id, now=tx.now) if session else ()
 
 
 def holder_gone(tx: Transaction, reset: Reset) -> bool:
@@ -165,8 +168,8 @@ def go_on(
     if actor.channel is Channel.PERSON:
         step = with_vouched(tx, actor, asked)
         if step.reset != asked.reset:
-            _written(tx, actor, asked, step, detail={"vouched": " ".join(one.kind for one in step.reset.proofs)})
-            _suspend_created(tx, actor, step)
+            written(tx, actor, asked, step, detail={"vouched": " ".join(one.kind for one in step.reset.proofs)})
+            suspend_created(tx, actor, step)
         return answered(tx, step.reset, key=step.key)
     kind = KEY_ITSELF if actor.channel is Channel.KEY else CREDENTIAL
     proof = Proof(kind=kind, by=actor.id, at=tx.now, session=actor.session)
@@ -175,44 +178,11 @@ def go_on(
     if proven.event is None:
         tx.save_reset(proven.reset)
         return answered(tx, proven.reset, key=proven.key)
-    _written(tx, actor, asked, proven)
-    _suspend_created(tx, actor, proven)
+    written(tx, actor, asked, proven)
+    suspend_created(tx, actor, proven)
     if bring is None and proven.key.kind is not SecretKind.MADE:
         return answered(tx, proven.reset, key=proven.key)  # what stops has stopped; the next one is still to be brought
     return _mint(tx, actor, proven, waiting=waiting, forge=forge, bring=bring)
-
-
-def prove(
-    tx: Transaction, *, actor: Actor, reset_id: str, kind: str, matched_password: str, once: Once | None = None
-) -> ResetAnswer | Refusal:
-    """Add one proof.  A wrong one is counted, once however often it is sent (R15); too many end the reset (R11).
-
-    `matched_password` is the stored form that the shown password was found to match, or empty; it was checked outside,
-    for Argon2 is too slow to hold a transaction for.
-    """
-    found = found_for_step(tx, actor, reset_id, action="reset.proven")
-    if isinstance(found, Refusal):
-        return found
-    reset, key = found
-    earlier = replayed(tx, once)
-    if earlier == reset.id:
-        return answered(tx, reset, key=key)
-    if earlier == _REFUSED:
-        earlier = ProofRefused(attempts_left=max(0, reset.policy.attempts - reset.refused_proofs))
-    if isinstance(earlier, Refusal):
-        return refused(tx, actor, "reset.proven", earlier, subject_id=reset.id, account_id=key.account_id)
-    proof = _check_proof(tx, actor, reset, kind=kind, matched_password=matched_password)
-    before = Step(event=None, reset=reset, key=key)
-    proven = proof if isinstance(proof, Refusal) else protocol.prove(reset, key, proof, now=tx.now)
-    if isinstance(proven, ProofRefused):
-        remember(tx, once, _REFUSED)
-        return _count_refused(tx, actor, reset, key, proven)
-    if isinstance(proven, Refusal):
-        return refused(tx, actor, "reset.proven", proven, subject_id=reset.id, account_id=key.account_id)
-    _written(tx, actor, before, proven, detail={"proof": kind})
-    _suspend_created(tx, actor, proven)
-    remember(tx, once, reset.id)
-    return answered(tx, proven.reset, key=proven.key)
 
 
 def mint(
@@ -275,7 +245,7 @@ def finish(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Ref
         return refused(tx, actor, "reset.finished", finished, subject_id=reset.id, account_id=key.account_id)
     before = Step(event=None, reset=reset, key=key)
     if finished.key != key:
-        _written(tx, actor, before, finished, action="reset.finished")
+        written(tx, actor, before, finished, action="reset.finished")
     return answered(tx, finished.reset, key=finished.key)
 
 
@@ -329,7 +299,7 @@ def report_use(tx: Transaction, *, key_number: int, version: int, used_at: Insta
     if isinstance(used, Refusal):
         return used
     action = "reset.settled" if latest.stage is Stage.MINTED else "reset.first_used"
-    _written(tx, SYSTEM, Step(event=None, reset=latest, key=key), used, action=action)
+    written(tx, SYSTEM, Step(event=None, reset=latest, key=key), used, action=action)
     return answered(tx, used.reset, key=used.key)
 
 
@@ -355,7 +325,7 @@ def end_quiet(tx: Transaction, *, limit: int) -> int:
         quiet = protocol.quiet(reset, key, old_last_used_at=last_used, now=tx.now)
         if isinstance(quiet, Step) and quiet.key != key:
             before = Step(event=None, reset=reset, key=key)
-            _written(tx, SYSTEM, before, quiet, action="reset.finished", detail={"by": "quiet"})
+            written(tx, SYSTEM, before, quiet, action="reset.finished", detail={"by": "quiet"})
             ended += 1
     return ended
 
@@ -385,33 +355,6 @@ def found_for_step(tx: Transaction, actor: Actor, reset_id: str, *, action: str)
     return reset, key
 
 
-def _check_proof(tx: Transaction, actor: Actor, reset: Reset, *, kind: str, matched_password: str) -> Proof | Refusal:
-    if not protocol.is_open(reset, tx.now):
-        if reset.stage is Stage.ENDED or protocol.stage_at(reset, tx.now) is not Stage.ENDED:
-            return OutOfOrder(stage=reset.stage.value, event=Event.PROOF_COMPLETED.value)
-        return ResetLapsed(lapsed_at=reset.lapses_at)
-    if reset.waits:
-        return ClaimWaits(reset_id=reset.id)
-    if kind == ADMINISTRATOR:
-        return protocol.administrator_proof(reset, actor, now=tx.now)
-    if kind == PASSWORD and actor.channel is Channel.PERSON:
-        still_stored = bool(matched_password) and tx.password_of(actor.user_id) == matched_password
-        if protocol.is_asker(reset, actor) and still_stored:
-            return Proof(kind=PASSWORD, by=actor.user_id, at=tx.now, session=actor.session)
-        return protocol.refuse_proof(reset)
-    return ProofNotWanted(missing=reset.missing(tx.now))
-
-
-def _count_refused(tx: Transaction, actor: Actor, reset: Reset, key: Key, refusal: ProofRefused) -> Refusal:
-    counted = protocol.count_refused_proof(reset, now=tx.now)
-    tx.save_reset(counted)
-    answer: Refusal = refusal
-    if counted.stage is Stage.ENDED:
-        answer = TooManyAttempts(policy=reset.source("attempts"))
-        tell_of_key(tx, actor, "reset.refused", key, detail={"reason": reset.asking.reason.value})
-    return refused(tx, actor, "reset.proven", answer, subject_id=reset.id, account_id=key.account_id)
-
-
 def _mint(
     tx: Transaction, actor: Actor, before: Step, *, waiting: Reset | None, forge: Forge, bring: Bring | None
 ) -> ResetAnswer | Refusal:
@@ -421,7 +364,7 @@ def _mint(
         return refused(tx, actor, "reset.minted", made, subject_id=reset.id, account_id=key.account_id)
     minted = protocol.mint(reset, key, made, actor=actor, now=tx.now)
     assert isinstance(minted, Step)  # noqa: S101  # `_next_secret` has asked the very same
-    _written(tx, actor, before, minted, detail={"version": str(minted.reset.new_version)})
+    written(tx, actor, before, minted, detail={"version": str(minted.reset.new_version)})
     _replace_unstarted(tx, actor, waiting, minted)
     return answered(tx, minted.reset, key=minted.key, secret=text_of(made), has_minted=True)
 
@@ -472,7 +415,7 @@ def _replace_unstarted(tx: Transaction, actor: Actor, earlier: Reset | None, min
         done_to_key(tx, actor, "reset.ended", minted.key, subject_id=ended.id, detail=detail)
 
 
-def _suspend_created(tx: Transaction, actor: Actor, proven: Step) -> None:
+def suspend_created(tx: Transaction, actor: Actor, proven: Step) -> None:
     """R25: what the leaked key created since a chosen time is suspended in the step that stops the key's secret."""
     asking = proven.reset.asking
     stopped = proven.event is Event.PROOF_COMPLETED and asking.reason is Reason.LEAKED
@@ -509,7 +452,7 @@ def lapse(tx: Transaction, reset: Reset | None, key: Key) -> Reset | None:
     return lapsed
 
 
-def _written(
+def written(
     tx: Transaction,
     actor: Actor,
     before: Step,

@@ -1,6 +1,8 @@
 """Mailed links, known by the digests of their tokens."""
 
-from sqlalchemy import RowMapping, insert, select, update
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping, and_, insert, select, update
 
 from keyturn.core.link import Link, LinkKind
 from keyturn.store.begun import Begun, columns
@@ -24,6 +26,11 @@ class Links(Begun):
         """The link with this id, also one that is spent."""
         found = self._connection.execute(select(links).where(links.c.id == link_id)).mappings().first()
         return None if found is None else _read(found)
+
+    def links_about(self, subject_id: str, kind: LinkKind) -> Sequence[Link]:
+        """Every link of that kind about that subject, also what is spent."""
+        this = and_(links.c.subject_id == subject_id, links.c.kind == kind.value)
+        return [_read(row) for row in self._connection.execute(select(links).where(this)).mappings()]
 
     def spend_link(self, link: Link) -> None:
         """Write down that it was used now."""

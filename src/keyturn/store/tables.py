@@ -375,6 +375,7 @@ links = Table(
     Column("session", _Id, nullable=False),
     Column("email", String(320), nullable=False),
     Column("used_at", Moment),
+    Index(None, "subject_id"),
 )
 
 portals = Table(

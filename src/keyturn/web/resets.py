@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from keyturn.core import duration
 from keyturn.core import reset as protocol
+from keyturn.core.captcha import FIELDS
 from keyturn.core.proof import (
     CAPTCHA,
     EMAIL_LINK,
@@ -20,6 +21,7 @@ from keyturn.core.proof import (
 from keyturn.core.refusal import HttpsRequired, InvalidField, Refusal, ResetAlreadyOpen
 from keyturn.core.reset import Asking, Reason, Reset
 from keyturn.core.stage import OPEN, Stage
+from keyturn.edge.proving import Sent, prove_reset
 from keyturn.edge.receipt import receipt
 from keyturn.edge.refused import Refused
 from keyturn.flow import claim as claims
@@ -197,23 +199,20 @@ def _old_is_over(answer: ResetAnswer, now: object) -> bool:
 
 
 def prove(asked: SignedIn) -> Response:
-    """One proof."""
-    reset_id, kind = asked.path["reset_id"], asked.form("kind")
-    matched = _matched(asked) if kind == PASSWORD else ""
+    """One proof; a mailed link is asked for by its kind alone."""
+    reset_id, form = asked.path["reset_id"], asked.form
+    sent = Sent(
+        kind=form("kind"),
+        password=form.raw("password"),
+        captcha=form(FIELDS[asked.visit.node.captcha.provider]),
+        token=form("token"),
+        code=form("code"),
+    )
     try:
-        asked.call.change(
-            lambda tx: resets.prove(
-                tx, actor=asked.actor, reset_id=reset_id, kind=kind, matched_password=matched, once=asked.call.once
-            )
-        )
+        prove_reset(asked.call, reset_id, sent)
     except Refused as refused:
-        return _show(asked, wrong=kind, problem=asked.say(refused.refusal), status=refused.refusal.status)
+        return _show(asked, wrong=sent.kind, problem=asked.say(refused.refusal), status=refused.refusal.status)
     return asked.go(f"/resets/{reset_id}")
-
-
-def _matched(asked: SignedIn) -> str:
-    stored, _ = asked.call.read(lambda tx: tx.password_of(asked.actor.user_id))
-    return stored if asked.visit.node.passwords.check(stored, asked.form.raw("password")) else ""
 
 
 def mint(asked: SignedIn) -> Response:

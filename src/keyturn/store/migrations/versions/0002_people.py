@@ -44,6 +44,7 @@ def _links() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_links")),
         sa.UniqueConstraint("digest", name=op.f("uq_links_digest")),
     )
+    op.create_index(op.f("ix_links_subject_id"), "links", ["subject_id"])
 
 
 def _letters() -> None:
