@@ -165,11 +165,11 @@ REPEATED: dict[str, Callable[[Client], Any]] = {
     "a read": lambda client: client.get_key("key_x"),
     "a new key, under its Idempotency-Key": lambda client: client.create_key("bot"),
     "a reset, under its Idempotency-Key": lambda client: client.reset_key("key_x", reason="routine"),
+    "a proof, under its Idempotency-Key": lambda client: client.prove_reset("rst_x", kind="password", password="p"),
     "minting, under its Idempotency-Key": lambda client: client.mint_reset("rst_x"),
 }
 NOT_REPEATED: dict[str, Callable[[Client], Any]] = {
     "an edit": lambda client: client.edit_key("key_x", name="y"),
-    "a proof": lambda client: client.prove_reset("rst_x", kind="password", password="p"),
     "a new user": lambda client: client.create_user("a@example.com"),
     "finish": lambda client: client.finish_reset("rst_x"),
     "a verification": lambda client: client.verify("kt_x"),

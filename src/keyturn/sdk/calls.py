@@ -3,55 +3,34 @@
 An answer is the JSON object the server sent, unchanged: its names are those of the API.
 """
 
-import re
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from enum import Enum
-from typing import Any, Final, Generic, TypeVar
-from urllib.parse import quote
-from uuid import uuid4
+from datetime import datetime, timedelta
+from typing import Any
 
-from keyturn.core import duration
+from keyturn.sdk.call import (
+    UNCHANGED,
+    A,
+    BadArgument,
+    Call,
+    Permissions,
+    Unchanged,
+    changed,
+    delete,
+    get,
+    given,
+    instant,
+    once,
+    part,
+    post,
+    span,
+    texts,
+)
+from keyturn.sdk.proving import ProvingCalls
 
-A = TypeVar("A")
-"""What a call answers: a JSON object, or something to await for one."""
-
-
-class Unchanged(Enum):
-    FIELD = "unchanged"
-
-
-UNCHANGED: Final = Unchanged.FIELD
-"""In an edit: leave this field alone.  None means to drop it."""
-
-Permissions = Iterable[str]
-_VISIBLE: Final = re.compile(r"[!-~]{1,255}")
-
-
-class BadArgument(ValueError):  # noqa: N818  # says what is wrong with the call
-    """What cannot be sent, so nothing was."""
+__all__ = ["UNCHANGED", "A", "BadArgument", "Call", "Calls", "Unchanged"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One request, not yet sent.  Its `repr` shows neither body nor headers: they may hold a secret."""
-
-    method: str
-    path: str
-    body: Mapping[str, Any] | None = field(default=None, repr=False)
-    query: Mapping[str, str] = field(default_factory=dict)
-    idempotency_key: str = ""
-    """Sent again unchanged with each retry, so that a lost answer never makes a second key or secret."""
-
-    @property
-    def may_be_repeated(self) -> bool:
-        """Whether sending it twice does no more than sending it once."""
-        return self.method == "GET" or bool(self.idempotency_key)
-
-
-class Calls(ABC, Generic[A]):
+class Calls(ProvingCalls[A]):
     """Every call of the API.
 
     Calls that make a key or a secret carry an Idempotency-Key, a fresh one unless you give yours.  Where an earlier
@@ -59,15 +38,11 @@ class Calls(ABC, Generic[A]):
     secret twice.  Reset the key again to get one.
     """
 
-    @abstractmethod
-    def send(self, call: Call) -> A:
-        """Send one call and answer its JSON object; raises `ApiError` where the server said no."""
-
     # The server
 
     def ready(self) -> A:
         """Whether it can answer: `status`."""
-        return self.send(_get("/readyz"))
+        return self.send(get("/readyz"))
 
     # Keys
 
@@ -89,12 +64,12 @@ class Calls(ABC, Generic[A]):
         idempotency_key: str | None = None,
     ) -> A:
         """Issue a key; the answer has its `secret`, once, unless a public key or an own secret is brought."""
-        body = _given(
+        body = given(
             name=name,
             environment=environment,
-            permissions=_texts(permissions),
-            allowlist=_texts(allowlist),
-            expires_at=_instant(expires_at),
+            permissions=texts(permissions),
+            allowlist=texts(allowlist),
+            expires_at=instant(expires_at),
             policy=policy,
             limit=limit,
             account_id=account_id,
@@ -103,7 +78,7 @@ class Calls(ABC, Generic[A]):
             public_key=public_key,
             own_secret=own_secret,
         )
-        return self.send(_once("/v1/keys", body, idempotency_key))
+        return self.send(once("/v1/keys", body, idempotency_key))
 
     def list_keys(
         self,
@@ -114,10 +89,10 @@ class Calls(ABC, Generic[A]):
         cursor: str | None = None,
     ) -> A:
         """A page of keys, newest first: `items` and `next_cursor`."""
-        return self.send(_get("/v1/keys", account_id=account_id, owner_id=owner_id, limit=limit, cursor=cursor))
+        return self.send(get("/v1/keys", account_id=account_id, owner_id=owner_id, limit=limit, cursor=cursor))
 
     def get_key(self, key_id: str) -> A:
-        return self.send(_get(f"/v1/keys/{_id(key_id)}"))
+        return self.send(get(f"/v1/keys/{part(key_id)}"))
 
     def edit_key(
         self,
@@ -131,26 +106,26 @@ class Calls(ABC, Generic[A]):
         policy: str | Unchanged | None = UNCHANGED,
     ) -> A:
         """Change what is named.  None drops a limit, makes a key live for ever, leaves the policy to the account."""
-        body = _changed(
+        body = changed(
             name=name,
-            permissions=permissions if permissions is UNCHANGED else _texts(permissions),
-            allowlist=allowlist if allowlist is UNCHANGED else _texts(allowlist),
+            permissions=permissions if permissions is UNCHANGED else texts(permissions),
+            allowlist=allowlist if allowlist is UNCHANGED else texts(allowlist),
             limit=limit,
-            expires_at=expires_at if expires_at is UNCHANGED else _instant(expires_at),
+            expires_at=expires_at if expires_at is UNCHANGED else instant(expires_at),
             policy=policy,
         )
-        return self.send(Call(method="PATCH", path=f"/v1/keys/{_id(key_id)}", body=body))
+        return self.send(Call(method="PATCH", path=f"/v1/keys/{part(key_id)}", body=body))
 
     def suspend_key(self, key_id: str, *, reason: str | None = None) -> A:
         """Stop a key for now; the safe direction."""
-        return self.send(_post(f"/v1/keys/{_id(key_id)}/suspend", _given(reason=reason)))
+        return self.send(post(f"/v1/keys/{part(key_id)}/suspend", given(reason=reason)))
 
     def resume_key(self, key_id: str) -> A:
-        return self.send(_post(f"/v1/keys/{_id(key_id)}/resume"))
+        return self.send(post(f"/v1/keys/{part(key_id)}/resume"))
 
     def revoke_key(self, key_id: str) -> A:
         """Stop a key for good."""
-        return self.send(_post(f"/v1/keys/{_id(key_id)}/revoke"))
+        return self.send(post(f"/v1/keys/{part(key_id)}/revoke"))
 
     # Resets
 
@@ -176,26 +151,26 @@ class Calls(ABC, Generic[A]):
 
         A key whose secrets are brought takes the next one here, or later in `mint_reset`.
         """
-        body = _given(
+        body = given(
             reason=reason,
-            grace=_span(grace),
+            grace=span(grace),
             expected_version=expected_version,
             narrow=narrow,
             waive_cool_down=waive_cool_down,
-            suspend_created_since=_instant(suspend_created_since),
+            suspend_created_since=instant(suspend_created_since),
             claim=claim,
             public_key=public_key,
             own_secret=own_secret,
         )
-        return self.send(_once(f"/v1/keys/{_id(key_id)}/resets", body, idempotency_key))
+        return self.send(once(f"/v1/keys/{part(key_id)}/resets", body, idempotency_key))
 
     def preview_reset(
         self, key_id: str, *, reason: str, grace: timedelta | str | None = None, waive_cool_down: bool | None = None
     ) -> A:
         """What a reset would do if it were asked now: dates, gap, proofs, and who called within the last 24 hours."""
         waived = None if waive_cool_down is None else str(waive_cool_down).lower()
-        path = f"/v1/keys/{_id(key_id)}/resets/preview"
-        return self.send(_get(path, reason=reason, grace=_span(grace), waive_cool_down=waived))
+        path = f"/v1/keys/{part(key_id)}/resets/preview"
+        return self.send(get(path, reason=reason, grace=span(grace), waive_cool_down=waived))
 
     def list_resets(
         self,
@@ -208,19 +183,15 @@ class Calls(ABC, Generic[A]):
     ) -> A:
         """A page of resets, newest first; `waiting` (`mine` or `any`) only those that wait to be claimed and minted."""
         query = {"key_id": key_id, "account_id": account_id, "waiting": waiting}
-        return self.send(_get("/v1/resets", **query, limit=limit, cursor=cursor))
+        return self.send(get("/v1/resets", **query, limit=limit, cursor=cursor))
 
     def get_reset(self, reset_id: str) -> A:
         """A reset as it now stands; during a grace `used_by` says who still uses the old secret."""
-        return self.send(_get(f"/v1/resets/{_id(reset_id)}"))
+        return self.send(get(f"/v1/resets/{part(reset_id)}"))
 
     def claim_reset(self, reset_id: str, *, idempotency_key: str | None = None) -> A:
         """Take on a reset that was ordered.  Where this credential proves enough, the answer has `secret` at once."""
-        return self.send(_once(f"/v1/resets/{_id(reset_id)}/claim", {}, idempotency_key))
-
-    def prove_reset(self, reset_id: str, *, kind: str, password: str | None = None) -> A:
-        """Add one proof of who asks."""
-        return self.send(_post(f"/v1/resets/{_id(reset_id)}/proofs", _given(kind=kind, password=password)))
+        return self.send(once(f"/v1/resets/{part(reset_id)}/claim", {}, idempotency_key))
 
     def mint_reset(
         self,
@@ -231,21 +202,21 @@ class Calls(ABC, Generic[A]):
         idempotency_key: str | None = None,
     ) -> A:
         """Make the new secret of a proven reset; the answer has it, once, with the receipt."""
-        body = _given(public_key=public_key, own_secret=own_secret)
-        return self.send(_once(f"/v1/resets/{_id(reset_id)}/mint", body, idempotency_key))
+        body = given(public_key=public_key, own_secret=own_secret)
+        return self.send(once(f"/v1/resets/{part(reset_id)}/mint", body, idempotency_key))
 
     def cancel_reset(self, reset_id: str) -> A:
         """Call an open reset off."""
-        return self.send(_post(f"/v1/resets/{_id(reset_id)}/cancel"))
+        return self.send(post(f"/v1/resets/{part(reset_id)}/cancel"))
 
     def finish_reset(self, reset_id: str) -> A:
         """Stop the old secret now, before its grace ends."""
-        return self.send(_post(f"/v1/resets/{_id(reset_id)}/finish"))
+        return self.send(post(f"/v1/resets/{part(reset_id)}/finish"))
 
     # The key this client holds
 
     def get_self(self) -> A:
-        return self.send(_get("/v1/self"))
+        return self.send(get("/v1/self"))
 
     def reset_self(
         self,
@@ -256,11 +227,11 @@ class Calls(ABC, Generic[A]):
         idempotency_key: str | None = None,
     ) -> A:
         """Reset the key this client holds.  The client goes on with the old secret: make a new one."""
-        body = _given(reason=reason, grace=_span(grace), expected_version=expected_version)
-        return self.send(_once("/v1/self/reset", body, idempotency_key))
+        body = given(reason=reason, grace=span(grace), expected_version=expected_version)
+        return self.send(once("/v1/self/reset", body, idempotency_key))
 
     def revoke_self(self) -> A:
-        return self.send(_post("/v1/self/revoke"))
+        return self.send(post("/v1/self/revoke"))
 
     # Verifying
 
@@ -280,9 +251,9 @@ class Calls(ABC, Generic[A]):
         Takes the key; or its SHA-256 in hexadecimal, with the label of an own secret; or a signed request: `key_id`,
         `base` (RFC 9421) and `signature` (base64).
         """
-        body = _given(key=key, key_sha256=key_sha256, label=label, signed=signed)
-        body |= _given(permissions=_texts(permissions), ip=ip, context=context)
-        return self.send(_post("/v1/verify", body))
+        body = given(key=key, key_sha256=key_sha256, label=label, signed=signed)
+        body |= given(permissions=texts(permissions), ip=ip, context=context)
+        return self.send(post("/v1/verify", body))
 
     # Users and sessions
 
@@ -296,14 +267,14 @@ class Calls(ABC, Generic[A]):
         role: str | None = None,
         account_id: str | None = None,
     ) -> A:
-        body = _given(email=email, name=name, username=username, password=password, role=role, account_id=account_id)
-        return self.send(_post("/v1/users", body))
+        body = given(email=email, name=name, username=username, password=password, role=role, account_id=account_id)
+        return self.send(post("/v1/users", body))
 
     def list_users(self, *, account_id: str | None = None, limit: int | None = None, cursor: str | None = None) -> A:
-        return self.send(_get("/v1/users", account_id=account_id, limit=limit, cursor=cursor))
+        return self.send(get("/v1/users", account_id=account_id, limit=limit, cursor=cursor))
 
     def get_user(self, user_id: str) -> A:
-        return self.send(_get(f"/v1/users/{_id(user_id)}"))
+        return self.send(get(f"/v1/users/{part(user_id)}"))
 
     def edit_user(
         self,
@@ -315,12 +286,12 @@ class Calls(ABC, Generic[A]):
         time_zone: str | Unchanged | None = UNCHANGED,
     ) -> A:
         """Change what is named; None drops a user name, a language or a zone."""
-        body = _changed(name=name, username=username, language=language, time_zone=time_zone)
-        return self.send(Call(method="PATCH", path=f"/v1/users/{_id(user_id)}", body=body))
+        body = changed(name=name, username=username, language=language, time_zone=time_zone)
+        return self.send(Call(method="PATCH", path=f"/v1/users/{part(user_id)}", body=body))
 
     def set_password(self, user_id: str, password: str) -> A:
         """Put another password in place; every session of the user ends."""
-        return self.send(Call(method="PUT", path=f"/v1/users/{_id(user_id)}/password", body={"password": password}))
+        return self.send(Call(method="PUT", path=f"/v1/users/{part(user_id)}/password", body={"password": password}))
 
     def sign_in(
         self,
@@ -338,7 +309,7 @@ class Calls(ABC, Generic[A]):
 
         `device` is the `device_token` of an earlier sign-in with `remember_device`: with it nobody can get in the way.
         """
-        body = _given(
+        body = given(
             user=user,
             password=password,
             account_id=account_id,
@@ -348,16 +319,16 @@ class Calls(ABC, Generic[A]):
             device=device,
             remember_device=remember_device,
         )
-        return self.send(_post("/v1/sessions", body))
+        return self.send(post("/v1/sessions", body))
 
     def change_password(self, password: str, new_password: str, *, remember_device: bool | None = None) -> A:
         """Change your own; every other session ends.  Go on with the `token` of the answer."""
-        body = _given(password=password, new_password=new_password, remember_device=remember_device)
-        return self.send(_post("/v1/sessions/current/password", body))
+        body = given(password=password, new_password=new_password, remember_device=remember_device)
+        return self.send(post("/v1/sessions/current/password", body))
 
     def forgot_password(self, user: str) -> A:
         """Have a link for a new password mailed; the answer is the same where nobody is meant."""
-        return self.send(_post("/v1/passwords/forgotten", {"user": user}))
+        return self.send(post("/v1/passwords/forgotten", {"user": user}))
 
     def set_password_anew(
         self,
@@ -369,28 +340,28 @@ class Calls(ABC, Generic[A]):
         passkey: Mapping[str, Any] | None = None,
     ) -> A:
         """Set a new password by the token of a mailed link, with the second factor where one is enrolled."""
-        body = _given(token=token, password=password, totp=totp, recovery_code=recovery_code, passkey=passkey)
-        return self.send(_post("/v1/passwords/reset", body))
+        body = given(token=token, password=password, totp=totp, recovery_code=recovery_code, passkey=passkey)
+        return self.send(post("/v1/passwords/reset", body))
 
     def list_sessions(self) -> A:
         """Your own sessions that are on, the one used last first."""
-        return self.send(_get("/v1/sessions"))
+        return self.send(get("/v1/sessions"))
 
     def choose_account(self, account_id: str) -> A:
         """Let the session speak for another account of yours; go on with the `token` of the answer."""
-        return self.send(_post("/v1/sessions/current/account", {"account_id": account_id}))
+        return self.send(post("/v1/sessions/current/account", {"account_id": account_id}))
 
     def sign_out(self) -> A:
         """End the session this client came with."""
-        return self.send(_delete("/v1/sessions/current"))
+        return self.send(delete("/v1/sessions/current"))
 
     def end_session(self, session_id: str) -> A:
         """End one of your own sessions."""
-        return self.send(_delete(f"/v1/sessions/{_id(session_id)}"))
+        return self.send(delete(f"/v1/sessions/{part(session_id)}"))
 
     def end_other_sessions(self) -> A:
         """End every session of yours but the one this client came with."""
-        return self.send(_delete("/v1/sessions/others"))
+        return self.send(delete("/v1/sessions/others"))
 
     def create_portal_session(
         self,
@@ -405,15 +376,15 @@ class Calls(ABC, Generic[A]):
 
         `proofs`: what you have seen this person show, and when, such as `("password", signed_in_at)`.
         """
-        seen = [{"kind": kind, "at": _instant(at)} for kind, at in proofs]
-        body = _given(
+        seen = [{"kind": kind, "at": instant(at)} for kind, at in proofs]
+        body = given(
             account_id=account_id,
             user_id=user_id,
             proofs=seen or None,
             embed_origin=embed_origin,
             return_url=return_url,
         )
-        return self.send(_post("/v1/portal/sessions", body))
+        return self.send(post("/v1/portal/sessions", body))
 
     # Accounts
 
@@ -426,20 +397,20 @@ class Calls(ABC, Generic[A]):
         reset_allowlist: Iterable[str] | None = None,
         max_keys_per_user: int | None = None,
     ) -> A:
-        body = _given(
+        body = given(
             name=name,
             policy=policy,
             floor=floor,
-            reset_allowlist=_texts(reset_allowlist),
+            reset_allowlist=texts(reset_allowlist),
             max_keys_per_user=max_keys_per_user,
         )
-        return self.send(_post("/v1/accounts", body))
+        return self.send(post("/v1/accounts", body))
 
     def list_accounts(self, *, limit: int | None = None, cursor: str | None = None) -> A:
-        return self.send(_get("/v1/accounts", limit=limit, cursor=cursor))
+        return self.send(get("/v1/accounts", limit=limit, cursor=cursor))
 
     def get_account(self, account_id: str) -> A:
-        return self.send(_get(f"/v1/accounts/{_id(account_id)}"))
+        return self.send(get(f"/v1/accounts/{part(account_id)}"))
 
     def edit_account(
         self,
@@ -452,26 +423,26 @@ class Calls(ABC, Generic[A]):
         max_keys_per_user: int | Unchanged | None = UNCHANGED,
     ) -> A:
         """Change what is named; None drops a policy, a floor or a number of keys."""
-        body = _changed(
+        body = changed(
             name=name,
             policy=policy,
             floor=floor,
-            reset_allowlist=reset_allowlist if reset_allowlist is UNCHANGED else _texts(reset_allowlist),
+            reset_allowlist=reset_allowlist if reset_allowlist is UNCHANGED else texts(reset_allowlist),
             max_keys_per_user=max_keys_per_user,
         )
-        return self.send(Call(method="PATCH", path=f"/v1/accounts/{_id(account_id)}", body=body))
+        return self.send(Call(method="PATCH", path=f"/v1/accounts/{part(account_id)}", body=body))
 
     def suspend_account(self, account_id: str, *, reason: str | None = None) -> A:
         """Suspend every live key of an account in one step."""
-        return self.send(_post(f"/v1/accounts/{_id(account_id)}/suspend", _given(reason=reason)))
+        return self.send(post(f"/v1/accounts/{part(account_id)}/suspend", given(reason=reason)))
 
     # Policies and the audit log
 
     def list_policies(self) -> A:
-        return self.send(_get("/v1/policies"))
+        return self.send(get("/v1/policies"))
 
     def get_policy(self, name: str) -> A:
-        return self.send(_get(f"/v1/policies/{_id(name)}"))
+        return self.send(get(f"/v1/policies/{part(name)}"))
 
     def apply_policy(
         self,
@@ -482,12 +453,12 @@ class Calls(ABC, Generic[A]):
         dry_run: bool = False,
     ) -> A:
         """Store a policy or its next version; `impact` says what that changes.  A dry run stores nothing."""
-        body = {**(fields or {}), **_given(name=name, base=base), **({"dry_run": True} if dry_run else {})}
-        return self.send(_post("/v1/policies", body))
+        body = {**(fields or {}), **given(name=name, base=base), **({"dry_run": True} if dry_run else {})}
+        return self.send(post("/v1/policies", body))
 
     def explain_policy(self, *, key_id: str | None = None, account_id: str | None = None) -> A:
         """Which policy is in force, and which named policy each field comes from."""
-        return self.send(_get("/v1/policies/explain", key_id=key_id, account_id=account_id))
+        return self.send(get("/v1/policies/explain", key_id=key_id, account_id=account_id))
 
     def list_audit(
         self,
@@ -498,55 +469,4 @@ class Calls(ABC, Generic[A]):
         cursor: str | None = None,
     ) -> A:
         """A page of the audit log, newest first."""
-        return self.send(_get("/v1/audit", subject_id=subject_id, account_id=account_id, limit=limit, cursor=cursor))
-
-
-def _id(text: str) -> str:
-    """One path segment, whatever was given.  An empty one would name another address."""
-    if not text or text in (".", ".."):
-        raise BadArgument("an id is missing")
-    return quote(text, safe="")
-
-
-def _get(path: str, **query: str | int | None) -> Call:
-    return Call(method="GET", path=path, query={name: str(value) for name, value in query.items() if value is not None})
-
-
-def _post(path: str, body: Mapping[str, Any] | None = None) -> Call:
-    return Call(method="POST", path=path, body=body or {})
-
-
-def _delete(path: str) -> Call:
-    return Call(method="DELETE", path=path)
-
-
-def _once(path: str, body: Mapping[str, Any], idempotency_key: str | None) -> Call:
-    if idempotency_key is not None and not _VISIBLE.fullmatch(idempotency_key):
-        raise BadArgument("an Idempotency-Key is 1 to 255 visible ASCII characters, without spaces")
-    return Call(method="POST", path=path, body=body, idempotency_key=idempotency_key or str(uuid4()))
-
-
-def _given(**fields: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON values
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _changed(**fields: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON values
-    return {name: value for name, value in fields.items() if value is not UNCHANGED}
-
-
-def _texts(texts: Iterable[str] | None) -> list[str] | None:
-    if isinstance(texts, str):
-        raise TypeError("a list of texts, not one text")
-    return None if texts is None else list(texts)
-
-
-def _instant(value: datetime | str | None) -> str | None:
-    if not isinstance(value, datetime):
-        return value
-    if value.tzinfo is None:
-        raise BadArgument("an instant needs its time zone")
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _span(value: timedelta | str | None) -> str | None:
-    return duration.to_text(value) if isinstance(value, timedelta) else value
+        return self.send(get("/v1/audit", subject_id=subject_id, account_id=account_id, limit=limit, cursor=cursor))
