@@ -26,6 +26,7 @@ from keyturn.flow import account as account_flow
 from keyturn.flow import bootstrap
 from keyturn.flow import claim as claim_flow
 from keyturn.flow import key as key_flow
+from keyturn.flow import password as password_flow
 from keyturn.flow import policy as policy_flow
 from keyturn.flow import proof as proof_flow
 from keyturn.flow import reset as reset_flow
@@ -156,6 +157,14 @@ class World:
         )
         user, _ = sure(self.store.change(lambda tx: user_flow.create(tx, actor=self.root, wish=made, forge=self.forge)))
         return user
+
+    def set_password(self, user: User, stored: str = "another") -> None:
+        """The operator puts another password in place; every session of the user ends."""
+        sure(
+            self.store.change(
+                lambda tx: password_flow.set_for(tx, actor=self.root, user_id=user.id, new=stored, forge=self.forge)
+            )
+        )
 
     def sign_in(self, user: User, stored: str = "stored", address: str | None = "192.0.2.1") -> Actor:
         """The person, in a new session."""

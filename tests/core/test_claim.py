@@ -283,20 +283,33 @@ def test_r22_a_leak_told_while_a_claim_waits_stays_a_leak_whoever_completes_it()
     done = proven(Step(event=None, reset=theirs, key=asked.key), actor=COLLEAGUE, now=after(HOUR))
     assert accepted_versions(done.key, after(HOUR)) == ()
     again = good(order(asked.key, Reason.POLICY, latest=asked.reset, grace=HOUR))
-    assert (again.event, again.reset.asking.reason, again.reset.waits) == (Event.ORDERED, Reason.LEAKED, True)
+    assert (again.event, again.reset.asking.reason, again.reset.asked_by) == (Event.ORDERED, Reason.LEAKED, "usr_1")
+    waiting = claims.let_go(again.reset, now=T0)
+    assert good(order(asked.key, Reason.POLICY, latest=held(waiting))).reset.terms.revoke_first
 
 
-def test_an_order_makes_a_claim_of_the_reset_that_is_open_and_drops_its_proofs() -> None:
+def test_an_order_makes_a_claim_of_the_reset_that_is_open_and_whoever_asked_goes_on() -> None:
     asked = good(ask(a_key(), actor=PERSON, narrow=Narrowing(permissions=("fills:read",))))
     done = proven(asked, actor=PERSON)
     step = good(order(done.key, latest=done.reset, grace=HOUR, now=after(MINUTE)))
-    assert (step.event, step.reset.id, step.reset.proofs, step.reset.waits) == (Event.ORDERED, "rst_1", (), True)
-    assert step.reset.asking == Asking(reason=Reason.POLICY, grace=HOUR), "what the asker wished is not the order's"
-    later = good(order(step.key, latest=step.reset, grace=7 * DAY, now=after(2 * MINUTE)))
+    assert (step.event, step.reset.id, step.reset.proofs) == (Event.ORDERED, "rst_1", done.reset.proofs)
+    assert kind(claim(step.reset, COLLEAGUE, now=after(MINUTE))) == "claim_taken"
+    new = good(protocol.mint(step.reset, step.key, NEW, actor=PERSON, now=after(MINUTE)))
+    assert (new.key.permissions, new.reset.old_stops_at) == (("fills:read",), after(MINUTE))
+    theirs = held(claim(step.reset, COLLEAGUE, now=after(HOUR)))
+    assert theirs.asking == Asking(reason=Reason.POLICY, grace=HOUR), "what the asker wished is not the order's"
+    later = good(order(step.key, latest=theirs, grace=7 * DAY, now=after(2 * MINUTE)))
     assert later.key.secrets[0].stops_at == after(MINUTE + HOUR), "dates only move earlier"
     assert later.reset.lapses_at == after(2 * MINUTE + 7 * DAY)
     lapsed = good(order(a_key(), latest=done.reset, now=after(HOUR)))
     assert (lapsed.event, lapsed.reset.id) == (None, "rst_9")
+
+
+def test_r22_an_order_for_a_leak_takes_the_reset_from_whoever_proves_it_and_suspends() -> None:
+    done = proven(good(ask(a_key(), actor=PERSON)), actor=PERSON)
+    step = good(order(done.key, Reason.LEAKED, latest=done.reset))
+    assert (step.event, step.reset.waits, step.reset.id) == (Event.LET_GO, True, "rst_1")
+    assert step.key.suspension is not None
 
 
 def test_r24_no_order_waives_a_cool_down() -> None:

@@ -362,7 +362,11 @@ def test_a_password_set_by_the_account_ends_every_session(here: World) -> None:
     person = here.sign_in(owner)
 
     def put(actor: Actor, user_id: str = owner.id) -> str:
-        return kind(here.store.change(lambda tx: password_flow.set_for(tx, actor=actor, user_id=user_id, new="new")))
+        return kind(
+            here.store.change(
+                lambda tx: password_flow.set_for(tx, actor=actor, user_id=user_id, new="new", forge=here.forge)
+            )
+        )
 
     assert put(person) == put(reader) == "permission_missing"
     assert put(keeper, here.operator_user.id) == put(keeper, "usr_none") == "not_found"

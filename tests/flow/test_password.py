@@ -262,9 +262,11 @@ def test_k8_nobody_is_flooded_with_mails_and_no_network_asks_without_end(here: W
 
 def test_a_password_set_by_the_account_ends_what_was(here: World, owner: User) -> None:
     first = sign_in(here, owner)
-    answer = here.store.change(lambda tx: flow.set_for(tx, actor=here.root, user_id=owner.id, new=UNFIT))
+    answer = here.store.change(
+        lambda tx: flow.set_for(tx, actor=here.root, user_id=owner.id, new=UNFIT, forge=here.forge)
+    )
     assert answer == UNFIT
-    sure(here.store.change(lambda tx: flow.set_for(tx, actor=here.root, user_id=owner.id, new="new")))
+    sure(here.store.change(lambda tx: flow.set_for(tx, actor=here.root, user_id=owner.id, new="new", forge=here.forge)))
     assert whose(here, first.token) is None
     assert here.store.read(lambda tx: tx.device(token_digest(first.device_token))) is None
     assert records(here, "user.password_set") == ["password_unfit", "done"]

@@ -714,8 +714,8 @@ def test_l4_a_refusal_is_recorded_with_who_and_from_where(here: Here) -> None:
 
 def test_listing_and_showing_stay_within_reach(here: Here) -> None:
     one = here.world
-    mine = sure(one.ask(here.machine, here.key().key)).reset.id
     member = one.user(here.account, Role.MEMBER)
+    mine = sure(one.ask(here.machine, here.key().key)).reset.id
     as_member = one.sign_in(member)
     foreign = one.account()
     stranger = one.sign_in(one.user(foreign))

@@ -87,7 +87,7 @@ def _set_password(call: AnyCall, user_id: str, body: SetPassword) -> dict[str, A
     new = fitted(call, body.password, rules(call, id_in_path(user_id)))
 
     def flow(tx: Transaction) -> tuple[User, Sequence[Member]] | Refusal:
-        user = passwords.set_for(tx, actor=call.actor, user_id=id_in_path(user_id), new=new)
+        user = passwords.set_for(tx, actor=call.actor, user_id=id_in_path(user_id), new=new, forge=call.node.forge)
         return user if isinstance(user, Refusal) else (user, users.visible_members(tx, call.actor, user_id))
 
     (user, members), _ = call.change(flow)

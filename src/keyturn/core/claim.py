@@ -43,7 +43,7 @@ def order(
     """Order a reset of the key, to be claimed by its owner.
 
     A grace that was named is counted from now: by its end the old secrets stop, claimed or not.  A reset that is open
-    already becomes the claim, and whoever was proving it has to claim it.
+    already becomes the claim of whoever asked for it.
     """
     if refusal := check_ended(key, now):
         return refusal
@@ -74,26 +74,38 @@ def order(
     )
     event = None
     if latest is not None and is_open(latest, now):
-        reset, event = _in_place_of(latest, reset), Event.ORDERED
+        reset, event = _in_place_of(latest, reset)
     key = suspend_first(key, reset, by=by.id, now=now)
     if ends < FOREVER:
         key = stop_all_by(key, ends, reason=StopReason.ORDERED, reset_id=reset.id, now=now)
     return Step(event=event, reset=reset, key=key)
 
 
-def _in_place_of(earlier: Reset, ordered: Reset) -> Reset:
-    """The order as the reset that was open: what stopped at once for a leak is still that leak's reset (R22)."""
-    leak = earlier if earlier.terms.revoke_first else ordered
-    return replace(
-        ordered,
-        id=earlier.id,
-        asked_at=earlier.asked_at,
-        asking=leak.asking,
-        ordered=leak.asking,
-        terms=leak.terms,
-        lapses_at=max(earlier.lapses_at, ordered.lapses_at),
-        refused_proofs=earlier.refused_proofs,
+def _in_place_of(earlier: Reset, ordered: Reset) -> tuple[Reset, Event]:
+    """The order as the reset that is open, whose asker goes on: only a leak that nobody knew of begins anew (R22)."""
+    is_leak, was_leak = ordered.terms.revoke_first, earlier.terms.revoke_first
+    wanted = earlier.asking if was_leak and not is_leak else ordered.asking
+    lapses_at = max(earlier.lapses_at, ordered.lapses_at)
+    if earlier.waits or (is_leak and not was_leak):
+        waiting = replace(
+            ordered,
+            id=earlier.id,
+            asked_at=earlier.asked_at,
+            lapses_at=lapses_at,
+            refused_proofs=earlier.refused_proofs,
+            asking=wanted,
+            ordered=wanted,
+            terms=terms_of(wanted, ordered.policy, Channel.TRIGGER),
+        )
+        return waiting, Event.ORDERED if earlier.waits else Event.LET_GO
+    going_on = replace(
+        earlier,
+        ordered=wanted,
+        ordered_by=ordered.ordered_by,
+        lapses_at=lapses_at,
+        claimed_at=earlier.claimed_at or earlier.asked_at,
     )
+    return going_on, Event.ORDERED
 
 
 def claim(
@@ -140,7 +152,7 @@ def claim(
 
 
 def let_go(reset: Reset, *, now: Instant) -> Reset | Refusal:
-    """Give a claim back: it waits again, for whoever claims it next."""
+    """Give a claim back, or take it: it waits again, for whoever claims it next."""
     released = move(reset, Event.LET_GO, now=now)
     return released if isinstance(released, Refusal) else _as_ordered(released)
 

@@ -42,8 +42,8 @@ class Terms:
     """How long it goes on where that first use never comes: `grace`, or `grace_max` where first use is waited for."""
 
 
-def plan(key: Key, terms: Terms, *, now: Instant) -> Handover:
-    """R20: the dates if the new secret were minted at `now`."""
+def plan(key: Key, terms: Terms, *, now: Instant, held_until: Instant | None = None) -> Handover:
+    """R20: the dates if the new secret were minted at `now`.  During a hold the cool-down is at least its rest."""
     unstarted = unstarted_secret(key, now)
     full_start = later(now, terms.cool_down)
     if unstarted is not None and not terms.revoke_first:
@@ -51,6 +51,8 @@ def plan(key: Key, terms: Terms, *, now: Instant) -> Handover:
     new_starts = now if terms.dangerous_only else full_start
     if unstarted is not None and not terms.revoke_first:
         new_starts = max(now, unstarted.starts_at)
+    if held_until is not None:
+        new_starts, full_start = max(new_starts, held_until), max(full_start, held_until)
     if terms.revoke_first:
         return Handover(new_starts=new_starts, dangerous_starts=full_start, old_stops=now, gap=None)
     latest_end = min(later(full_start, terms.longest), key.expires_at)

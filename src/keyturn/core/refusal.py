@@ -380,6 +380,18 @@ class KeyChanged(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountHeld(Refusal):
+    """After a change of password, address or second factor; suspending, revoking and narrowing stay free."""
+
+    kind: ClassVar[str] = "account_held"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The account has changed lately, so what widens a key has to wait."
+    until: Instant
+    policy: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyLimitReached(Refusal):
     kind: ClassVar[str] = "key_limit_reached"
     status: ClassVar[int] = 409

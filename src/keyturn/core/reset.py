@@ -522,13 +522,15 @@ def may_mint(reset: Reset, key: Key, *, actor: Actor, now: Instant) -> Reset | R
     return minted
 
 
-def mint(reset: Reset, key: Key, new_secret: Kept, *, actor: Actor, now: Instant) -> Step | Refusal:
+def mint(
+    reset: Reset, key: Key, new_secret: Kept, *, actor: Actor, now: Instant, held_until: Instant | None = None
+) -> Step | Refusal:
     """R13: the new secret, the old one's end, the narrowing: one step, for the asker alone."""
     minted = may_mint(reset, key, actor=actor, now=now)
     if isinstance(minted, Refusal):
         return minted
     key = _narrow(key, reset.asking.narrow)
-    handover = plan(key, reset.terms, now=now)
+    handover = plan(key, reset.terms, now=now, held_until=held_until)
     new = secret_of(
         new_secret,
         version=key.version + 1,
@@ -586,9 +588,9 @@ def _common(
     return (*ours, *(one for one in held if covers(wanted, (one,)) and one not in ours))
 
 
-def preview(reset: Reset, key: Key, *, now: Instant) -> Handover:
+def preview(reset: Reset, key: Key, *, now: Instant, held_until: Instant | None = None) -> Handover:
     """The dates as they would be if it were minted now; the gap is told before it is minted (R21)."""
-    return plan(_narrow(key, reset.asking.narrow), reset.terms, now=now)
+    return plan(_narrow(key, reset.asking.narrow), reset.terms, now=now, held_until=held_until)
 
 
 def gap_ahead(reset: Reset, handover: Handover, *, now: Instant) -> Gap | None:

@@ -37,11 +37,11 @@ class Event(Enum):
     QUIET = "quiet"
     """The new secret has been used and the old one has not for `quiet_after` (R33)."""
     ORDERED = "ordered"
-    """The system ordered the reset anew: whoever was proving has to claim it first (R41)."""
+    """The system wants the reset that is open: it waits for its owner now, should whoever asked leave it (R41)."""
     CLAIMED = "claimed"
     """Somebody took on a reset that the system had ordered; what another one had proved counts no longer."""
     LET_GO = "let_go"
-    """Whoever had claimed it gave it back: it waits again."""
+    """Whoever had claimed it gave it back, or their proofs count no longer: it waits again."""
     CANCELLED = "cancelled"
     LAPSED = "lapsed"
     TOO_MANY_ATTEMPTS = "too_many_attempts"
@@ -64,7 +64,7 @@ MOVES: Final[Mapping[tuple[Stage, Event], Stage]] = {
     (Stage.PROVEN, Event.PROOF_COMPLETED): Stage.PROVEN,
     (Stage.PROVEN, Event.OLD_STOPPED): Stage.PROVEN,
     (Stage.PROVEN, Event.MINTED): Stage.MINTED,
-    (Stage.PROVEN, Event.ORDERED): Stage.ASKED,
+    (Stage.PROVEN, Event.ORDERED): Stage.PROVEN,
     (Stage.PROVEN, Event.CLAIMED): Stage.ASKED,
     (Stage.PROVEN, Event.LET_GO): Stage.ASKED,
     (Stage.PROVEN, Event.CANCELLED): Stage.ENDED,

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from keyturn.core import allowlist
 from keyturn.core.account import Account, Member
 from keyturn.core.actor import Actor
 from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE, RIGHT_ADMIN
 from keyturn.core.refusal import NotFound, PermissionMissing, PolicyUnknown, Refusal
 from keyturn.flow.evidence import done, refused
+from keyturn.flow.hold import check_held
 from keyturn.flow.reach import reach
 from keyturn.ports import Forge, Page, Transaction
 
@@ -96,6 +98,8 @@ def _check_edit(tx: Transaction, actor: Actor, account: Account, edited: Account
     if loosens and not actor.in_deployment_account:
         # What the operator set for a customer is not the customer's to change (K10).
         return PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
+    if not allowlist.covers(account.reset_allowlist, edited.reset_allowlist) and (waits := check_held(tx, actor)):
+        return waits
     return _unknown_policy(tx, edited)
 
 

@@ -1,11 +1,11 @@
 """Resets that the system orders, and whoever claims them (R12, R41): one step each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from keyturn.core import claim as claims
 from keyturn.core import reset as protocol
 from keyturn.core.actor import Actor
-from keyturn.core.instant import to_text
+from keyturn.core.instant import FOREVER, to_text
 from keyturn.core.key import Key
 from keyturn.core.permission import RIGHT_KEYS_READ
 from keyturn.core.refusal import Refusal
@@ -65,15 +65,23 @@ def order(tx: Transaction, *, actor: Actor, key: Key, asking: Asking, forge: For
     )
     if isinstance(ordered, Refusal):
         return ordered
-    if ordered.event is None:
-        tx.insert_reset(ordered.reset)
-    else:
-        tx.save_reset(ordered.reset)
     if ordered.key != key:
         tx.save_key(ordered.key)
-    told = {"key": key.id, "reason": ordered.reset.asking.reason.value, "until": to_text(ordered.reset.lapses_at)}
-    done_to_key(tx, actor, "reset.ordered", ordered.key, subject_id=ordered.reset.id, detail=told)
+    order_written(tx, actor, ordered)
     return ordered
+
+
+def order_written(tx: Transaction, actor: Actor, ordered: Step, *, why: Mapping[str, str] | None = None) -> None:
+    """Write an order down and tell of it; the key itself is for the caller to save."""
+    reset = ordered.reset
+    if ordered.event is None:
+        tx.insert_reset(reset)
+    else:
+        tx.save_reset(reset)
+    told = {"key": reset.key_id, "reason": reset.asking.reason.value, "until": to_text(reset.lapses_at)}
+    ends = ordered.key.secrets[-1].stops_at
+    told |= {} if ends == FOREVER else {"old_stops_at": to_text(ends)}
+    done_to_key(tx, actor, "reset.ordered", ordered.key, subject_id=reset.id, detail=told | dict(why or {}))
 
 
 def claim(tx: Transaction, *, actor: Actor, reset_id: str, forge: Forge, once: Once | None) -> ResetAnswer | Refusal:

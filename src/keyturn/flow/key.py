@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from keyturn.core import permission
 from keyturn.core.account import Account, Role, key_limit
 from keyturn.core.actor import Actor, Channel
+from keyturn.core.consequence import widens
 from keyturn.core.instant import FOREVER, Instant
 from keyturn.core.key import Key, Suspension, secret_of
 from keyturn.core.limit import Limit
@@ -32,6 +33,7 @@ from keyturn.core.secret import SecretText
 from keyturn.core.stage import Event
 from keyturn.flow.bring import Bring, check_policy, first_secret, is_same, text_of
 from keyturn.flow.evidence import done, done_to_key, refused, tell
+from keyturn.flow.hold import check_held, starts_at
 from keyturn.flow.policy import effective, floors
 from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
@@ -122,7 +124,7 @@ def create(
             expires_at=wish.expires_at or FOREVER,
             created_at=tx.now,
             created_by=actor.id,
-            secrets=(secret_of(made, version=1, now=tx.now),),
+            secrets=(secret_of(made, version=1, now=tx.now, starts_at=starts_at(tx, actor, owner_id)),),
         )
     )
     remember(tx, once, key.id)
@@ -343,6 +345,8 @@ def _check_edit(tx: Transaction, actor: Actor, key: Key, edited: Key) -> Refusal
         return refusal
     if edited.expires_at != key.expires_at and edited.expires_at <= tx.now:
         return InvalidField(field="expires_at", reason="lies in the past; revoke the key instead")
+    if widens(key, edited) and (waits := check_held(tx, actor, key.owner_id)):
+        return waits
     account = tx.account(key.account_id)
     assert account is not None  # noqa: S101  # a foreign key holds it
     in_force = effective(tx, account, edited.policy)
@@ -358,6 +362,8 @@ def _check_resume(tx: Transaction, actor: Actor, key: Key) -> Refusal | None:
         return KeyRevoked(revoked_at=key.revoked_at)
     if beyond := actor.rights_beyond(key.permissions):
         return WiderThanActor(beyond=beyond)
+    if waits := check_held(tx, actor, key.owner_id):
+        return waits
     if actor.channel is Channel.PERSON:
         # A person's full proof is given to a reset; a completed one lifts the suspension.
         latest = tx.latest_reset(key.id)

@@ -25,6 +25,7 @@ from keyturn.core.refusal import (
 )
 from keyturn.core.session import Visitor
 from keyturn.flow import authenticator, session, throttle
+from keyturn.flow.consequence import after_password_change
 from keyturn.flow.evidence import done, done_to_person, refused
 from keyturn.flow.member import check_administers
 from keyturn.flow.session import SignedIn
@@ -64,7 +65,15 @@ def rules(tx: Transaction, *, user_id: str, brand: str, names: Iterable[str] = (
 
 
 def put(
-    tx: Transaction, *, actor: Actor, user: User, stored: str, action: str, account_id: str, but: str | None = None
+    tx: Transaction,
+    *,
+    actor: Actor,
+    user: User,
+    stored: str,
+    action: str,
+    account_id: str,
+    forge: Forge,
+    but: str | None = None,
 ) -> None:
     """Put another password in place: the one way in which that is done.  `but`: the session that goes on."""
     is_first = not tx.password_of(user.id)
@@ -75,12 +84,7 @@ def put(
     tx.end_links(user_id=user.id, kind=LinkKind.PASSWORD)
     done_to_person(tx, actor, action, account_id=account_id, user_id=user.id)
     if not is_first:
-        _bring_about(tx, actor, user.id)
-
-
-def _bring_about(tx: Transaction, actor: Actor, user_id: str) -> None:
-    """K15: what a change of password brings about for keys; flow/consequence.py will have it."""
-    del tx, actor, user_id
+        after_password_change(tx, actor=actor, user_id=user.id, forge=forge)
 
 
 def change_own(
@@ -104,7 +108,7 @@ def change_own(
         return refused(tx, actor, "user.password_changed", refusal or NotFound(), subject_id=user.id)
     throttle.succeeded(tx, attempt)
     own = {"account_id": actor.account_id, "but": actor.session}
-    put(tx, actor=actor, user=user, stored=new, action="user.password_changed", **own)
+    put(tx, actor=actor, user=user, stored=new, action="user.password_changed", forge=forge, **own)
     rotated = session.rotate(tx, actor=actor, forge=forge)
     if isinstance(rotated, Refusal):
         return rotated
@@ -193,11 +197,11 @@ def set_anew(
     throttle.succeeded(tx, attempt)
     tx.spend_link(link)
     owner = replace(who, id=user.id, user_id=user.id)
-    put(tx, actor=owner, user=user, stored=new, action="user.password_changed", account_id=account_id)
+    put(tx, actor=owner, user=user, stored=new, action="user.password_changed", account_id=account_id, forge=forge)
     return Anew(user=user, device_token=session.new_device(tx, user.id, forge))
 
 
-def set_for(tx: Transaction, *, actor: Actor, user_id: str, new: Fitted) -> User | Refusal:
+def set_for(tx: Transaction, *, actor: Actor, user_id: str, new: Fitted, forge: Forge) -> User | Refusal:
     """Put another password in place for somebody else; every session of theirs ends.
 
     Only for those who administer every account the user belongs to: a person's own change comes with its proofs.
@@ -211,7 +215,7 @@ def set_for(tx: Transaction, *, actor: Actor, user_id: str, new: Fitted) -> User
     if refusal is not None or isinstance(new, Refusal) or user is None:
         problem = refusal or NotFound()
         return refused(tx, actor, "user.password_set", problem, subject_id=user_id, account_id=account_id)
-    put(tx, actor=actor, user=user, stored=new, action="user.password_set", account_id=account_id)
+    put(tx, actor=actor, user=user, stored=new, action="user.password_set", account_id=account_id, forge=forge)
     return user
 
 

@@ -13,7 +13,7 @@ from keyturn.core.key import Key
 from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Asking, Reset
 from keyturn.flow.key import find
-from keyturn.flow.reset import opened, speaking_for_itself, with_vouched
+from keyturn.flow.reset import opened, planned, speaking_for_itself, with_vouched
 from keyturn.ports import Caller, Transaction
 
 LOOKS_BACK: Final = timedelta(hours=24)
@@ -51,7 +51,7 @@ def preview(tx: Transaction, *, actor: Actor, key_id: str, asking: Asking) -> Pr
     if isinstance(step, Refusal):
         return step
     step = with_vouched(tx, actor, step)
-    plan = protocol.preview(step.reset, key, now=tx.now)
+    plan = planned(tx, step.reset, key)
     return Preview(
         reset=step.reset,
         key=key,

@@ -27,6 +27,7 @@ from keyturn.core.stage import Event, Stage
 from keyturn.flow.authenticator import enrolled
 from keyturn.flow.bring import Bring, check_kind, check_policy, field_of, is_same, must_bring, next_secret, text_of
 from keyturn.flow.evidence import done_to_key, refused
+from keyturn.flow.hold import held_until
 from keyturn.flow.key import find
 from keyturn.flow.policy import effective_for_key
 from keyturn.flow.reach import reach
@@ -362,7 +363,7 @@ def _mint(
     made = _next_secret(tx, actor, before, bring, forge=forge)
     if isinstance(made, Refusal):
         return refused(tx, actor, "reset.minted", made, subject_id=reset.id, account_id=key.account_id)
-    minted = protocol.mint(reset, key, made, actor=actor, now=tx.now)
+    minted = protocol.mint(reset, key, made, actor=actor, now=tx.now, held_until=held_until(tx, reset))
     assert isinstance(minted, Step)  # noqa: S101  # `_next_secret` has asked the very same
     written(tx, actor, before, minted, detail={"version": str(minted.reset.new_version)})
     _replace_unstarted(tx, actor, waiting, minted)
@@ -480,6 +481,11 @@ def _old_version(reset: Reset, key: Key) -> int:
     return max(accepted, default=0)
 
 
+def planned(tx: Transaction, reset: Reset, key: Key) -> Handover:
+    """The dates it would get if it were minted now."""
+    return protocol.preview(reset, key, now=tx.now, held_until=held_until(tx, reset))
+
+
 def answered(
     tx: Transaction,
     reset: Reset,
@@ -496,7 +502,7 @@ def answered(
     return ResetAnswer(
         reset=reset,
         key=key,
-        plan=protocol.preview(reset, key, now=tx.now) if protocol.is_open(reset, tx.now) else None,
+        plan=planned(tx, reset, key) if protocol.is_open(reset, tx.now) else None,
         secret=secret,
         secret_shown=secret_shown and key.kind is SecretKind.MADE,  # what is brought was shown to nobody
         has_minted=has_minted,

@@ -8,6 +8,7 @@ from keyturn.core.actor import Actor, Channel
 from keyturn.core.password import Fitted
 from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE
 from keyturn.core.refusal import NameTaken, NotFound, PermissionMissing, Refusal, WiderThanActor
+from keyturn.flow.consequence import after_member_added
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.member import beyond_role, check_administers
 from keyturn.flow.reach import reach
@@ -61,6 +62,7 @@ def create(tx: Transaction, *, actor: Actor, wish: UserWish, forge: Forge) -> tu
     tx.insert_member(member)
     detail = {"role": wish.role.value}
     done(tx, actor, "user.created", account_id=account_id, subject_id=user.id, detail=detail)
+    after_member_added(tx, actor=actor, member=member, forge=forge)
     return user, member
 
 

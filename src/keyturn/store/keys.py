@@ -62,6 +62,7 @@ class Keys(Begun):
         self._loaded: dict[str, Key] = {}
         self._revs: dict[str, int] = {}
         self._bulk: list[tuple[int, Predicate]] = []
+        self._last_bulk: list[Predicate] = []
         # Written together before the commit, or before something asks for them: fewer round trips a step.
         self._new_secrets: list[dict[str, Any]] = []
         self._ended_secrets: list[dict[str, Any]] = []
@@ -87,6 +88,12 @@ class Keys(Begun):
         if owner_id is not None:
             query = query.where(keys.c.owner_id == owner_id)
         return self._load_keys(query)
+
+    def live_keys(self, owner_ids: Sequence[str], *, account_id: str | None = None) -> Sequence[Key]:
+        """Every key of these owners that has not ended, locked; in one account or in all."""
+        live = and_(keys.c.owner_id.in_(owner_ids), keys.c.revoked_at.is_(None), keys.c.expires_at > self._now)
+        query = select(keys).where(live).order_by(keys.c.number)
+        return self._load_keys(query if account_id is None else query.where(keys.c.account_id == account_id), lock=True)
 
     def keys_created_by(self, key_id: str, *, since: Instant) -> Sequence[Key]:
         """R25: what this key created, locked."""
@@ -141,8 +148,7 @@ class Keys(Begun):
                 key = key.with_secret(minted)
                 self._new_secrets.append(rows.secret_row(minted) | {"key_number": key.number})
             elif secret != known[secret.version]:
-                ends = {name: value for name, value in rows.secret_row(secret).items() if name in _SECRET_ENDS}
-                self._ended_secrets.append(ends | {"of_key": key.number, "of_version": secret.version})
+                self._ended_secrets.append(_ends_row(key, secret))
         self._loaded[key.id] = key
 
     def has_public_key(self, raw: bytes) -> bool:
@@ -160,6 +166,19 @@ class Keys(Begun):
     def _any_secret(self, this: ColumnElement[bool]) -> bool:
         self._flush_secrets()
         return self._connection.execute(select(secrets.c.version).where(this).limit(1)).first() is not None
+
+    def save_ends(self, changed: Sequence[Key], among: Predicate) -> None:
+        """Write the ends of many keys' secrets in one step; verifiers learn of it by one entry (F11).
+
+        Its revision is allotted last, for all changes wait for that lock.
+        """
+        self._last_bulk.append(among)
+        for key in changed:
+            before = self._loaded[key.id]
+            self._ended_secrets += [
+                _ends_row(key, secret) for secret in key.secrets if secret != before.secret(secret.version)
+            ]
+            self._loaded[key.id] = key
 
     def suspend_account(self, account_id: str, *, by: str, reason: str) -> tuple[int, int]:
         """Suspend every live key of an account in one statement and one feed entry (F11); how many, at which rev."""
@@ -223,11 +242,16 @@ class Keys(Begun):
         return rev
 
     def _flush_secrets(self) -> None:
-        for ends in self._ended_secrets:
-            self._connection.execute(_END_SECRET, ends)
+        if self._ended_secrets:
+            self._connection.execute(_END_SECRET, self._ended_secrets)
         if self._new_secrets:
             self._connection.execute(_INSERT_SECRET, self._new_secrets)
         self._ended_secrets, self._new_secrets = [], []
+
+
+def _ends_row(key: Key, secret: Secret) -> dict[str, Any]:
+    ends = {name: value for name, value in rows.secret_row(secret).items() if name in _SECRET_ENDS}
+    return ends | {"of_key": key.number, "of_version": secret.version}
 
 
 def _version(secret: Secret) -> int:

@@ -16,6 +16,7 @@ _OPEN_STAGES = tuple(stage.value for stage in OPEN)
 # Of the way every reset takes, built once.
 _LATEST_RESET = select(resets).where(resets.c.key_id == bindparam("key_id")).order_by(resets.c.number.desc()).limit(1)
 _INSERT_RESET = insert(resets).inline()
+_AT_ONCE = 500
 
 
 class Resets(Begun):
@@ -84,6 +85,15 @@ class Resets(Begun):
         query = select(resets).where(resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at > self._now)
         return [rows.read_reset(row) for row in self._find_resets(query.with_for_update())]
 
+    def resets_open_of(self, key_ids: Sequence[str]) -> Sequence[Reset]:
+        """The resets of these keys that are open or have lapsed unnoticed."""
+        found: list[Reset] = []
+        for at in range(0, len(key_ids), _AT_ONCE):
+            some = resets.c.key_id.in_(key_ids[at : at + _AT_ONCE])
+            query = select(resets).where(resets.c.stage.in_(_OPEN_STAGES), some)
+            found += [rows.read_reset(row) for row in self._find_resets(query)]
+        return found
+
     def resets_in_handover(self) -> Sequence[Reset]:
         """Minted or settled ones whose old secret still goes on, under a policy that ends it when it is quiet (R33)."""
         stages = (Stage.MINTED.value, Stage.SETTLED.value)
@@ -111,7 +121,12 @@ class Resets(Begun):
         for one in self._changed_resets.values():
             self._connection.execute(update(resets).where(resets.c.id == one.id).values(rows.reset_row(one)))
         if self._new_resets:
-            self._connection.execute(_INSERT_RESET, [rows.reset_row(one) for one in self._new_resets.values()])
+            plain: dict[int, dict[str, Any]] = {}  # many resets at once share their policies
+            for one in self._new_resets.values():
+                if id(one.policy) not in plain:
+                    plain[id(one.policy)] = rows.policy_to_plain(one.policy)
+            new = [rows.reset_row(one, policy=plain[id(one.policy)]) for one in self._new_resets.values()]
+            self._connection.execute(_INSERT_RESET, new)
         self._new_resets, self._changed_resets = {}, {}
 
     def _find_resets(self, query: Select[Any]) -> list[RowMapping]:

@@ -122,8 +122,8 @@ def read_key(row: Columns, secrets: Sequence[Secret]) -> Key:
     )
 
 
-def reset_row(reset: Reset) -> dict[str, Any]:
-    """The columns of one reset: what is searched for by name, the rest in `body`."""
+def reset_row(reset: Reset, *, policy: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The columns of one reset: what is searched for by name, the rest in `body`; `policy` as it was made plain."""
     return {
         "id": reset.id,
         "key_id": reset.key_id,
@@ -142,7 +142,7 @@ def reset_row(reset: Reset) -> dict[str, Any]:
             "asked_by": reset.asked_by,
             "session": reset.session,
             "address": reset.address,
-            "policy": policy_to_plain(reset.policy),
+            "policy": policy or policy_to_plain(reset.policy),
             "sources": dict(reset.sources),
             "wanted": [sorted(one) for one in reset.wanted],
             "terms": _terms_to_plain(reset.terms),

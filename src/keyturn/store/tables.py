@@ -348,6 +348,15 @@ uses = Table(
     PrimaryKeyConstraint("key_number", "version", "address", "permission", "user_agent"),
 )
 
+holds = Table(
+    "holds",
+    metadata,
+    Column("user_id", _Id, ForeignKey("users.id"), primary_key=True),
+    Column("until", Moment, nullable=False),
+    Column("policy", _Name, nullable=False),
+    Column("field", String(64), nullable=False),
+)
+
 callers = Table(
     "callers",
     metadata,

@@ -11,12 +11,13 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from keyturn.core import feed as feeds
-from keyturn.core.feed import FeedEntry
+from keyturn.core.feed import FeedEntry, Predicate
 from keyturn.core.key import state_for_verifiers
 from keyturn.store.authenticators import Authenticators
 from keyturn.store.callers import Callers
 from keyturn.store.counters import Counters
 from keyturn.store.evidence import Evidence
+from keyturn.store.holds import Holds
 from keyturn.store.keys import Keys
 from keyturn.store.links import Links
 from keyturn.store.notices import Notices
@@ -36,6 +37,10 @@ _RAISE_HIGH_WATER = (
 _INSERT_FEED = insert(feed).inline()
 
 
+def _feed_row(entry: FeedEntry) -> dict[str, Any]:
+    return {"rev": entry.rev, "at": entry.at, "change": feeds.to_json(entry.change)}
+
+
 class SqlTransaction(
     Keys,
     Resets,
@@ -50,6 +55,7 @@ class SqlTransaction(
     Notices,
     Uses,
     Callers,
+    Holds,
 ):
     """`ports.Transaction` on one connection inside one database transaction."""
 
@@ -69,7 +75,7 @@ class SqlTransaction(
         ]
         entries += [FeedEntry(rev=rev, at=self._now, change=predicate) for rev, predicate in self._bulk]
         entries.sort(key=lambda entry: entry.rev)
-        written = [{"rev": entry.rev, "at": entry.at, "change": feeds.to_json(entry.change)} for entry in entries]
+        written = [_feed_row(entry) for entry in entries]
         with self._in_one_trip():
             self._flush_secrets()
             self._flush_resets()
@@ -77,10 +83,15 @@ class SqlTransaction(
             self._flush_notices()
             if written:
                 self._connection.execute(_INSERT_FEED, written)
-            if self._records and not entries:
+            if self._records and not entries and not self._last_bulk:
                 # Last, for its lock is one that all changes wait for.  A revision has raised it already (F8).
                 self._connection.execute(_RAISE_HIGH_WATER, {"now": self._now})
-        return entries
+        return [*entries, *map(self._append, self._last_bulk)]
+
+    def _append(self, change: Predicate) -> FeedEntry:
+        entry = FeedEntry(rev=self._allot_rev(), at=self._now, change=change)
+        self._connection.execute(_INSERT_FEED, [_feed_row(entry)])
+        return entry
 
     @contextmanager
     def _in_one_trip(self) -> Iterator[None]:

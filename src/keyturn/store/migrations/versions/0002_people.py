@@ -19,6 +19,7 @@ def upgrade() -> None:
     _devices()
     _claims()
     _counters()
+    _holds()
     _authenticators()
     _shown_again()
     _notices()
@@ -306,3 +307,15 @@ def _portals() -> None:
     )
     op.create_index(op.f("ix_portals_made_at"), "portals", ["made_at"])
     op.create_index(op.f("ix_portals_session"), "portals", ["session"])
+
+
+def _holds() -> None:
+    op.create_table(
+        "holds",
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("policy", sa.String(length=200), nullable=False),
+        sa.Column("field", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_holds_user_id")),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_holds")),
+    )
