@@ -1,7 +1,10 @@
 """A real server with a customer on it, as pages are looked at: one account, its people, keys in use."""
 
+import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +53,20 @@ class Desk:
         return self.server.create(
             **plain | {"account_id": self.account_id, "owner_id": self.people[owner]["id"]} | fields
         )
+
+    def link(self, kind: str, *, to: str) -> str:
+        """The newest link that was mailed to that address, once it is there."""
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            for file in sorted((self.server.folder / "mails").glob("*.eml"), reverse=True):
+                mail = message_from_bytes(file.read_bytes(), policy=policy.default)
+                if to in str(mail["To"]) and kind in str(mail["Subject"]).lower():
+                    found = re.search(r"https?://\S+/links/\S+", mail.get_body(("plain",)).get_content())  # type: ignore[union-attr]  # ours have one
+                    if found:
+                        return found[0]
+            time.sleep(0.1)
+        msg = f"no mail with a link came to {to}"
+        raise AssertionError(msg)
 
     def read(self, path: str) -> Any:  # JSON
         """What the administrator reads there."""

@@ -126,7 +126,7 @@ class House:
 def _environment() -> dict[str, str]:
     """This environment without keyturn's own settings: the demo's server is the demo's alone."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KEYTURN_")}
-    return kept | {"KEYTURN_CONFIG": os.devnull}
+    return kept | {"KEYTURN_CONFIG": os.devnull, "KEYTURN_SHOW_MAILS": "true"}
 
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None

@@ -93,12 +93,13 @@ def _invite(house: House, seeded: Seeded, narration: Narration) -> None:
     """What can be tried now.  Each sign-in has just worked."""
     held = seeded.keys[0]
     write_curl_files(house.data, gateway_secret=seeded.gateway_secret, key=held.secret)
-    narration.title("Sign-ins (POST /v1/sessions)")
+    narration.title(f"Open {house.url}/ and sign in")
     wide = max(len(one.email) for one in seeded.sign_ins)
     for one in seeded.sign_ins:
         with Client(house.url) as nobody:
             session = nobody.sign_in(one.email, one.password)
         narration.line(f"  {one.email.ljust(wide)}  {one.password}  {session['role']} of {one.account}")
+    narration.line("  Then: API Keys, Reset API Key. Mails that it sends are at " + f"{house.url}/demo/mails")
     narration.title("A key")
     narration.line(f'  {held.secret}  "{held.program.name}", {", ".join(held.program.permissions)}')
     narration.title("Try it")

@@ -130,10 +130,11 @@ def seed(api: Client) -> Seeded:
     keys: list[HeldKey] = []
     for name, people in ACCOUNTS.items():
         account = accounts.get(name) or api.create_account(name)
+        # First: a new password asks for a reset of every key its owner still has (K15).
+        _revoke_earlier(api, account["id"], {one.name for one in PROGRAMS[name]} | set(STORY_KEYS))
         for person in people:
             users[person.email], password = _person(api, person, account, users.get(person.email))
             sign_ins.append(SignIn(account=name, role=person.role, email=person.email, password=password))
-        _revoke_earlier(api, account["id"], {one.name for one in PROGRAMS[name]} | set(STORY_KEYS))
         keys += [_program(api, one, account, users) for one in PROGRAMS[name]]
         accounts[name] = account
     gateway = api.create_key(GATEWAY, permissions=["keyturn.verify"])

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from keyturn.core import duration
 from keyturn.core import reset as protocol
-from keyturn.core.captcha import FIELDS
 from keyturn.core.proof import (
     CAPTCHA,
     EMAIL_LINK,
@@ -27,11 +26,14 @@ from keyturn.edge.refused import Refused
 from keyturn.flow import claim as claims
 from keyturn.flow import key as keys
 from keyturn.flow import preview as previews
+from keyturn.flow import proof as proofs
 from keyturn.flow import reset as resets
 from keyturn.flow.bring import Bring
 from keyturn.flow.reset import ResetAnswer
+from keyturn.web import captcha, factor
 from keyturn.web.asked import SignedIn
 from keyturn.web.key_form import brought
+from keyturn.web.page import HEADERS
 from keyturn.web.route import Place, posted_by_members, shown_to_members
 
 FAMILIES: Final = ((PASSWORD,), (CAPTCHA, EMAIL_LINK), (TOTP, PASSKEY, RECOVERY_CODE))
@@ -170,7 +172,10 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
             "reset.html",
             missing=missing,
             steps=prompts(answer.reset, missing),
+            mailed=asked.query.get("mailed") == "yes" and any(EMAIL_LINK in one for one in missing),
             plan=answer.plan,
+            headers=captcha.headers(asked) if any(CAPTCHA in one for one in missing) else None,
+            **captcha.part(asked),
             mine=protocol.is_asker(answer.reset, asked.actor),
             waits=answer.reset.waits,
             two_step=answer.reset.in_two_steps,
@@ -199,20 +204,38 @@ def _old_is_over(answer: ResetAnswer, now: object) -> bool:
 
 
 def prove(asked: SignedIn) -> Response:
-    """One proof; a mailed link is asked for by its kind alone."""
-    reset_id, form = asked.path["reset_id"], asked.form
+    """One proof; for a mailed link the first one is to ask for it."""
+    reset_id, kind, form = asked.path["reset_id"], asked.form("kind"), asked.form
     sent = Sent(
-        kind=form("kind"),
+        kind=kind,
         password=form.raw("password"),
-        captcha=form(FIELDS[asked.visit.node.captcha.provider]),
-        token=form("token"),
-        code=form("code"),
+        captcha=captcha.answer(asked),
+        code=form(kind),
+        credential=factor.credential(form),
     )
     try:
         prove_reset(asked.call, reset_id, sent)
     except Refused as refused:
-        return _show(asked, wrong=sent.kind, problem=asked.say(refused.refusal), status=refused.refusal.status)
-    return asked.go(f"/resets/{reset_id}")
+        return _show(asked, wrong=kind, problem=asked.say(refused.refusal), status=refused.refusal.status)
+    return asked.go(f"/resets/{reset_id}{'?mailed=yes' if kind == EMAIL_LINK else ''}")
+
+
+def ask_passkey(asked: SignedIn) -> Response:
+    """What the script is to ask a passkey for this reset."""
+    reset_id, factors = asked.path["reset_id"], asked.visit.node.factors
+    options, _ = asked.call.change(
+        lambda tx: proofs.ask_passkey(tx, actor=asked.actor, reset_id=reset_id, factors=factors)
+    )
+    return JSONResponse(dict(options), headers=HEADERS)
+
+
+def mailed(asked: SignedIn) -> Response:
+    """For the page that waits for a mailed link: nothing new, or the word to load itself again."""
+    reset_id = asked.path["reset_id"]
+    answer, _ = asked.call.read(lambda tx: resets.show(tx, actor=asked.actor, reset_id=reset_id))
+    still = any(EMAIL_LINK in one for one in answer.reset.missing(asked.now))
+    headers = {} if still else {"hx-redirect": f"/resets/{reset_id}"}
+    return Response(status_code=204 if still else 200, headers=HEADERS | headers)
 
 
 def mint(asked: SignedIn) -> Response:
@@ -290,6 +313,8 @@ PLACES: Final[tuple[Place, ...]] = (
     posted_by_members("/keys/{key_id}/reset", begin),
     shown_to_members("/resets/{reset_id}", show),
     posted_by_members("/resets/{reset_id}/proofs", prove, slow=True),
+    posted_by_members("/resets/{reset_id}/passkey", ask_passkey),
+    shown_to_members("/resets/{reset_id}/mailed", mailed),
     posted_by_members("/resets/{reset_id}/mint", mint, slow=True),
     posted_by_members("/resets/{reset_id}/stored", stored),
     posted_by_members("/resets/{reset_id}/finish", finish),
