@@ -1,10 +1,14 @@
 """One server with pages for the tests of a whole run, and people who live there, each in a network of their own."""
 
+import re
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +19,8 @@ from tests.serving import Serving
 from tests.web.person import Person
 
 PASSPHRASE = "correct horse battery staple"
+FORGOTTEN = "Set a new password"
+_MAIL_SECONDS = 30
 
 
 @dataclass
@@ -35,6 +41,13 @@ class House:
         made = self.server.call("/v1/accounts", {"name": f"Customer {next(self.numbers)}", **fields})
         assert made.status == 201, made.text
         return str(made.body["id"])
+
+    def policy(self, **fields: object) -> str:
+        """A policy that differs from the default in these; its name."""
+        name = f"policy-{next(self.numbers)}"
+        made = self.server.call("/v1/policies", {"name": name, "base": "tradingonramp", **fields})
+        assert made.status == 201, made.text
+        return name
 
     def user(self, account_id: str = "", *, role: str = "owner", name: str = "Maria Lind") -> tuple[str, str]:
         """A new member of an account; id and address."""
@@ -57,6 +70,31 @@ class House:
         person = self.person()
         assert person.sign_in(email, PASSPHRASE).path == "/keys"
         return person
+
+    def link(self, email: str, subject: str, *, after: int = 0) -> str:
+        """The path of the link in the newest mail of that subject, once more than `after` of them are there."""
+        until = time.monotonic() + _MAIL_SECONDS
+        while time.monotonic() < until:
+            mails = self.mails(email, subject)
+            if len(mails) > after:
+                found = re.search(r"/links/ktl_[\w-]+", mails[-1].get_body(("plain",)).get_content())  # type: ignore[union-attr]  # each has one
+                assert found, mails[-1]
+                return found[0]
+            time.sleep(0.02)
+        raise AssertionError(f"no mail to {email}: {self.server.said[-2000:]}")
+
+    def forgotten(self, email: str) -> str:
+        """A link for a new password, mailed to that address."""
+        before = len(self.mails(email, FORGOTTEN))
+        self.person().submit("/forgot", at="/forgot", user=email)
+        return self.link(email, FORGOTTEN, after=before)
+
+    def mails(self, email: str, subject: str = "") -> list[EmailMessage]:
+        """What was mailed there, oldest first."""
+        folder = self.server.folder / "mails"
+        files = sorted(folder.glob("*.eml")) if folder.exists() else []
+        read = [message_from_bytes(one.read_bytes(), policy=default) for one in files]
+        return [one for one in read if email in str(one["To"]) and subject in str(one["Subject"])]
 
     def totp(self, email: str) -> tuple[pyotp.TOTP, list[str]]:
         """An authenticator app for that person, whose first code is shown already, and their recovery codes."""

@@ -92,8 +92,8 @@ class Page:
         )
 
     def form(self, action: str) -> Form:
-        """The form on this page that goes there."""
-        found = [one for one in self.forms if one.action == action]
+        """The form on this page that goes there; one that posts before one that asks."""
+        found = sorted((one for one in self.forms if one.action == action), key=lambda one: one.method != "post")
         assert found, f"no form to {action} on {self.path}, only {[one.action for one in self.forms]}: {self.text}"
         return found[0]
 

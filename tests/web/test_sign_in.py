@@ -145,13 +145,13 @@ def test_k8_after_wrong_passwords_from_everywhere_a_captcha_lets_its_owner_in(ho
     _, email = house.user()
     for _ in range(5):
         page = house.person().sign_in(email, "wrong")
-        assert "captcha" not in page.html
+        assert "altcha-widget" not in page.html
     person = house.person()
     page = person.sign_in(email, PASSPHRASE)
     assert "altcha-widget" in page.html
     assert "Several wrong passwords were tried for this name" in page.text
     solution = solve(person.client.get("/v1/captcha").json())
-    sent = page.form("/sign-in").fields | {"user": email, "password": PASSPHRASE, "captcha": solution}
+    sent = page.form("/sign-in").fields | {"user": email, "password": PASSPHRASE, "altcha": solution}
     assert person.post("/sign-in", sent).path == "/keys"
     stranger = house.person()
     stranger.sign_in(email, PASSPHRASE)

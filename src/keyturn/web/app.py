@@ -7,7 +7,7 @@ from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keyturn.edge.visit import ARRIVED_REV, Surroundings
-from keyturn.web import account, keys, new_key, resets, second_step, security, sessions, sign_in
+from keyturn.web import account, keys, link_password, links, new_key, resets, second_step, security, sessions, sign_in
 from keyturn.web.browser import browser_of
 from keyturn.web.page import Pages, answer
 from keyturn.web.route import House, Place
@@ -16,6 +16,8 @@ from keyturn.web.static import PATH, Static
 _PLACES: Final[tuple[Place, ...]] = (
     *sign_in.PLACES,
     *second_step.PLACES,
+    *link_password.PLACES,
+    *links.PLACES,
     *new_key.PLACES,
     *keys.PLACES,
     *resets.PLACES,

@@ -32,6 +32,8 @@ class Asked:
     user_agent: str
     around: Mapping[str, Any]
     """What every page shows of whoever is signed in."""
+    known: Callable[[], "SignedIn | None"]
+    """The same request as somebody's who is signed in in this browser, on a page that is for anybody."""
 
     @property
     def now(self) -> Instant:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dataclasses import field as field_of
 from typing import Any, Final
 
-from keyturn.core.captcha import ALTCHA
+from keyturn.core.captcha import ALTCHA, FIELDS
 from keyturn.web.asked import Asked
 from keyturn.web.page import POLICY
 
@@ -18,8 +18,6 @@ from keyturn.web.page import POLICY
 class Service:
     """What a page needs for one kind of CAPTCHA."""
 
-    field: str
-    """Under which name the widget's answer is posted."""
     css_class: str = ""
     script: str = ""
     origins: Mapping[str, str] = field_of(default_factory=dict)
@@ -29,21 +27,18 @@ class Service:
 _HCAPTCHA: Final = "https://hcaptcha.com https://*.hcaptcha.com"
 _GOOGLE: Final = "https://www.google.com/recaptcha/ https://recaptcha.google.com/recaptcha/"
 _SERVICES: Final[Mapping[str, Service]] = {
-    ALTCHA: Service(field="captcha"),
+    ALTCHA: Service(),
     "turnstile": Service(
-        field="cf-turnstile-response",
         css_class="cf-turnstile",
         script="https://challenges.cloudflare.com/turnstile/v0/api.js",
         origins=dict.fromkeys(("script-src", "frame-src", "connect-src"), "https://challenges.cloudflare.com"),
     ),
     "hcaptcha": Service(
-        field="h-captcha-response",
         css_class="h-captcha",
         script="https://js.hcaptcha.com/1/api.js",
         origins=dict.fromkeys(("script-src", "frame-src", "style-src", "connect-src"), _HCAPTCHA),
     ),
     "recaptcha": Service(
-        field="g-recaptcha-response",
         css_class="g-recaptcha",
         script="https://www.google.com/recaptcha/api.js",
         origins={
@@ -58,7 +53,8 @@ _SERVICES: Final[Mapping[str, Service]] = {
 def part(asked: Asked) -> dict[str, Any]:
     """What the templates take."""
     captcha = asked.visit.node.captcha
-    return {"captcha": {"site_key": captcha.site_key, "service": _SERVICES[captcha.provider]}}
+    field = FIELDS[captcha.provider]
+    return {"captcha": {"site_key": captcha.site_key, "field": field, "service": _SERVICES[captcha.provider]}}
 
 
 def headers(asked: Asked) -> dict[str, str]:
@@ -73,4 +69,4 @@ def headers(asked: Asked) -> dict[str, str]:
 
 def answer(asked: Asked) -> str:
     """What the widget posted, or empty."""
-    return asked.form.raw(_SERVICES[asked.visit.node.captcha.provider].field)
+    return asked.form.raw(FIELDS[asked.visit.node.captcha.provider])

@@ -148,6 +148,15 @@ def _asked(house: House, arrived: _Arrived) -> Asked:
     return Asked(visit=arrived.visit, around={"who": None}, **_facts(house, arrived))
 
 
+def _known(house: House, arrived: _Arrived) -> SignedIn | None:
+    try:
+        return _signed_in(house, arrived)
+    except Refused as refused:
+        if isinstance(refused.refusal, Unauthenticated):
+            return None
+        raise
+
+
 def _signed_in(house: House, arrived: _Arrived) -> SignedIn:
     token = arrived.browser.cookie(SESSION)
     digest = token_digest(token)
@@ -182,6 +191,7 @@ def _facts(house: House, arrived: _Arrived) -> dict[str, Any]:
         "query": request.query_params,
         "live": request.headers.get("hx-request") == "true",
         "user_agent": request.headers.get("user-agent", "")[:_LONGEST_AGENT],
+        "known": lambda: _known(house, arrived),
     }
 
 

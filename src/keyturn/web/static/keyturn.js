@@ -45,6 +45,11 @@
       say(button);
     },
     print() { window.print(); },
+    show(button) {
+      const field = document.getElementById(button.dataset.of);
+      field.type = field.type === "password" ? "text" : "password";
+      button.setAttribute("aria-pressed", String(field.type === "text"));
+    },
   };
   const say = (button) => {
     const before = button.textContent;
