@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from keyturn.core.instant import to_micros
 from keyturn.core.key import Key
-from keyturn.core.own_secret import Brought, salt, seen_salt
+from keyturn.core.own_secret import JUDGED, LEAST_BITS, Brought, salt, seen_salt
 from keyturn.core.public_key import PublicKey
 from keyturn.core.refusal import OwnSecretForbidden, OwnSecretRefused
 from keyturn.core.secret import SecretKind, SecretText, is_well_formed
@@ -23,7 +23,7 @@ from keyturn.flow.account import AccountEdit
 from keyturn.flow.own_secret import FAILURES, TooManyFailures
 from keyturn.flow.replay import Once
 from keyturn.outside import ed25519
-from keyturn.outside.stretcher import MOST_AT_ONCE, MOST_WAITING, Argon2Stretcher
+from keyturn.outside.stretcher import MOST_AT_ONCE, MOST_WAITING, Argon2Stretcher, what_is_judged
 from keyturn.ports import StoreBusy
 from keyturn.verify.signed import Signed
 from tests.flow.test_reset import everything, kind
@@ -100,7 +100,10 @@ def test_r42_a_key_that_is_a_public_key_holds_no_secret_and_is_decided_on_like_a
     assert signed_code(here, Pair(), made.key) == "unknown"
     sure(here.on_key("suspend", here.root, made.key.id, reason="odd"))
     assert signed_code(here, pair, made.key) == "suspended"
-    assert signed_code(here, pair, here.key().key) == "unknown"
+    plain = here.key().key
+    assert signed_code(here, pair, plain) == "unknown"
+    assert here.store.lookup_signer(plain.id).state is None  # nor is it held: any id may be asked for
+    assert here.store.lookup_signer("key_none").state is None
 
 
 def test_r42_a_public_key_is_public_and_proves_nothing_when_it_is_shown(here: World) -> None:
@@ -437,6 +440,14 @@ FORMS = (lambda digest: digest.hex(), lambda digest: repr(digest)[2:-1])
 
 
 # The Argon2id itself
+
+
+def test_r42_what_was_made_to_be_slow_is_judged_by_its_beginning() -> None:
+    slow = "4@8({[</369&#!1/|0$5+7%2/" * 6
+    assert what_is_judged(slow) == slow[:16]
+    assert what_is_judged("x" * 200) == "x" * JUDGED
+    assert what_is_judged(MINE) == MINE
+    assert Argon2Stretcher().estimate(slow, known=())[1] < LEAST_BITS
 
 
 def test_r42_the_stretcher_is_argon2id_and_turns_away_what_would_wait_too_long() -> None:

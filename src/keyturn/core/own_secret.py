@@ -21,7 +21,7 @@ from keyturn.core.secret import LONGEST_LABEL, OWN, Kept, Pepper, SecretKind, ch
 SHORTEST: Final = 32
 LONGEST: Final = 128
 JUDGED: Final = 48
-"""How many characters are judged: judging takes time that grows with the square of the length and worse."""
+"""How many characters are judged at most: judging takes time that grows with the square of the length and worse."""
 LEAST_SCORE: Final = 4
 LEAST_BITS: Final = 80.0
 SALT_BYTES: Final = 16
