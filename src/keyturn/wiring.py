@@ -31,6 +31,7 @@ from keyturn.outside.forge import SystemForge, load_peppers
 from keyturn.outside.mail import MailSender, transport
 from keyturn.outside.passwords import Argon2Passwords
 from keyturn.outside.stretcher import Argon2Stretcher
+from keyturn.outside.webhook import WebhookSender
 from keyturn.ports import Captcha, StoreUnavailable, Transaction
 from keyturn.settings import Settings
 from keyturn.store.alone import NotAlone
@@ -153,7 +154,8 @@ def _found(tx: Transaction, settings: Settings, forge: SystemForge) -> str:
 
 def _teller(settings: Settings, store: SqlStore, forge: SystemForge, whereabouts: "Whereabouts") -> Teller:
     mails = MailSender(transport(settings), settings.mail_from, lambda: whereabouts.base_url)
-    return Teller(store, forge, {Means.MAIL: mails})
+    calls = WebhookSender(to_loopback=settings.webhooks_to_loopback)
+    return Teller(store, forge, {Means.MAIL: mails, Means.WEBHOOK: calls})
 
 
 class Whereabouts:

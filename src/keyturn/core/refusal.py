@@ -392,6 +392,14 @@ class AccountHeld(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookLimitReached(Refusal):
+    kind: ClassVar[str] = "webhook_limit_reached"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "This account has as many webhooks as allowed."
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyLimitReached(Refusal):
     kind: ClassVar[str] = "key_limit_reached"
     status: ClassVar[int] = 409

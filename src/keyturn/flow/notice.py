@@ -7,15 +7,18 @@ mail can hold up or undo a reset.
 from collections.abc import Iterator, Sequence
 
 from keyturn.core import delivery as deliveries
+from keyturn.core import webhook as webhooks
 from keyturn.core.account import Role
 from keyturn.core.actor import SYSTEM, Actor
 from keyturn.core.delivery import Attempt, Delivery, Means, Parcel, Result
 from keyturn.core.instant import later
 from keyturn.core.letter import Letter
 from keyturn.core.link import LASTS, Link, LinkKind
-from keyturn.core.notice import EVERY_MEMBER, Notice, is_personal
+from keyturn.core.notice import EVERY_MEMBER, TEST_KIND, Notice, is_personal
 from keyturn.core.permission import RIGHT_AUDIT_READ
 from keyturn.core.refusal import Refusal
+from keyturn.core.webhook import Webhook
+from keyturn.flow import webhook as webhook_flow
 from keyturn.flow.reach import reach
 from keyturn.ports import Consignment, Forge, Page, Transaction
 
@@ -55,6 +58,8 @@ def settle(tx: Transaction, delivery_id: str, attempt: Attempt, *, by: str) -> D
         return None  # somebody else is at it by now; but what was taken is taken
     tried = deliveries.tried(delivery, attempt, now=tx.now)
     tx.save_delivery(tried)
+    if delivery.means is Means.WEBHOOK:
+        webhook_flow.note_attempt(tx, delivery.to, attempt)
     return tried
 
 
@@ -69,6 +74,18 @@ def listing(
 
 
 def _of_notice(tx: Transaction, number: int, notice: Notice, forge: Forge) -> Iterator[Delivery]:
+    for webhook in _webhooks(tx, notice):
+        yield Delivery(
+            id=forge.id("dlv"),
+            means=Means.WEBHOOK,
+            to=webhook.id,
+            account_id=webhook.account_id,
+            notice_number=number,
+            made_at=tx.now,
+            due_at=tx.now,
+        )
+    if notice.kind == TEST_KIND:
+        return
     seen: set[str] = set()
     for user_id in _concerned(tx, notice):
         for address in tx.addresses_of(user_id):
@@ -85,6 +102,13 @@ def _of_notice(tx: Transaction, number: int, notice: Notice, forge: Forge) -> It
                     made_at=tx.now,
                     due_at=tx.now,
                 )
+
+
+def _webhooks(tx: Transaction, notice: Notice) -> Sequence[Webhook]:
+    if notice.kind == TEST_KIND:
+        tried = tx.webhook(notice.detail["webhook"])
+        return [tried] if tried else []
+    return [one for one in tx.webhooks_told_of(notice.account_id) if webhooks.wants(one, notice.kind)]
 
 
 def _concerned(tx: Transaction, notice: Notice) -> Sequence[str]:
@@ -130,6 +154,7 @@ def _of_letter(tx: Transaction, number: int, letter: Letter, forge: Forge) -> De
 def _consignment(tx: Transaction, parcel: Parcel, forge: Forge) -> Consignment:
     notice, delivery = parcel.notice, parcel.delivery
     link = tx.link_by_id(delivery.link_id) if delivery.link_id else None
+    webhook = tx.webhook(delivery.to) if delivery.means is Means.WEBHOOK else None
     return Consignment(
         parcel=parcel,
         key=tx.key(notice.key_id) if notice and notice.key_id else None,
@@ -138,13 +163,18 @@ def _consignment(tx: Transaction, parcel: Parcel, forge: Forge) -> Consignment:
         actor=_name(tx, notice, reader=delivery.user_id) if notice else "",
         link_token=forge.link_token(link.id)[0] if link else "",
         link_ends_at=link.ends_at if link else None,
+        webhook=webhook,
+        signed_with=webhook_flow.signed_with(webhook, forge, now=tx.now) if webhook else (),
     )
 
 
 def _is_of_no_use(tx: Transaction, consignment: Consignment) -> bool:
-    """Whether it is a letter whose link has ended before it could be sent."""
-    ends_at = consignment.link_ends_at
-    return consignment.parcel.letter is not None and ends_at is not None and tx.now >= ends_at
+    """Whether its webhook is gone or suspended, or it is a letter whose link has ended before it could be sent."""
+    parcel, webhook, ends_at = consignment.parcel, consignment.webhook, consignment.link_ends_at
+    if parcel.delivery.means is Means.WEBHOOK:
+        is_test = parcel.notice is not None and parcel.notice.kind == TEST_KIND
+        return webhook is None or (webhook.suspended_at is not None and not is_test)
+    return parcel.letter is not None and ends_at is not None and tx.now >= ends_at
 
 
 def _name(tx: Transaction, notice: Notice, *, reader: str) -> str:

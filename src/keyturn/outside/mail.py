@@ -10,7 +10,6 @@ import smtplib
 import socket
 import ssl
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,12 +18,13 @@ from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from email.policy import SMTPUTF8 as WIRE_UTF8
 from pathlib import Path
-from typing import IO, Final, Protocol, Self
+from typing import IO, Final, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from keyturn.core.delivery import Attempt, Result
 from keyturn.core.visible import visible
 from keyturn.outside import folder
+from keyturn.outside.cut_off import CutOff
 from keyturn.outside.mail_text import write
 from keyturn.ports import Consignment
 from keyturn.settings import Settings
@@ -130,7 +130,7 @@ class SmtpServer:
     @contextmanager
     def _signed_in(self) -> Iterator[smtplib.SMTP]:
         with (
-            _CutOff() as cut_off,
+            CutOff(_ALL_SECONDS) as cut_off,
             _Smtp(self.host, self.port, cut_off, self.context if self.implicit_tls else None) as it,
         ):
             if not self.implicit_tls:
@@ -153,7 +153,7 @@ class SmtpServer:
 class _Smtp(smtplib.SMTP):
     """A conversation that can be cut off from its first byte on, whatever TLS is laid over it later."""
 
-    def __init__(self, host: str, port: int, cut_off: "_CutOff", context: ssl.SSLContext | None) -> None:
+    def __init__(self, host: str, port: int, cut_off: CutOff, context: ssl.SSLContext | None) -> None:
         self._cut_off = cut_off
         self._context = context
         super().__init__(host, port, timeout=_ANSWER_SECONDS)
@@ -167,35 +167,6 @@ class _Smtp(smtplib.SMTP):
         with suppress(smtplib.SMTPException, OSError, ValueError):
             self.quit()  # the mail is taken or not by now, whatever comes of this
         self.close()
-
-
-class _CutOff:
-    """Ends a connection once all of its time is over: each byte that comes resets every other limit."""
-
-    def __init__(self) -> None:
-        self._line: socket.socket | None = None
-        self._timer: threading.Timer | None = None
-
-    def watch(self, line: socket.socket) -> None:
-        """From now on the time counts."""
-        self._line = line.dup()
-        self._timer = threading.Timer(_ALL_SECONDS, self._cut)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._line is not None:
-            self._line.close()
-
-    def _cut(self) -> None:
-        if self._line is not None:
-            with suppress(OSError):
-                self._line.shutdown(socket.SHUT_RDWR)
 
 
 def _of_code(code: int) -> Attempt:

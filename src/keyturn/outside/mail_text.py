@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _UTC: Final = ZoneInfo("UTC")
-_SHOWN: Final = ("name", "kind", "email", "role", "reason", "fields", "url", "user_agent", "version")
+_SHOWN: Final = ("name", "kind", "email", "role", "reason", "fields", "host", "user_agent", "version")
 _DATES: Final = ("new_starts_at", "old_stops_at", "until")
 
 
@@ -85,7 +85,7 @@ def _letter(consignment: Consignment, letter: Letter, words: Words, base_url: st
     facts = {name: visible(letter.detail[name]) for name in ("account", "key", "by") if letter.detail.get(name)}
     facts |= dict(_details(letter.detail, words, zone))
     if consignment.link_ends_at is not None:
-        facts["ends_at"] = words.moment(consignment.link_ends_at, zone)
+        facts["ends_at"] = words.to_the_second(consignment.link_ends_at, zone)
     values = {"key": "", "account": "", "by": ""} | facts
     return _mail(
         words,
@@ -130,7 +130,7 @@ def _details(detail: Mapping[str, str], words: Words, zone: ZoneInfo) -> Iterato
             yield name, words(known) if words.has(known) else visible(value)
     for name in _DATES:
         if instant := _instant(detail.get(name, "")):
-            yield name, words.moment(instant, zone)
+            yield name, words.to_the_second(instant, zone)
 
 
 def _instant(text: str) -> Instant | None:

@@ -499,3 +499,20 @@ session_proofs = Table(
     Column("at", Moment, nullable=False),
     PrimaryKeyConstraint("session_id", "kind"),
 )
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("number", _Serial, primary_key=True),
+    Column("id", _Id, nullable=False, unique=True),
+    Column("account_id", _Id, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("url", String(1000), nullable=False),
+    Column("events", Texts, nullable=False),
+    Column("every_account", Boolean, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("signs_from", Integer, nullable=False),
+    Column("rotated_at", Moment),
+    Column("failing_since", Moment),
+    Column("suspended_at", Moment),
+)

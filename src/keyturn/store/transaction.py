@@ -28,6 +28,7 @@ from keyturn.store.resets import Resets
 from keyturn.store.sessions import Sessions
 from keyturn.store.tables import Moment, authority, feed
 from keyturn.store.uses import Uses
+from keyturn.store.webhooks import Webhooks
 
 _RAISE_HIGH_WATER = (
     update(authority)
@@ -53,6 +54,7 @@ class SqlTransaction(
     Links,
     Portals,
     Notices,
+    Webhooks,
     Uses,
     Callers,
     Holds,

@@ -24,6 +24,7 @@ def upgrade() -> None:
     _shown_again()
     _notices()
     _deliveries()
+    _webhooks()
     _own_keys()
     _portals()
 
@@ -319,3 +320,25 @@ def _holds() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_holds_user_id")),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_holds")),
     )
+
+
+def _webhooks() -> None:
+    op.create_table(
+        "webhooks",
+        sa.Column("number", _SERIAL, nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=64), nullable=False),
+        sa.Column("url", sa.String(length=1000), nullable=False),
+        sa.Column("events", sa.Text(), nullable=False),
+        sa.Column("every_account", sa.Boolean(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("signs_from", sa.Integer(), nullable=False),
+        sa.Column("rotated_at", sa.BigInteger(), nullable=True),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        sa.Column("suspended_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_webhooks_account_id")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_webhooks")),
+        sa.UniqueConstraint("id", name=op.f("uq_webhooks_id")),
+    )
+    op.create_index(op.f("ix_webhooks_account_id"), "webhooks", ["account_id"])
