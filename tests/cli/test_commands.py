@@ -258,6 +258,39 @@ def test_lists_go_on_where_the_page_ended(kt: Keyturn) -> None:
     assert "--cursor" not in ran.out
 
 
+def test_a_webhook_is_added_shown_edited_rotated_and_removed(kt: Keyturn, tmp_path: Path) -> None:
+    made = kt.ok("webhook", "create", "https://localhost.example.com/hook", "--event", "key.nothing")
+    assert made["secret"].startswith("whsec_")
+    assert kt.ok("webhook", "show", made["id"])["events"] == ["key.nothing"]
+    assert made["id"] in {one["id"] for one in kt.ok("webhook", "list")["items"]}
+    assert kt.ok("webhook", "edit", made["id"], "--event", "key.none")["events"] == ["key.none"]
+    assert kt("webhook", "edit", made["id"]).code == 2
+    assert kt.ok("webhook", "suspend", made["id"])["suspended_at"]
+    assert "suspended since" in kt("webhook", "list").out
+    assert kt.ok("webhook", "resume", made["id"])["suspended_at"] is None
+    file = tmp_path / "secret"
+    rotated = kt.ok("webhook", "rotate", made["id"], "--out", str(file))
+    assert (rotated["secret"], rotated["version"]) == (None, 2)
+    assert file.read_text().startswith("whsec_")
+    for_a_person = kt("webhook", "rotate", made["id"])
+    assert for_a_person.out.startswith("whsec_")
+    assert for_a_person.out.count("\n") == 1
+    assert made["id"] in kt("webhook", "remove", made["id"], "--yes").out
+    assert kt("webhook", "show", made["id"]).code == 1
+    assert kt("webhook", "create", "https://10.0.0.1/").code == 1
+
+
+def test_what_was_told_is_listed(kt: Keyturn) -> None:
+    key = made(kt)
+    kt.ok("key", "suspend", key["id"])
+    until = time.monotonic() + 15
+    while not (found := kt.ok("notice", "list", "--key", key["id"])["items"]):
+        assert time.monotonic() < until, "nothing was told"
+        time.sleep(0.1)
+    assert found[-1]["kind"] == "key.created"
+    assert "a…@localhost" in kt("notice", "list", "--key", key["id"]).out
+
+
 def test_doctor_finds_the_server(served: Serving, keyturn: Keyturn, bare: pytest.MonkeyPatch) -> None:
     if served.database_url:
         bare.setenv("KEYTURN_DATABASE_URL", served.database_url)

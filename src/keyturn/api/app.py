@@ -20,6 +20,7 @@ from keyturn.api import (
     authenticators,
     captcha,
     keys,
+    notices,
     own,
     pages,
     passwords,
@@ -30,6 +31,7 @@ from keyturn.api import (
     sessions,
     trail,
     users,
+    webhooks,
 )
 from keyturn.api.body import StrictBody
 from keyturn.api.call import RATE_HEADERS
@@ -70,6 +72,8 @@ _PARTS: Final = (
     captcha,
     policies,
     trail,
+    webhooks,
+    notices,
     probes,
     pages,
 )

@@ -44,7 +44,9 @@ def _text(parse: Callable[[str], T]) -> Callable[[Any], T]:
     return read
 
 
-def _texts(parse: Callable[[list[str]], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
+def texts(parse: Callable[[list[str]], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
+    """A list of texts, read by a parser of the core's."""
+
     def read(value: Any) -> tuple[str, ...]:  # noqa: ANN401  # as above
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             msg = "write a list of texts"
@@ -107,7 +109,7 @@ def _schema(**schema: object) -> WithJsonSchema:
     return WithJsonSchema(schema)
 
 
-_ARRAY = {"type": "array", "items": {"type": "string"}}
+ARRAY = {"type": "array", "items": {"type": "string"}}
 Moment = Annotated[datetime, PlainValidator(_text(instant.from_text)), _schema(type="string", format="date-time")]
 Span = Annotated[
     timedelta,
@@ -116,13 +118,13 @@ Span = Annotated[
 ]
 Permissions = Annotated[
     tuple[str, ...],
-    PlainValidator(_texts(permission.parse_set)),
-    WithJsonSchema(_ARRAY | {"examples": [["orders:write", "*:read"]]}),
+    PlainValidator(texts(permission.parse_set)),
+    WithJsonSchema(ARRAY | {"examples": [["orders:write", "*:read"]]}),
 ]
 Networks = Annotated[
     tuple[str, ...],
-    PlainValidator(_texts(allowlist.parse_set)),
-    WithJsonSchema(_ARRAY | {"examples": [["192.0.2.0/24", "2001:db8::/32"]]}),
+    PlainValidator(texts(allowlist.parse_set)),
+    WithJsonSchema(ARRAY | {"examples": [["192.0.2.0/24", "2001:db8::/32"]]}),
 ]
 Rate = Annotated[
     Limit,

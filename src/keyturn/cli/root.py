@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "policy": "Read, store and explain policies.",
     "user": "Add people and set their passwords.",
     "account": "Add, edit and suspend accounts.",
+    "webhook": "Have programs told of what happens.",
+    "notice": "Read what was told, and what became of it.",
     "audit": "Read who did what.",
     "bench": "Measure, each figure beside a floor in the same run.",
 }

@@ -26,11 +26,12 @@ from keyturn.sdk.call import (
     texts,
 )
 from keyturn.sdk.proving import ProvingCalls
+from keyturn.sdk.telling import TellingCalls
 
 __all__ = ["UNCHANGED", "A", "BadArgument", "Call", "Calls", "Unchanged"]
 
 
-class Calls(ProvingCalls[A]):
+class Calls(ProvingCalls[A], TellingCalls[A]):
     """Every call of the API.
 
     Calls that make a key or a secret carry an Idempotency-Key, a fresh one unless you give yours.  Where an earlier
