@@ -178,6 +178,7 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
             **captcha.part(asked),
             mine=protocol.is_asker(answer.reset, asked.actor),
             waits=answer.reset.waits,
+            may_resume=answer.key.suspension is not None and not answer.reset.terms.revoke_first,
             two_step=answer.reset.in_two_steps,
             old_stopped=not any(not one.is_over(now) for one in answer.key.secrets),
             once=asked.visit.node.forge.id("one"),
@@ -303,6 +304,17 @@ def claim(asked: SignedIn) -> Response:
     return asked.go(f"/resets/{reset_id}?done=claimed")
 
 
+def resume(asked: SignedIn) -> Response:
+    """A false alarm: lift the suspension in place of making a new secret, with the same full proof (R22)."""
+    reset_id = asked.path["reset_id"]
+    answer, _ = asked.call.read(lambda tx: resets.show(tx, actor=asked.actor, reset_id=reset_id))
+    key_id = answer.key.id
+    refusal = asked.try_change(lambda tx: keys.resume(tx, actor=asked.actor, key_id=key_id))
+    if refusal is not None:
+        return _show(asked, problem=asked.say(refusal), status=refusal.status)
+    return asked.go(f"/keys/{key_id}?done=resumed")
+
+
 def cancel(asked: SignedIn) -> Response:
     """Call it off; what a leak suspended stays suspended."""
     return _step(asked, resets.cancel, "cancelled")
@@ -319,5 +331,6 @@ PLACES: Final[tuple[Place, ...]] = (
     posted_by_members("/resets/{reset_id}/stored", stored),
     posted_by_members("/resets/{reset_id}/finish", finish),
     posted_by_members("/resets/{reset_id}/cancel", cancel),
+    posted_by_members("/resets/{reset_id}/resume", resume),
     posted_by_members("/resets/{reset_id}/claim", claim),
 )
