@@ -288,6 +288,17 @@ def test_r22_a_leak_told_while_a_claim_waits_stays_a_leak_whoever_completes_it()
     assert good(order(asked.key, Reason.POLICY, latest=held(waiting))).reset.terms.revoke_first
 
 
+def test_r22_what_was_ordered_for_a_leak_stays_one_whatever_reason_its_claimer_gives() -> None:
+    step = good(order(a_key(), Reason.LEAKED, suspend_created_since=T0))
+    asked = good(ask(step.key, Reason.ROUTINE, actor=PERSON, latest=step.reset, grace=HOUR))
+    assert (asked.reset.asking.reason, asked.reset.asking.suspend_created_since) == (Reason.LEAKED, T0)
+    done = proven(asked, actor=PERSON)
+    assert accepted_versions(done.key, T0) == ()
+    assert done.key.secrets[0].stop_reason is StopReason.LEAKED
+    told = good(ask(step.key, Reason.SUSPICIOUS, actor=PERSON, latest=step.reset))
+    assert told.reset.asking.reason is Reason.SUSPICIOUS
+
+
 def test_an_order_makes_a_claim_of_the_reset_that_is_open_and_whoever_asked_goes_on() -> None:
     asked = good(ask(a_key(), actor=PERSON, narrow=Narrowing(permissions=("fills:read",))))
     done = proven(asked, actor=PERSON)

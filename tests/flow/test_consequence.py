@@ -8,11 +8,13 @@ import pytest
 
 from keyturn.core.account import Account, Member, Role, User
 from keyturn.core.actor import Actor
+from keyturn.core.authenticator import Shown
 from keyturn.core.consequence import Cause
 from keyturn.core.feed import Predicate
 from keyturn.core.instant import Instant
 from keyturn.core.stage import Stage
 from keyturn.flow import account as account_flow
+from keyturn.flow import authenticator
 from keyturn.flow import consequence as consequences
 from keyturn.flow.account import AccountEdit
 from keyturn.flow.key import KeyAnswer, KeyEdit
@@ -214,9 +216,21 @@ def test_k9_during_a_hold_the_account_s_reset_allowlist_is_not_widened(here: Her
             one.store.change(lambda tx: account_flow.edit(tx, actor=actor, account_id=here.account.id, edit=wish))
         )
 
+    def show_again(actor: Actor, stored: str) -> None:
+        again = Shown(kind="password")
+        sure(
+            one.store.change(
+                lambda tx: authenticator.show_again(
+                    tx, actor=actor, shown=again, matched_password=stored, factors=one.factors
+                )
+            )
+        )
+
+    show_again(here.person, "stored")
     assert edit(here.person, "192.0.2.0/24") == "done"
     one.set_password(here.owner)
     person = one.sign_in(here.owner, "another")
+    show_again(person, "another")
     assert edit(person, "192.0.2.0/24", "198.51.100.0/24") == "account_held"
     assert edit(person) == "account_held"
     assert edit(person, "192.0.2.0/28") == "done"

@@ -20,6 +20,7 @@ from keyturn.core.reset import (
     check_ended,
     check_held,
     check_origin,
+    effective_of,
     is_asker,
     is_open,
     move,
@@ -128,7 +129,7 @@ def claim(
         return claimed
     if actor.channel is Channel.KEY and reset.policy.self_reset == "forbidden":
         return SelfResetForbidden(policy=reset.source("self_reset"))
-    effective = Effective(policy=reset.policy, sources={name: reset.source(name) for name, _ in reset.sources})
+    effective = effective_of(reset)
     refusal = check_held(reset, actor, holder_gone=holder_gone, now=now) or check_origin(
         actor, effective, reset_allowlist
     )

@@ -235,6 +235,7 @@ def ask(
     was minted meanwhile, so this request has lost the race (R14).
     """
     open_one = latest if latest is not None and is_open(latest, now) else None
+    asking = _still_leaked(open_one, asking)
     refusal = (
         _check_actor(key, actor, effective)
         or _check_key(key, asking, arrived_rev=arrived_rev, now=now)
@@ -271,6 +272,14 @@ def ask(
     if open_one is not None:
         reset, event = _in_place_of(open_one, reset, now=now), Event.CLAIMED
     return Step(event=event, reset=reset, key=suspend_first(key, reset, by=actor.id, now=now))
+
+
+def _still_leaked(claim: Reset | None, asking: Asking) -> Asking:
+    """What was ordered for a leak stays a leak, whatever reason its claimer gives: the old secret stops (R22)."""
+    if claim is None or claim.ordered is None or not claim.terms.revoke_first or asking.reason in REVOKE_FIRST:
+        return asking
+    since = asking.suspend_created_since or claim.asking.suspend_created_since
+    return replace(asking, reason=claim.asking.reason, suspend_created_since=since)
 
 
 def suspend_first(key: Key, reset: Reset, *, by: str, now: Instant) -> Key:
@@ -361,6 +370,37 @@ def check_origin(actor: Actor, effective: Effective, reset_allowlist: tuple[str,
     return None
 
 
+def from_here(
+    reset: Reset, actor: Actor, *, enrolled: frozenset[str], reset_allowlist: tuple[str, ...]
+) -> Reset | Refusal:
+    """K9: an open reset as it stands for somebody at this address, which need not be the one it was asked from.
+
+    Where the policy wants a second factor from new addresses, it is wanted from here on.
+    """
+    effective = effective_of(reset)
+    if refusal := check_origin(actor, effective, reset_allowlist):
+        return refusal
+    if not _steps_up(actor, reset.policy, reset_allowlist):
+        return reset
+    sets = with_second_factor(reset.wanted)
+    wanted = attainable(sets, enrolled)
+    if wanted:
+        return replace(reset, wanted=wanted)
+    source = effective.source("reset_origin")
+    return SecondFactorNotEnrolled(wanted=not_enrolled(sets, enrolled), policy=source, field="reset_origin")
+
+
+def effective_of(reset: Reset) -> Effective:
+    """The policy in force when it was asked for, with where each field came from (R31)."""
+    return Effective(policy=reset.policy, sources=dict(reset.sources))
+
+
+def _steps_up(actor: Actor, policy: Policy, reset_allowlist: tuple[str, ...]) -> bool:
+    """Whether a second factor is wanted of this person for where they are.  A program's credential has no second."""
+    asked = actor.channel is Channel.PERSON and policy.reset_origin == "step_up_if_new"
+    return asked and _is_new_origin(actor, reset_allowlist)
+
+
 def _is_new_origin(actor: Actor, reset_allowlist: tuple[str, ...]) -> bool:
     if not reset_allowlist:
         return False  # nothing set: every address may start a reset
@@ -412,7 +452,7 @@ def wanted_of(
     sets = by_channel.get(actor.channel, (frozenset({CREDENTIAL}),))
     field = "proofs"
     if actor.channel is Channel.PERSON:
-        new_origin = policy.reset_origin == "step_up_if_new" and _is_new_origin(actor, reset_allowlist)
+        new_origin = _steps_up(actor, policy, reset_allowlist)
         by_enrolment = policy.step_up == "enrolled" and bool(enrolled & SECOND_FACTORS)
         if policy.step_up == "required" or by_enrolment or new_origin:
             sets, field = with_second_factor(sets), "reset_origin" if new_origin else "step_up"

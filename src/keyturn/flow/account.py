@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from keyturn.core import allowlist
 from keyturn.core.account import Account, Member
-from keyturn.core.actor import Actor
+from keyturn.core.actor import Actor, Channel
 from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE, RIGHT_ADMIN
 from keyturn.core.refusal import NotFound, PermissionMissing, PolicyUnknown, Refusal
+from keyturn.flow.authenticator import check_recent
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.hold import check_held
 from keyturn.flow.reach import reach
@@ -98,9 +99,19 @@ def _check_edit(tx: Transaction, actor: Actor, account: Account, edited: Account
     if loosens and not actor.in_deployment_account:
         # What the operator set for a customer is not the customer's to change (K10).
         return PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
-    if not allowlist.covers(account.reset_allowlist, edited.reset_allowlist) and (waits := check_held(tx, actor)):
-        return waits
+    if refusal := _check_origins(tx, actor, account, edited):
+        return refusal
     return _unknown_policy(tx, edited)
+
+
+def _check_origins(tx: Transaction, actor: Actor, account: Account, edited: Account) -> Refusal | None:
+    """K9: where resets may start is changed by a person who has just shown again who they are."""
+    if edited.reset_allowlist == account.reset_allowlist:
+        return None
+    if actor.channel is Channel.PERSON and (again := check_recent(tx, actor)):
+        return again
+    widened = not allowlist.covers(account.reset_allowlist, edited.reset_allowlist)
+    return check_held(tx, actor) if widened else None
 
 
 def _edited(account: Account, edit: AccountEdit) -> Account:

@@ -14,7 +14,14 @@ from keyturn.core.authenticator import CHALLENGE_LASTS, Authenticator, Challenge
 from keyturn.core.instant import later
 from keyturn.core.notice import Notice
 from keyturn.core.proof import PASSKEY, PASSWORD, RECOVERY_CODE, SECOND_FACTORS, TOTP
-from keyturn.core.refusal import AuthenticatorRefused, NotFound, PasskeysUnavailable, PersonRequired, Refusal
+from keyturn.core.refusal import (
+    AuthenticatorRefused,
+    NotFound,
+    PasskeysUnavailable,
+    PersonRequired,
+    ProofRequired,
+    Refusal,
+)
 from keyturn.core.secret import SecretText
 from keyturn.flow.evidence import done, refused, tell
 from keyturn.ports import Factors, Forge, Transaction
@@ -127,8 +134,13 @@ def show_again(
 
 def wanted_again(tx: Transaction, *, actor: Actor) -> tuple[str, ...]:
     """What the person is to show again before they may change their second factors; empty where they just have."""
-    refusal = factor.check_recent(tx.session_proofs(actor.session), enrolled(tx, actor.user_id), now=tx.now)
+    refusal = check_recent(tx, actor)
     return refusal.missing if refusal else ()
+
+
+def check_recent(tx: Transaction, actor: Actor) -> ProofRequired | None:
+    """Whether whoever is signed in has lately shown again who they are; if not, what would do."""
+    return factor.check_recent(tx.session_proofs(actor.session), enrolled(tx, actor.user_id), now=tx.now)
 
 
 # What a person does with their own
@@ -272,7 +284,7 @@ def _check_change(tx: Transaction, actor: Actor, *, adds: bool = False) -> Refus
     if refusal := _check_person(actor):
         return refusal
     tx.lock_owner(actor.user_id)
-    if refusal := factor.check_recent(tx.session_proofs(actor.session), enrolled(tx, actor.user_id), now=tx.now):
+    if refusal := check_recent(tx, actor):
         return refusal
     return factor.check_room(tx.authenticators(actor.user_id)) if adds else None
 

@@ -28,13 +28,13 @@ from keyturn.core.refusal import (
     Refusal,
     WiderThanActor,
 )
-from keyturn.core.reset import end, is_asker, is_open
+from keyturn.core.reset import check_origin, end, is_asker, is_open
 from keyturn.core.secret import SecretText
 from keyturn.core.stage import Event
 from keyturn.flow.bring import Bring, check_policy, first_secret, is_same, text_of
 from keyturn.flow.evidence import done, done_to_key, refused, tell
 from keyturn.flow.hold import check_held, starts_at
-from keyturn.flow.policy import effective, floors
+from keyturn.flow.policy import effective, effective_for_key, floors
 from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
 from keyturn.ports import Forge, Page, Transaction
@@ -362,6 +362,9 @@ def _check_resume(tx: Transaction, actor: Actor, key: Key) -> Refusal | None:
         return KeyRevoked(revoked_at=key.revoked_at)
     if beyond := actor.rights_beyond(key.permissions):
         return WiderThanActor(beyond=beyond)
+    account = tx.account(key.account_id)
+    if barred := check_origin(actor, effective_for_key(tx, key), account.reset_allowlist if account else ()):
+        return barred
     if waits := check_held(tx, actor, key.owner_id):
         return waits
     if actor.channel is Channel.PERSON:

@@ -10,7 +10,7 @@ from keyturn.core.handover import Handover
 from keyturn.core.instant import Instant, to_text
 from keyturn.core.key import Key, StopReason, Suspension
 from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET
-from keyturn.core.policy import Effective, Policy, allows_own_secret
+from keyturn.core.policy import Policy, allows_own_secret
 from keyturn.core.proof import CREDENTIAL, KEY_ITSELF, SECOND_FACTORS, Proof, vouched
 from keyturn.core.refusal import (
     IdempotencyKeyReused,
@@ -104,8 +104,8 @@ def _check_asked_bring(tx: Transaction, actor: Actor, asked: Step, bring: Bring,
     """R42: what cannot be minted is refused before anything is opened or stopped."""
     if actor.channel is Channel.PERSON:
         return InvalidField(field=field_of(bring), reason="bring it when the proofs are complete: to the mint")
-    key, policy = asked.key, asked.reset.policy
-    in_force = Effective(policy=policy, sources=dict(asked.reset.sources))
+    key = asked.key
+    in_force = protocol.effective_of(asked.reset)
     if refusal := check_kind(key, bring) or check_policy(bring, in_force):
         return refusal
     made = next_secret(tx, bring, prefix=key.brand, environment=key.environment, forge=forge)
@@ -199,11 +199,30 @@ def mint(
         return refused(tx, actor, "reset.minted", earlier, subject_id=reset_id, account_id=key.account_id)
     if earlier == reset.id:
         return _replayed(tx, actor, reset, key, bring, action="reset.minted")
-    before = Step(event=None, reset=reset, key=key)
+    here = _from_here(tx, actor, reset)
+    if isinstance(here, Refusal):
+        return refused(tx, actor, "reset.minted", here, subject_id=reset_id, account_id=key.account_id)
+    before = Step(event=None, reset=here, key=key)
     answer = _mint(tx, actor, before, waiting=tx.waiting_reset(key.id), forge=forge, bring=bring)
     if not isinstance(answer, Refusal):
         remember(tx, once, reset.id)
     return answer
+
+
+def _from_here(tx: Transaction, actor: Actor, reset: Reset) -> Reset | Refusal:
+    """K9: the reset as it stands for its asker at this address, which is asked about again when it is minted."""
+    if not protocol.is_asker(reset, actor) or not protocol.is_open(reset, tx.now):
+        return reset
+    account = tx.account(reset.account_id)
+    here = protocol.from_here(
+        reset,
+        actor,
+        enrolled=can_show(tx, actor, reset.asking, reset.policy),
+        reset_allowlist=account.reset_allowlist if account else (),
+    )
+    if isinstance(here, Reset) and here != reset:
+        tx.save_reset(here)  # what is wanted from here on stays wanted
+    return here
 
 
 def cancel(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Refusal:
