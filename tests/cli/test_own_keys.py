@@ -39,6 +39,11 @@ def test_r42_a_public_key_is_read_from_a_file_and_nothing_is_printed_as_a_secret
     assert (ran.code, ran.out) == (0, "")
     waits = kt("key", "reset", made["id"], "--reason", "routine", "--json")
     assert (waits.code, waits.json["stage"]) == (3, "proven")
+    assert kt("reset", "mint", waits.json["id"]).code == 1
+    third = tmp_path / "third.pub"
+    third.write_text(Pair().pem)
+    minted = kt.ok("reset", "mint", waits.json["id"], "--public-key-file", str(third))
+    assert (minted["stage"], minted["secret"]) == ("minted", None)
     assert kt("key", "create", "x", "--public-key-file", str(tmp_path / "none")).code == 1
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe")

@@ -374,6 +374,17 @@ def test_r42_r20_an_own_secret_is_handed_over_with_dates(here: World, allowing: 
     assert fresh(sha256(old.encode()).digest()).version == 1
 
 
+def test_r42_r40_a_key_that_resets_itself_brings_the_next_one_when_it_is_minted(here: World) -> None:
+    account = here.account(policy=here.policy(own_secret="allowed", self_reset="allowed"))
+    here.user(account)
+    made = here.key(bring=MINE, label="self", account_id=account.id)
+    itself = here.as_key(made.key)
+    asked = sure(here.ask(itself, made.key))
+    assert (asked.reset.stage, here.code(f"kt_own_self_{MINE}")) == (Stage.PROVEN, "valid")
+    sure(here.mint(itself, asked.reset.id, bring=NEXT))
+    assert [here.code(f"kt_own_self_{one}") for one in (MINE, NEXT)] == ["replaced", "valid"]
+
+
 def test_r42_r15_a_retry_with_another_own_secret_is_another_request(here: World, allowing: dict[str, Any]) -> None:
     once = Once(caller=here.root.id, idempotency_key="x", request=b"r" * 32)
     words: dict[str, Any] = {"label": "bot", **allowing}

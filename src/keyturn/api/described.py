@@ -89,7 +89,8 @@ PATHS: Final[dict[str, Any]] = {
         "get": {
             "tags": ["verify"],
             "summary": "Verify for a gateway",
-            "description": "The key under test is in Authorization or X-API-Key.  X-Keyturn-Code tells the code.",
+            "description": "The key under test is in Authorization or X-API-Key.  X-Keyturn-Code tells the code."
+            "  Signed requests go to `/v1/verify`.",
             "operationId": "authz",
             "parameters": [
                 {"name": name, "in": "header", "required": False, "description": said, "schema": {"type": "string"}}

@@ -23,7 +23,7 @@ def tell_reset(reset: Json, out: Output) -> None:
     if reset.get("missing"):
         facts.append(("still missing", " or ".join(reset["missing"])))
     elif reset["stage"] == "proven":
-        facts.append(("still missing", "the secret: it has to be minted"))
+        facts.append(("still missing", f"the secret: keyturn reset mint {reset['id']}"))
     if reset.get("new_version"):
         facts.append(("version", f"{reset['old_version']} is handed over to {reset['new_version']}"))
     if reset["stage"] != "ended":

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keyturn.cli.bringing import bring_options, brought
 from keyturn.cli.connection import connected
 from keyturn.cli.listing import fetch, more, paged
 from keyturn.cli.output import FAILED, Output, moment
@@ -83,6 +84,37 @@ def claim(
     """
     with receiving(out_file, out) as receiver:
         reset = api.claim_reset(reset_id, idempotency_key=idempotency_key)
+        if not out.as_json:
+            tell_reset(reset, out)
+        delivered = receiver.deliver(reset, again=f"keyturn key reset {reset['key_id']} --reason lost")
+    if out.as_json:
+        out.document(reset)
+    return FAILED if reset.get("secret_shown") and not delivered else exit_code(reset)
+
+
+@command.command()
+@click.argument("reset_id", metavar="RESET")
+@bring_options
+@click.option("--idempotency-key", metavar="TEXT", help="The same text mints once, however often you try.")
+@out_option
+@connected
+def mint(
+    *,
+    api: "Client",
+    out: Output,
+    reset_id: str,
+    public_key_file: str | None,
+    own_secret_file: str | None,
+    idempotency_key: str | None,
+    out_file: str | None,
+) -> int | None:
+    """Make the new secret of a reset that is proven and print it, once; or bring the next one.
+
+    A reset of a key whose secrets you bring waits for this where nothing was brought with it.
+    """
+    bring = brought(public_key_file, own_secret_file)
+    with receiving(out_file, out) as receiver:
+        reset = api.mint_reset(reset_id, idempotency_key=idempotency_key, **bring)
         if not out.as_json:
             tell_reset(reset, out)
         delivered = receiver.deliver(reset, again=f"keyturn key reset {reset['key_id']} --reason lost")
