@@ -365,3 +365,19 @@ def test_rfc_9470_a_program_shows_the_second_factor_with_the_password(here: Worl
         )
     )
     assert sure(answer).session.how == ("password",)
+
+
+def test_r50_a_sign_in_from_an_unknown_browser_is_told_to_its_owner_alone(here: World, owner: User) -> None:
+    def told() -> list[tuple[str, str, str]]:
+        found = here.store.change(lambda tx: tx.new_notices(limit=100))
+        here.store.change(lambda tx: tx.addressed(notice_numbers=[number for number, _ in found]))
+        return [(one.kind, one.owner_id, one.address) for _, one in found]
+
+    first = sure(sign_in(here, owner.email))
+    assert told() == [("session.started", owner.id, "192.0.2.1")]
+    known = replace(HERE, device=token_digest(first.device_token))
+    sure(sign_in(here, owner.email, visitor=known))
+    assert told() == []
+    other = here.user(here.account())
+    sure(sign_in(here, other.email, visitor=known))
+    assert told() == [("session.started", other.id, "192.0.2.1")], "a browser is known for its owner only"

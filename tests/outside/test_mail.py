@@ -195,7 +195,16 @@ def told_kinds() -> set[str]:
             if not isinstance(node, ast.Call):
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-            if name in ("done_to_key", "_written", "_notice", "_tell", "tell", "tell_of_key", "_saved"):
+            if name in (
+                "done_to_key",
+                "_written",
+                "_notice",
+                "_tell",
+                "tell",
+                "tell_of_key",
+                "done_to_person",
+                "_saved",
+            ):
                 texts = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
                 found |= {text for text in texts if isinstance(text, str) and re.fullmatch(r"[a-z_]+\.[a-z_]+", text)}
     return found

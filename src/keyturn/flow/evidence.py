@@ -107,17 +107,7 @@ def done_to_person(
     """Record a change that this person is to be told of (R50)."""
     detail = detail or {}
     done(tx, actor, action, account_id=account_id, subject_id=subject_id or user_id, detail=detail)
-    tx.tell(
-        Notice(
-            kind=action,
-            account_id=account_id,
-            owner_id=user_id,
-            key_id="",
-            detail=detail,
-            actor_id=actor.id,
-            address=actor.address or "",
-        )
-    )
+    tell(tx, actor, action, account_id=account_id, owner_id=user_id, detail=detail)
 
 
 def trail(

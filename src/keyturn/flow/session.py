@@ -25,7 +25,7 @@ from keyturn.core.refusal import (
 from keyturn.core.session import Device, Session, SessionKind, SessionStage, Spans, Visitor
 from keyturn.flow import authenticator, throttle
 from keyturn.flow.credential import rests_on_good_word
-from keyturn.flow.evidence import done, refused
+from keyturn.flow.evidence import done, refused, tell
 from keyturn.flow.throttle import Attempt
 from keyturn.ports import Factors, Forge, Transaction
 
@@ -182,7 +182,7 @@ def second_step(
     tx.save_session(opened, digest=digest)
     actor, detail = person(tx, opened, address=visitor.address), {"how": kind}
     done(tx, actor, "session.opened", account_id=opened.account_id, subject_id=opened.id, detail=detail)
-    return known(tx, SignedIn(session=opened, token=token), visitor, forge)
+    return _arrived(tx, SignedIn(session=opened, token=token), visitor, forge)
 
 
 def whose(
@@ -308,7 +308,7 @@ def _begin(
     actor = person(tx, session, address=visitor.address)
     detail = {"how": "+".join(how), "stage": session.stage.value}
     done(tx, actor, "session.started", account_id=session.account_id, subject_id=session.id, detail=detail)
-    return known(tx, SignedIn(session=session, token=token), visitor, forge)
+    return _arrived(tx, SignedIn(session=session, token=token), visitor, forge)
 
 
 def _first_step(
@@ -359,13 +359,29 @@ def _refused_step(tx: Transaction, session: Session, visitor: Visitor, refusal: 
     return refused(tx, actor, "session.opened", refusal, subject_id=session.id)
 
 
+def _arrived(tx: Transaction, answer: SignedIn, visitor: Visitor, forge: Forge) -> SignedIn:
+    """The same, known from now on; its owner is told of a sign-in from a browser that was not known before (R50)."""
+    session = answer.session
+    if session.stage is SessionStage.OPEN and _device(tx, visitor, session.user_id) is None:
+        who = person(tx, session, address=visitor.address)
+        detail = {"user_agent": session.user_agent}
+        tell(tx, who, "session.started", account_id=session.account_id, owner_id=session.user_id, detail=detail)
+    return known(tx, answer, visitor, forge)
+
+
+def _device(tx: Transaction, visitor: Visitor, user_id: str) -> Device | None:
+    """The browser that shows itself, where it is one of that user's."""
+    device = tx.device(visitor.device) if visitor.device else None
+    return device if device is not None and device.user_id == user_id else None
+
+
 def known(tx: Transaction, answer: SignedIn, visitor: Visitor, forge: Forge) -> SignedIn:
     """The same with a token for this browser, once the session is open, unless it shows a good one."""
     session = answer.session
     if session.stage is not SessionStage.OPEN:
         return answer
-    device = tx.device(visitor.device) if visitor.device else None
-    if device is not None and device.user_id == session.user_id:
+    device = _device(tx, visitor, session.user_id)
+    if device is not None:
         tx.save_device(replace(device, seen_at=tx.now))
         return answer
     return replace(answer, device_token=new_device(tx, session.user_id, forge)) if visitor.remember else answer
