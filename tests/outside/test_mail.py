@@ -345,13 +345,13 @@ def test_a_folder_keeps_each_delivery_once_and_closed_to_others(tmp_path: Path) 
     (file,) = (tmp_path / "mails").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert [mail["To"] for mail in way.newest(limit=5)] == ["anna@example.com"]
+    assert [mail["To"] for _, mail in way.newest(limit=5)] == ["anna@example.com"]
     for day in (1, 2):
         later = consignment(f"day{day}@example.com")
         delivery = replace(later.parcel.delivery, id=f"dlv_{day + 1}")
         parcel = replace(later.parcel, at=T0 + timedelta(days=day), delivery=delivery)
         send(way, replace(later, parcel=parcel))
-    assert [mail["To"] for mail in way.newest(limit=5)] == ["day2@example.com", "day1@example.com"]
+    assert [mail["To"] for _, mail in way.newest(limit=5)] == ["day2@example.com", "day1@example.com"]
     assert len(way.newest(limit=1)) == 1
 
 

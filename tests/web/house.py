@@ -2,9 +2,10 @@
 
 import re
 import socket
+import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -38,7 +39,7 @@ class House:
 
     def account(self, **fields: object) -> str:
         """A new customer; its id."""
-        made = self.server.call("/v1/accounts", {"name": f"Customer {next(self.numbers)}", **fields})
+        made = self.server.call("/v1/accounts", {"name": f"Customer {next(self.numbers)}"} | fields)
         assert made.status == 201, made.text
         return str(made.body["id"])
 
@@ -56,6 +57,13 @@ class House:
         made = self.server.call("/v1/users", wish | {"account_id": account_id or self.account()})
         assert made.status == 201, made.text
         return str(made.body["id"]), email
+
+    def join(self, account_id: str, user_id: str, role: str = "member") -> None:
+        """Make somebody who is a user already a member of another account too."""
+        with closing(sqlite3.connect(self.server.folder / "keyturn.db", timeout=30)) as database, database:
+            database.execute(
+                "insert into members (account_id, user_id, role) values (?, ?, ?)", (account_id, user_id, role)
+            )
 
     def person(self, **traits: object) -> Person:
         """A fresh browser, in a network of its own."""
@@ -119,12 +127,12 @@ class House:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[House]:
+def opened(folder: Path, *, flags: Sequence[str] = ()) -> Iterator[House]:
     """The server, under a base URL with a name."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    flags = ("--port", str(port), "--base-url", f"http://localhost:{port}")
-    house = House(Serving(folder=folder, flags=flags).start())
+    all_flags = ("--port", str(port), "--base-url", f"http://localhost:{port}", *flags)
+    house = House(Serving(folder=folder, flags=all_flags).start())
     try:
         yield house
     finally:

@@ -211,12 +211,12 @@ class MailFolder:
             msg = "cannot be written"
             raise PermissionError(msg)
 
-    def newest(self, *, limit: int) -> list[EmailMessage]:
-        """The newest mails first, for the page that shows them."""
+    def newest(self, *, limit: int) -> list[tuple[str, EmailMessage]]:
+        """The newest mails first with their names, for the page that shows them."""
         from email import message_from_bytes
 
         files = sorted(self.path.glob("*.eml"), reverse=True)[:limit]
-        return [message_from_bytes(file.read_bytes(), policy=WIRE_UTF8) for file in files]
+        return [(file.stem, message_from_bytes(file.read_bytes(), policy=WIRE_UTF8)) for file in files]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,20 @@ from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keyturn.edge.visit import ARRIVED_REV, Surroundings
-from keyturn.web import account, keys, link_password, links, new_key, resets, second_step, security, sessions, sign_in
+from keyturn.web import (
+    account,
+    allowlists,
+    keys,
+    link_password,
+    links,
+    mails,
+    new_key,
+    resets,
+    second_step,
+    security,
+    sessions,
+    sign_in,
+)
 from keyturn.web.browser import browser_of
 from keyturn.web.page import Pages, answer
 from keyturn.web.route import House, Place
@@ -24,6 +37,8 @@ _PLACES: Final[tuple[Place, ...]] = (
     *account.PLACES,
     *security.PLACES,
     *sessions.PLACES,
+    *allowlists.PLACES,
+    *mails.PLACES,
 )
 _NOT_PAGES: Final = ("/v1/", "/problems/", "/docs", "/livez", "/readyz", "/metrics", "/openapi.json")
 
@@ -33,7 +48,7 @@ class Dashboard:
 
     def __init__(self, visits: Surroundings, others: ASGIApp) -> None:
         static = Static()
-        self._house = House(visits, Pages(static))
+        self._house = House(visits, Pages(static, show_mails=visits.node.settings.show_mails))
         self._others = others
         self._router = Router(
             [

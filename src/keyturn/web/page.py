@@ -40,7 +40,7 @@ _DECEIVING: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 class Pages:
     """Writes pages from the templates."""
 
-    def __init__(self, static: Static) -> None:
+    def __init__(self, static: Static, *, show_mails: bool = False) -> None:
         self._templates = Environment(
             loader=PackageLoader("keyturn.web"),
             autoescape=True,
@@ -50,6 +50,7 @@ class Pages:
             auto_reload=False,
         )
         self._templates.globals["static"] = static.address
+        self._templates.globals["show_mails"] = show_mails
         self._templates.filters["plain"] = plain
 
     def write(self, template: str, browser: Browser, now: Instant, **values: Any) -> str:  # noqa: ANN401  # a template's

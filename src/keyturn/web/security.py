@@ -12,11 +12,15 @@ from starlette.responses import JSONResponse, Response
 
 from keyturn.core.authenticator import Shown
 from keyturn.core.proof import PASSWORD
-from keyturn.core.refusal import NotFound, Refusal
+from keyturn.core.refusal import NotFound, PasswordUnfit, Refusal
 from keyturn.core.secret import SecretText
+from keyturn.edge.password import fitted
+from keyturn.edge.password import rules as rules_of
 from keyturn.edge.proving import matched_password
 from keyturn.edge.refused import Refused
 from keyturn.flow import authenticator as authenticators
+from keyturn.flow import foresight
+from keyturn.flow import password as passwords
 from keyturn.flow import session as sessions
 from keyturn.flow.authenticator import Enrolled
 from keyturn.flow.session import SignedIn as Rotated
@@ -24,8 +28,10 @@ from keyturn.ports import Transaction
 from keyturn.web import account, factor
 from keyturn.web.arrival import keep
 from keyturn.web.asked import SignedIn
+from keyturn.web.browser import DEVICE
 from keyturn.web.name import wrong_name
 from keyturn.web.page import HEADERS
+from keyturn.web.password import why_unfit
 from keyturn.web.route import Place, posted_by_members, shown_to_members
 
 PATH: Final = "/account/security"
@@ -47,6 +53,8 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
             "listed": listed,
             "enrolled": authenticators.enrolled(tx, asked.actor.user_id),
             "wanted": authenticators.wanted_again(tx, actor=asked.actor),
+            "foresight": foresight.password_changed(tx, user_id=asked.actor.user_id),
+            "rules": passwords.rules(tx, user_id=asked.actor.user_id, brand=asked.visit.node.settings.brand),
         }
 
     found, _ = asked.call.read(query)
@@ -213,6 +221,38 @@ def new_codes(asked: SignedIn) -> Response:
     return _codes(asked, codes)
 
 
+# The password
+
+
+def change_password(asked: SignedIn) -> Response:
+    """With the old one: every other session ends, keys meet their policies, this session has another token."""
+    call, form = asked.call, asked.form
+    call.needs_https("user.password_changed", asked.actor.user_id)
+    matched = matched_password(call, form.raw("old_password"))
+    new = fitted(call, form.raw("new_password"), rules_of(call, asked.actor.user_id))
+    try:
+        answer, _ = call.change(
+            lambda tx: passwords.change_own(
+                tx,
+                actor=asked.actor,
+                matched_password=matched,
+                new=new,
+                visitor=call.visitor(asked.browser.cookie(DEVICE)),
+                forge=call.node.forge,
+            )
+        )
+    except Refused as refused:
+        return _refused_password(asked, refused.refusal)
+    return keep(asked, answer, PATH + "?done=password_changed")
+
+
+def _refused_password(asked: SignedIn, refusal: Refusal) -> Response:
+    wrong, problem = "old_password", asked.say(refusal)
+    if isinstance(refusal, PasswordUnfit):
+        wrong, problem = "new_password", why_unfit(refusal, asked.browser.words)
+    return _show(asked, problem=problem, wrong=wrong, status=refusal.status)
+
+
 def _enrolled(asked: SignedIn, made: Enrolled) -> Response:
     if made.recovery_codes:
         return _codes(asked, made.recovery_codes)
@@ -247,4 +287,5 @@ PLACES: Final[tuple[Place, ...]] = (
     posted_by_members(PATH + "/rename", rename),
     posted_by_members(PATH + "/remove", remove),
     posted_by_members(PATH + "/recovery-codes", new_codes),
+    posted_by_members(PATH + "/password", change_password, slow=True),
 )
