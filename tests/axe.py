@@ -1,7 +1,8 @@
 """What axe-core finds wrong on a page as it stands, by WCAG 2.2 level A and AA and by good practice.
 
 axe runs in an isolated world beside the page's own scripts: the page's Content-Security-Policy stays in force and does
-not stop it, and the page does not notice.  It needs JavaScript to be on.  Frames from another site are not looked into.
+not stop it, and the page does not notice.  It needs JavaScript to be on.  A frame from another site is looked into
+where it is given itself.
 """
 
 import importlib.resources
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from playwright.sync_api import CDPSession, Page
+from playwright.sync_api import CDPSession, Frame, Page
 
 TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 _AXE: Final = (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text()
@@ -26,9 +27,10 @@ class Findings:
     """Where axe could not tell, such as text over a picture: a person has to look."""
 
 
-def findings(page: Page, *, leave_out: tuple[str, ...] = ()) -> Findings:
+def findings(page: Page | Frame, *, leave_out: tuple[str, ...] = ()) -> Findings:
     """What is wrong on the page, by every rule but those left out."""
-    session = page.context.new_cdp_session(page)
+    context = page.page.context if isinstance(page, Frame) else page.context
+    session = context.new_cdp_session(page)
     try:
         found = [_run(session, frame, leave_out) for frame in _frames(session.send("Page.getFrameTree")["frameTree"])]
     finally:

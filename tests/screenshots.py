@@ -44,8 +44,6 @@ def take(
     looks: Sequence[Reader] = LOOKS,
 ) -> list[Path]:
     """Every page in every look; `enter` signs in, once a look."""
-    kept = Path(os.environ.get("KEYTURN_SCREENSHOTS") or folder)
-    kept.mkdir(parents=True, exist_ok=True)
     taken = []
     for look in looks:
         with chromium.visit(url, look) as visit:
@@ -53,9 +51,17 @@ def take(
             for shot in shots:
                 visit.page.goto(shot.path)
                 shot.prepare(visit.page)
-                taken.append(kept / f"{shot.name}-{look}.png")
-                taken[-1].write_bytes(_picture(visit.page, whole=True))
+                taken.append(keep(visit.page, f"{shot.name}-{look}", folder))
     return taken
+
+
+def keep(page: Page, name: str, folder: Path) -> Path:
+    """The whole page as it stands."""
+    kept = Path(os.environ.get("KEYTURN_SCREENSHOTS") or folder)
+    kept.mkdir(parents=True, exist_ok=True)
+    picture = kept / f"{name}.png"
+    picture.write_bytes(_picture(page, whole=True))
+    return picture
 
 
 def image(page: Page, name: str) -> bytes:

@@ -118,7 +118,7 @@ def test_k1_the_owner_s_pages_open_without_a_sign_in_here(
     assert (minted.portal.user_id, minted.portal.by) == (owner.id, backend.id)
     assert minted.portal.ends_at == here.clock() + OPENS_WITHIN
     shown = sure(look(here, minted))
-    assert (shown.account, shown.user_name) == (customer, owner.name)
+    assert (shown.account, shown.user_name) == (customer, owner.email)  # a user without a name
     actor = person(here, sure(open_(here, minted)))
     assert (actor.id, actor.account_id, actor.through) == (owner.id, customer.id, backend.id)
     found = here.audit(subject_id=minted.portal.id)

@@ -82,9 +82,9 @@ class Desk:
 
 
 @contextmanager
-def opened(folder: Path, *, flags: Sequence[str] = ()) -> Iterator[Desk]:
+def opened(folder: Path, *, flags: Sequence[str] = (), tls: bool = False) -> Iterator[Desk]:
     """A desk with Maria at it, who owns an account under a policy that asks for a password only."""
-    server = Serving(folder, flags=flags).start()
+    server = Serving(folder, flags=flags, tls=tls).start()
     try:
         desk = Desk(server)
         desk.policy("password-only", proofs=["password"], grace_max="7d", reset_origin="any", on_member_added="none")

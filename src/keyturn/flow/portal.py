@@ -55,8 +55,9 @@ class Unopened:
     """What the page of a link says before anything is posted."""
 
     portal: Portal
-    user_name: str
+    operator: str
     account: Account
+    user_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +116,14 @@ def look(tx: Transaction, *, digest: bytes) -> Unopened | Refusal:
     portal = tx.portal(digest)
     credential = tx.key(portal.by) if portal else None
     refusal = portals.may_open(portal, credential, framed_by="", now=tx.now)
-    user, account = (tx.user(portal.user_id), tx.account(portal.account_id)) if portal else (None, None)
-    if refusal is not None or portal is None or user is None or account is None:
+    if refusal is not None or portal is None:
         return refusal or NotFound()
-    return Unopened(portal=portal, user_name=user.name, account=account)
+    operator, account = tx.account(tx.deployment_account_id), tx.account(portal.account_id)
+    user = tx.user(portal.user_id)
+    assert operator is not None  # noqa: S101  # made at bootstrap
+    assert account is not None  # noqa: S101  # a foreign key holds it
+    assert user is not None  # noqa: S101  # as above
+    return Unopened(portal=portal, operator=operator.name, account=account, user_name=user.name or user.email)
 
 
 def open_(

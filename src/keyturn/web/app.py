@@ -1,5 +1,7 @@
 """The dashboard as one ASGI application: it answers the addresses it knows and leaves the rest to the API."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from starlette.requests import Request
@@ -15,6 +17,7 @@ from keyturn.web import (
     links,
     mails,
     new_key,
+    portal,
     resets,
     second_step,
     security,
@@ -22,6 +25,7 @@ from keyturn.web import (
     sign_in,
 )
 from keyturn.web.browser import browser_of
+from keyturn.web.door import DASHBOARD, FRAME, PORTAL, Door
 from keyturn.web.page import Pages, answer
 from keyturn.web.route import House, Place
 from keyturn.web.static import PATH, Static
@@ -40,6 +44,13 @@ _PLACES: Final[tuple[Place, ...]] = (
     *allowlists.PLACES,
     *mails.PLACES,
 )
+_OF_KEYS: Final[tuple[Place, ...]] = (*new_key.PLACES, *keys.PLACES, *resets.PLACES)
+"""What lies behind every door."""
+_BEHIND: Final[Mapping[Door, tuple[Place, ...]]] = {
+    DASHBOARD: _PLACES,
+    PORTAL: (*_OF_KEYS, *portal.IN_WINDOW),
+    FRAME: (*_OF_KEYS, *portal.IN_FRAME),
+}
 _NOT_PAGES: Final = ("/v1/", "/problems/", "/docs", "/livez", "/readyz", "/metrics", "/openapi.json")
 
 
@@ -48,11 +59,11 @@ class Dashboard:
 
     def __init__(self, visits: Surroundings, others: ASGIApp) -> None:
         static = Static()
-        self._house = House(visits, Pages(static, show_mails=visits.node.settings.show_mails))
+        self._house = House(visits, Pages(static, show_mails=visits.node.settings.show_mails), static)
         self._others = others
         self._router = Router(
             [
-                *(place(self._house) for place in _PLACES),
+                *(place(replace(self._house, door=door)) for door, places in _BEHIND.items() for place in places),
                 Route(PATH + "{tag}/{name}", static.answer, methods=["GET"]),
             ],
             redirect_slashes=False,
@@ -89,6 +100,7 @@ class Dashboard:
             done="",
             text=browser.words("refusal.not_found"),
             status=404,
+            portal=None,
             back="/",
         )
         await answer(html, browser, status=404)(scope, receive, send)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from keyturn.core.actor import Actor
 from keyturn.core.instant import Instant
+from keyturn.core.portal import Portal
 from keyturn.core.refusal import Refusal
 from keyturn.edge.refused import Refused
 from keyturn.edge.visit import Call, Visit
@@ -30,6 +31,8 @@ class Asked:
     live: bool
     """Asked by the script for a part of a page."""
     user_agent: str
+    origin: str
+    """Whose page sent the form, as the browser says."""
     around: Mapping[str, Any]
     """What every page shows of whoever is signed in."""
     known: Callable[[], "SignedIn | None"]
@@ -51,13 +54,22 @@ class Asked:
         """A page."""
         done = self.query.get("done", "")
         values = {"done": done if self.browser.words.has(f"done.{done}") else "", **self.around, **values}
-        return answer(
-            self.pages.write(template, self.browser, self.now, **values), self.browser, status=status, headers=headers
-        )
+        html = self.pages.write(template, self.browser, self.now, **values)
+        return answer(html, self.browser, status=status, headers=headers, framed_by=self.framed_by)
+
+    @property
+    def framed_by(self) -> str:
+        """The one origin whose pages may stand around this one; empty for none."""
+        portal: Portal | None = self.around.get("portal") if self.browser.door.framed else None
+        return portal.embed_origin if portal else ""
+
+    def at(self, path: str) -> str:
+        """The address of a page behind the same door."""
+        return self.browser.door.prefix + path
 
     def go(self, path: str) -> Response:
         """On to another page."""
-        return see_other(path, self.browser)
+        return see_other(self.at(path), self.browser)
 
     def say(self, refusal: Refusal) -> str:
         """A refusal in the reader's language."""

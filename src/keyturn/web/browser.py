@@ -2,6 +2,7 @@
 
 Cookies are `__Host-` ones over HTTPS.  Over plain HTTP, which only this very machine gets secrets over (K11), a browser
 would not keep them, so there they go without the prefix.
+In a page of another site a browser keeps cookies only where they say so, and apart for each such site (CHIPS).
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from keyturn.edge.node import Node
 from keyturn.edge.refused import Refused
 from keyturn.outside import words
 from keyturn.outside.words import Words
+from keyturn.web.door import DASHBOARD, Door
 
 SESSION: Final = "keyturn"
 """The session's token."""
@@ -44,6 +46,8 @@ class Browser:
     """What every form of this browser carries."""
     new_visit: str
     """The name it is to be given, where it has none yet."""
+    door: Door = DASHBOARD
+    """The way in whose cookies these are."""
 
     def cookie(self, name: str) -> str:
         """A cookie of ours, or empty."""
@@ -51,13 +55,25 @@ class Browser:
 
     def keep(self, response: Response, name: str, value: str, *, seconds: int | None = None) -> None:
         """Have the browser keep a cookie: for so long, or until it closes."""
+        self._keep(response, self._name(name), value, seconds)
+
+    def _keep(self, response: Response, name: str, value: str, seconds: int | None) -> None:
+        apart = self.https and self.door.framed
         response.set_cookie(
-            self._name(name), value, max_age=seconds, path="/", secure=self.https, httponly=True, samesite="lax"
+            name,
+            value,
+            max_age=seconds,
+            path="/",
+            secure=self.https,
+            httponly=True,
+            samesite="none" if apart else "lax",
         )
+        if apart:
+            _partition(response)
 
     def drop(self, response: Response, name: str) -> None:
         """Have it forget one."""
-        response.delete_cookie(self._name(name), path="/", secure=self.https, httponly=True, samesite="lax")
+        self.keep(response, name, "", seconds=0)
 
     def introduce(self, response: Response) -> None:
         """Give it a name, where it has none."""
@@ -69,28 +85,49 @@ class Browser:
         if language in words.LANGUAGES:
             self.keep(response, LANGUAGE, language, seconds=_YEAR)
 
+    def remember_zone(self, response: Response, zone: str) -> None:
+        """Keep the zone that the reader is in, where a script of ours could not."""
+        self._keep(response, _cookie_name(ZONE, self.door, https=False), _zone(zone).key, None)
+
     def _name(self, name: str) -> str:
-        return f"__Host-{name}" if self.https else name
+        return _cookie_name(name, self.door, https=self.https)
 
 
-def browser_of(request: Request, node: Node, *, https: bool) -> Browser:
+def _cookie_name(name: str, door: Door, *, https: bool) -> str:
+    own = door.cookies + name.removeprefix(DASHBOARD.cookies)
+    return f"__Host-{own}" if https else own
+
+
+def _partition(response: Response) -> None:
+    """Have the browser keep the last cookie apart for each site that frames us (CHIPS).
+
+    Before Python 3.14 the standard library does not know the attribute.
+    """
+    name, value = response.raw_headers[-1]
+    response.raw_headers[-1] = (name, value + b"; Partitioned")
+
+
+def browser_of(request: Request, node: Node, *, https: bool, door: Door = DASHBOARD) -> Browser:
     """Read what the request brings."""
     named = {name: value for name, value in request.cookies.items() if len(value) <= _LONGEST}
-    prefix = "__Host-" if https else ""
-    visit = named.get(prefix + VISIT, "")
+
+    def cookie(name: str) -> str:
+        return named.get(_cookie_name(name, door, https=https), "")
+
+    visit, chosen = cookie(VISIT), cookie(LANGUAGE)
     new_visit = "" if visit else node.forge.id("vis")
-    chosen = named.get(prefix + LANGUAGE, "")
     asked = [one.partition(";")[0] for one in request.headers.get("accept-language", "")[:200].split(",")]
     language = chosen if chosen in words.LANGUAGES else words.negotiate(asked)
     # The token changes with the session: a form from before sign-in is worth nothing after it.
-    bound = f"{visit or new_visit}\n{named.get(prefix + SESSION, '')}"
+    bound = f"{visit or new_visit}\n{cookie(SESSION)}"
     return Browser(
         https=https,
         cookies=named,
         words=words.load(language),
-        zone=_zone(named.get(ZONE, "")),
+        zone=_zone(named.get(_cookie_name(ZONE, door, https=False), "")),  # a script's: it cannot be a `__Host-` one
         csrf=node.forge.derived("csrf", bound).hex(),
         new_visit=new_visit,
+        door=door,
     )
 
 

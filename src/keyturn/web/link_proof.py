@@ -12,11 +12,15 @@ from keyturn.edge.refused import Refused
 from keyturn.flow import reset as resets
 from keyturn.ports import Transaction
 from keyturn.web.asked import Asked, SignedIn
+from keyturn.web.door import DASHBOARD, PORTAL
+from keyturn.web.page import see_other
 
 
 def show(asked: Asked, digest: bytes) -> Response:
     """What it proves, and the button; in any other browser, where to open it."""
     known = asked.known()
+    if asked.browser.door is DASHBOARD and _is_of_portal(asked, digest):
+        return see_other(f"{PORTAL.prefix}/links/{asked.path['token']}", asked.browser)
     if known is None:
         return _elsewhere(asked)
     try:
@@ -26,6 +30,13 @@ def show(asked: Asked, digest: bytes) -> Response:
             return _elsewhere(known)
         raise
     return known.show("link_proof.html", tab="keys", action=f"/links/{asked.path['token']}", problem="", **found)
+
+
+def _is_of_portal(asked: Asked, digest: bytes) -> bool:
+    """Whether it was asked for behind another door, under whose cookie it counts."""
+    link, _ = asked.visit.read(lambda tx: tx.link(digest))
+    portal, _ = asked.visit.read(lambda tx: tx.portal_of(link.session) if link and link.session else None)
+    return portal is not None
 
 
 def _reset(tx: Transaction, known: SignedIn, digest: bytes) -> dict[str, Any] | Refusal:

@@ -1,5 +1,6 @@
 """Writing a page: templates, texts, times in the reader's zone, and the headers that every page has."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
@@ -18,9 +19,10 @@ from keyturn.outside.words import Words
 from keyturn.web.browser import Browser
 from keyturn.web.static import Static
 
+_NOT_FRAMED: Final = "frame-ancestors 'none'"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-    " worker-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    f" worker-src 'self'; font-src 'self'; form-action 'self'; {_NOT_FRAMED}; base-uri 'none'"
 )
 HEADERS: Final = {
     "content-security-policy": POLICY,
@@ -35,6 +37,10 @@ HEADERS: Final = {
 _HSTS: Final = "max-age=31536000"
 _DECEIVING: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 """What a reader cannot see, or what turns text around: shown as a mark, so that no name passes for another."""
+
+
+_FROM_ROOT: Final = re.compile(r'(\s[a-z-]+=")/(?!static/)(?=[a-z?"])')
+"""An attribute that is an address of ours; whatever somebody else chose has its quotation marks escaped."""
 
 
 class Pages:
@@ -56,23 +62,34 @@ class Pages:
     def write(self, template: str, browser: Browser, now: Instant, **values: Any) -> str:  # noqa: ANN401  # a template's
         """The text of a page or of a part of one."""
         words = browser.words
-        return self._templates.get_template(template).render(
+        html = self._templates.get_template(template).render(
             t=texts(words),
             has_text=words.has,
             lang=words.language,
             zone_name=_zone_name(browser),
             csrf=browser.csrf,
+            door=browser.door,
             when=lambda instant: _when(instant, browser),
             ago=lambda instant: _away(instant, now, browser),
             span=lambda span: _span(span, words),
             now=now,
             **values,
         )
+        # Addresses in templates start at the root: a page puts the prefix of its door before each of them.
+        prefix = browser.door.prefix
+        return _FROM_ROOT.sub(rf"\1{prefix}/", html) if prefix else html
 
 
-def answer(html: str, browser: Browser, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A page as a response."""
+def answer(
+    html: str, browser: Browser, *, status: int = 200, headers: Mapping[str, str] | None = None, framed_by: str = ""
+) -> Response:
+    """A page as a response.  `framed_by` is the one origin whose pages may stand around it, or empty."""
     response = HTMLResponse(html, status_code=status, headers={**HEADERS, **(headers or {})})
+    if framed_by:
+        policy = response.headers["content-security-policy"]
+        response.headers["content-security-policy"] = policy.replace(_NOT_FRAMED, f"frame-ancestors {framed_by}")
+        response.headers["cross-origin-resource-policy"] = "cross-origin"
+        del response.headers["x-frame-options"]
     if browser.https:
         response.headers["strict-transport-security"] = _HSTS
     browser.introduce(response)

@@ -50,6 +50,8 @@ class Prompt:
     """The kind that was shown, or empty."""
     now: bool
     """Whether it is the next one to give."""
+    vouched: bool = False
+    """Whether an operator says that it was shown to them."""
 
 
 def prompts(reset: Reset, missing: Sequence[str]) -> list[Prompt]:
@@ -62,7 +64,9 @@ def prompts(reset: Reset, missing: Sequence[str]) -> list[Prompt]:
         kinds = tuple(kind for kind in family if kind in (still or wanted))
         done = next((kind for kind in family if kind in shown), "")
         if done or kinds:
-            found.append(Prompt(kinds=kinds, done=done, now=not done and all(one.done for one in found)))
+            by_another = any(one.kind == done and one.by != reset.asked_by for one in reset.proofs)
+            is_next = not done and all(one.done for one in found)
+            found.append(Prompt(kinds=kinds, done=done, now=is_next, vouched=by_another))
     return found
 
 
@@ -205,12 +209,13 @@ def _old_is_over(answer: ResetAnswer, now: object) -> bool:
 
 
 def prove(asked: SignedIn) -> Response:
-    """One proof; for a mailed link the first one is to ask for it."""
+    """One proof; for a mailed link the first one is to ask for it, and in a frame the next one brings it here."""
     reset_id, kind, form = asked.path["reset_id"], asked.form("kind"), asked.form
     sent = Sent(
         kind=kind,
         password=form.raw("password"),
         captcha=captcha.answer(asked),
+        token=form("link").rpartition("/")[2] or None,
         code=form(kind),
         credential=factor.credential(form),
     )
@@ -218,7 +223,7 @@ def prove(asked: SignedIn) -> Response:
         prove_reset(asked.call, reset_id, sent)
     except Refused as refused:
         return _show(asked, wrong=kind, problem=asked.say(refused.refusal), status=refused.refusal.status)
-    return asked.go(f"/resets/{reset_id}{'?mailed=yes' if kind == EMAIL_LINK else ''}")
+    return asked.go(f"/resets/{reset_id}{'?mailed=yes' if kind == EMAIL_LINK and not sent.token else ''}")
 
 
 def ask_passkey(asked: SignedIn) -> Response:
@@ -235,7 +240,7 @@ def mailed(asked: SignedIn) -> Response:
     reset_id = asked.path["reset_id"]
     answer, _ = asked.call.read(lambda tx: resets.show(tx, actor=asked.actor, reset_id=reset_id))
     still = any(EMAIL_LINK in one for one in answer.reset.missing(asked.now))
-    headers = {} if still else {"hx-redirect": f"/resets/{reset_id}"}
+    headers = {} if still else {"hx-redirect": asked.at(f"/resets/{reset_id}")}
     return Response(status_code=204 if still else 200, headers=HEADERS | headers)
 
 

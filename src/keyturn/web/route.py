@@ -1,6 +1,7 @@
 """From a request to the page that answers it: cookies, session, same-site check, form, and what a refusal becomes."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -10,7 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from keyturn.core.actor import Actor
+from keyturn.core.portal import Portal
 from keyturn.core.refusal import Busy, KeyInQuery, Refusal, StoreAway, Unauthenticated
+from keyturn.core.session import SessionKind
 from keyturn.edge.client_address import client_address
 from keyturn.edge.refused import Refused
 from keyturn.edge.secure import is_secure
@@ -18,14 +21,17 @@ from keyturn.edge.signed_in import note_use
 from keyturn.edge.slow import Slowly
 from keyturn.edge.url import url_holds_secret
 from keyturn.edge.visit import ARRIVED_REV, Call, Surroundings, Visit
+from keyturn.flow import portal as portals
 from keyturn.flow import session as sessions
 from keyturn.flow.replay import Once
 from keyturn.outside.forge import token_digest
 from keyturn.ports import StoreBusy, StoreUnavailable, Transaction
 from keyturn.web.asked import Asked, SignedIn
 from keyturn.web.browser import SESSION, Browser, browser_of, check_same_site
+from keyturn.web.door import DASHBOARD, Door
 from keyturn.web.form import NO_FORM, Form, read_form
 from keyturn.web.page import Pages, answer, refusal_text, see_other
+from keyturn.web.static import Static
 
 T = TypeVar("T")
 _LONGEST_AGENT: Final = 200
@@ -40,6 +46,9 @@ class House:
 
     visits: Surroundings
     pages: Pages
+    static: Static
+    door: Door = DASHBOARD
+    """The way in: the same pages lie behind several."""
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -49,28 +58,39 @@ Place = Callable[[House], Route]
 
 def shown(path: str, page: StrangersPage) -> Place:
     """A page for anybody."""
-    return lambda house: Route(path, _for_anybody(house, page), methods=["GET"])
+    return lambda house: Route(house.door.prefix + path, _for_anybody(house, page), methods=["GET"])
 
 
 def posted(path: str, page: StrangersPage, *, slow: bool = False) -> Place:
     """A form from anybody.  `slow`: it reckons with passwords."""
-    return lambda house: Route(path, _for_anybody(house, page, slow=slow), methods=["POST"])
+    return lambda house: Route(house.door.prefix + path, _for_anybody(house, page, slow=slow), methods=["POST"])
+
+
+def posted_from_elsewhere(path: str, page: StrangersPage) -> Place:
+    """A form that a page of the operator's sends; the handler itself checks whose it is."""
+    return lambda house: Route(
+        house.door.prefix + path, _for_anybody(house, page, from_elsewhere=True), methods=["POST"]
+    )
 
 
 def shown_to_members(path: str, page: MembersPage) -> Place:
     """A page for whoever is signed in."""
-    return lambda house: Route(path, _for_members(house, page), methods=["GET"])
+    return lambda house: Route(house.door.prefix + path, _for_members(house, page), methods=["GET"])
 
 
 def posted_by_members(path: str, page: MembersPage, *, slow: bool = False) -> Place:
     """A form from whoever is signed in."""
-    return lambda house: Route(path, _for_members(house, page, slow=slow), methods=["POST"])
+    return lambda house: Route(house.door.prefix + path, _for_members(house, page, slow=slow), methods=["POST"])
 
 
-def _for_anybody(house: House, page: StrangersPage, *, slow: bool = False) -> Endpoint:
+def _for_anybody(house: House, page: StrangersPage, *, slow: bool = False, from_elsewhere: bool = False) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         return await _answered(
-            house, request, lambda arrived: page(_asked(house, arrived)), slow=house.visits.slowly if slow else None
+            house,
+            request,
+            lambda arrived: page(_asked(house, arrived)),
+            slow=house.visits.slowly if slow else None,
+            from_elsewhere=from_elsewhere,
         )
 
     return endpoint
@@ -99,11 +119,17 @@ class _Arrived:
 
 
 async def _answered(
-    house: House, request: Request, work: Callable[[_Arrived], Response], *, slow: Slowly | None
+    house: House,
+    request: Request,
+    work: Callable[[_Arrived], Response],
+    *,
+    slow: Slowly | None,
+    from_elsewhere: bool = False,
 ) -> Response:
     node = house.visits.node
     secure = is_secure(request.scope, house.visits.proxies)
-    browser = browser_of(request, node, https=secure and _over_https(request, house.visits))
+    https = secure and _over_https(request, house.visits)
+    browser = browser_of(request, node, https=https, door=house.door)
     visit = Visit(
         node=node,
         metrics=house.visits.metrics,
@@ -113,7 +139,8 @@ async def _answered(
         user_agent=request.headers.get("user-agent", ""),
     )
     try:
-        arrived = _Arrived(request=request, browser=browser, visit=visit, form=await _form(request, browser))
+        form = await _form(request, browser, from_elsewhere=from_elsewhere)
+        arrived = _Arrived(request=request, browser=browser, visit=visit, form=form)
         run = _in_thread(work) if slow is None else slow(work)
         return await run(arrived)
     except Refused as refused:
@@ -123,14 +150,15 @@ async def _answered(
         return _refused(house, request, browser, Busy() if isinstance(error, StoreBusy) else StoreAway())
 
 
-async def _form(request: Request, browser: Browser) -> Form:
+async def _form(request: Request, browser: Browser, *, from_elsewhere: bool) -> Form:
     """What was posted, once it is known to come from a page of ours in this very browser.  Raises Refused."""
     if url_holds_secret(request.scope):
         raise Refused(KeyInQuery())
     if request.method in _READ:
         return NO_FORM
     form = await read_form(request)
-    check_same_site(request, browser, form("csrf"))
+    if not from_elsewhere:
+        check_same_site(request, browser, form("csrf"))
     return form
 
 
@@ -160,7 +188,8 @@ def _known(house: House, arrived: _Arrived) -> SignedIn | None:
 def _signed_in(house: House, arrived: _Arrived) -> SignedIn:
     token = arrived.browser.cookie(SESSION)
     digest = token_digest(token)
-    known = arrived.visit.node.store.read(lambda tx: _who(tx, digest, arrived.visit.address)) if token else None
+    address, kind = arrived.visit.address, house.door.kind
+    known = arrived.visit.node.store.read(lambda tx: _who(tx, digest, address, kind)) if token else None
     if known is None:
         raise Refused(Unauthenticated())
     actor, around, due = known
@@ -192,18 +221,30 @@ def _facts(house: House, arrived: _Arrived) -> dict[str, Any]:
         "live": request.headers.get("hx-request") == "true",
         "user_agent": request.headers.get("user-agent", "")[:_LONGEST_AGENT],
         "known": lambda: _known(house, arrived),
+        "origin": request.headers.get("origin", ""),
     }
 
 
-def _who(tx: Transaction, digest: bytes, address: str | None) -> tuple[Actor, Mapping[str, Any], bool] | None:
+def _who(
+    tx: Transaction, digest: bytes, address: str | None, kind: SessionKind
+) -> tuple[Actor, Mapping[str, Any], bool] | None:
     """Whoever the session belongs to, what every page says of them, and whether to note its use; one snapshot."""
-    actor = sessions.whose(tx, digest, address=address)
+    actor = sessions.whose(tx, digest, address=address, kind=kind)
     if actor is None:
         return None
     user, account = tx.user(actor.user_id), tx.account(actor.account_id)
     if user is None or account is None:
         return None
-    return actor, {"who": actor, "user": user, "account": account}, sessions.is_due(tx, digest)
+    around = {"who": actor, "user": user, "account": account} | _around_portal(tx, actor)
+    return actor, around, sessions.is_due(tx, digest)
+
+
+def _around_portal(tx: Transaction, actor: Actor) -> dict[str, Any]:
+    """What the pages of a portal say besides: whose it is, and where it leads back to."""
+    if not actor.through:
+        return {}
+    operator = tx.account(tx.deployment_account_id)
+    return {"portal": tx.portal_of(actor.session), "operator": operator.name if operator else ""}
 
 
 def _once(actor: Actor, arrived: _Arrived) -> Once | None:
@@ -216,17 +257,29 @@ def _once(actor: Actor, arrived: _Arrived) -> Once | None:
 
 
 def _refused(house: House, request: Request, browser: Browser, refusal: Refusal) -> Response:
-    if isinstance(refusal, Unauthenticated):
+    over = isinstance(refusal, Unauthenticated)
+    if over and not house.door.of_portals:
         return see_other("/", browser)
+    portal = _portal_of(house, browser) if house.door.of_portals else None
     html = house.pages.write(
-        "refused.html",
+        "portal_over.html" if over else "refused.html",
         browser,
         house.visits.node.clock.now(),
         who=None,
+        portal=portal,
         done="",
         text=refusal_text(refusal, browser.words),
         status=refusal.status,
-        back=request.url.path if request.method in _READ else "/keys",
+        back=request.url.path if request.method in _READ else house.door.home,
     )
     retry = {"retry-after": str(getattr(refusal, "retry_after", 2))} if refusal.status in (429, 503) else None
-    return answer(html, browser, status=refusal.status, headers=retry)
+    framed_by = portal.embed_origin if portal and house.door.framed else ""
+    return answer(html, browser, status=refusal.status, headers=retry, framed_by=framed_by)
+
+
+def _portal_of(house: House, browser: Browser) -> Portal | None:
+    """The portal whose session this browser had, also where that is over; None where nobody can say now."""
+    token = browser.cookie(SESSION)
+    with suppress(StoreUnavailable):
+        return house.visits.node.store.read(lambda tx: portals.of_token(tx, token_digest(token))) if token else None
+    return None

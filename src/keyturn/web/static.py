@@ -57,6 +57,16 @@ class Static:
             headers["content-encoding"] = "gzip"
         return Response(found.packed if packed else found.body, media_type=found.kind, headers=headers)
 
+    async def element(self, _request: Request) -> Response:
+        """The custom element, at an address that stays, for any page to load."""
+        headers = {
+            "cache-control": "public, max-age=3600",
+            "access-control-allow-origin": "*",
+            "cross-origin-resource-policy": "cross-origin",
+        }
+        found = self._files["keyturn-element.js"]
+        return Response(found.body, media_type=found.kind, headers=headers)
+
 
 def _read(body: bytes, name: str) -> _File:
     tag = sha256(body).hexdigest()[:_TAG_CHARS]

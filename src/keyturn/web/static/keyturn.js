@@ -2,9 +2,9 @@
 // Everything else works without it.
 "use strict";
 (() => {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (zone && !document.cookie.includes("keyturn-zone=" + zone)) {
-    document.cookie = "keyturn-zone=" + zone + "; path=/; max-age=31536000; samesite=lax";
+  const zone = document.documentElement.dataset.zone + "=" + Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!document.cookie.split("; ").includes(zone)) {
+    document.cookie = zone + "; path=/; max-age=31536000; samesite=lax";
   }
 
   const two = (number) => String(number).padStart(2, "0");
