@@ -26,7 +26,7 @@ from keyturn.core.key import (
 from keyturn.core.notice import Notice
 from keyturn.core.policy import Policy, resolve
 from keyturn.core.proof import ADMINISTRATOR, CREDENTIAL, PASSWORD, SECOND_ADMINISTRATOR, Proof
-from keyturn.core.refusal import OutOfOrder, ProofRefused, Refusal, SecondFactorNotEnrolled
+from keyturn.core.refusal import AdministratorTooNew, OutOfOrder, ProofRefused, Refusal, SecondFactorNotEnrolled
 from keyturn.core.reset import Asking, Narrowing, Reason, Reset, Step
 from keyturn.core.secret import NewSecret, SecretText
 from keyturn.core.stage import MOVES, Event, Stage
@@ -468,17 +468,20 @@ def test_r11_too_many_wrong_proofs_end_the_reset() -> None:
 def test_r24_two_administrators_are_two_people() -> None:
     reset = good(ask(a_key(), policy=DATED, waive_cool_down=True)).reset
     admin = an_actor(permissions=("keyturn.admin",))
-    nobody = protocol.administrator_proof(reset, MACHINE, now=T0)
+    nobody = protocol.administrator_proof(reset, MACHINE, known_since=Instant(T0 - HOUR), now=T0)
     assert isinstance(nobody, Refusal)
-    first = protocol.administrator_proof(reset, admin, now=T0)
+    first = protocol.administrator_proof(reset, admin, known_since=Instant(T0 - HOUR), now=T0)
     assert isinstance(first, Proof)
     assert first.kind == ADMINISTRATOR
     told = replace(reset, proofs=(first,))
-    same = protocol.administrator_proof(told, admin, now=T0)
-    other = protocol.administrator_proof(told, replace(admin, user_id="usr_2"), now=T0)
+    same = protocol.administrator_proof(told, admin, known_since=Instant(T0 - HOUR), now=T0)
+    other = protocol.administrator_proof(told, replace(admin, user_id="usr_2"), known_since=Instant(T0 - HOUR), now=T0)
     assert isinstance(same, Proof)
     assert isinstance(other, Proof)
     assert (same.kind, other.kind) == (ADMINISTRATOR, SECOND_ADMINISTRATOR)
+    # One person can make a second user, and a second key: neither counts that came with the reset.
+    late = protocol.administrator_proof(told, replace(admin, user_id="usr_3"), known_since=reset.asked_at, now=T0)
+    assert late == AdministratorTooNew(asked_at=reset.asked_at)
 
 
 # Minting

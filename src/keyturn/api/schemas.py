@@ -162,6 +162,7 @@ Username = Annotated[
 Language = Annotated[str, PlainValidator(_text(_language)), _schema(type="string", enum=list(LANGUAGES))]
 Zone = Annotated[str, PlainValidator(_text(_zone)), _schema(type="string", examples=["Europe/Berlin"])]
 ShownText = Annotated[str, Field(min_length=1, max_length=200)]
+RoleName = Literal["owner", "admin", "member", "auditor", "support", "security"]
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["tradingonramp"])]
 Id = Annotated[str, Field(pattern=r"^[!-~]{1,64}$", examples=["acc_3fJq0Zb7Yc2Lw9Xn4Tk1"])]
 ShortText = Annotated[
@@ -351,8 +352,46 @@ class CreateUser(Form):
     name: Name | None = None
     username: Username | None = None
     password: Password | None = None
-    role: Literal["owner", "admin", "member", "auditor"] = Role.MEMBER.value
+    role: RoleName = Role.MEMBER.value
     account_id: Id | None = None
+
+
+class AddMember(Form):
+    """Somebody who is a user already."""
+
+    user_id: Id
+    role: RoleName = Role.MEMBER.value
+
+
+class EditMember(Form):
+    """Another role."""
+
+    role: RoleName
+
+
+class Invite(Form):
+    """Whom to invite, as what."""
+
+    email: Email
+    role: RoleName = Role.MEMBER.value
+    language: Language | None = None
+
+
+class AcceptInvitation(Form):
+    """Who somebody wants to be who was invited."""
+
+    token: ShownText
+    name: Name
+    username: Username | None = None
+    password: Password
+    language: Language | None = None
+    remember_device: bool = False
+
+
+class JoinAccount(Form):
+    """By the token of a mailed link."""
+
+    token: ShownText
 
 
 class EditUser(Form):
@@ -708,6 +747,48 @@ class MembershipShown(Shown):
 
     account_id: str
     role: str
+
+
+class MemberShown(MembershipShown):
+    """A member, with who they are."""
+
+    user_id: str
+    email: str
+    name: str
+
+
+class MembersShown(Shown):
+    """Every member of an account."""
+
+    items: list[MemberShown]
+
+
+class RemovedMember(Shown):
+    """Who is no member any more, and what became of their keys."""
+
+    account_id: str
+    user_id: str
+    handed_over: list[str]
+    suspended: list[str]
+
+
+class InvitationShown(Shown):
+    """An invitation, without its link."""
+
+    id: str
+    account_id: str
+    email: str
+    role: str
+    invited_by: str
+    made_at: str
+    ends_at: str
+    ended_at: str | None
+
+
+class InvitationsShown(Shown):
+    """Every invitation that can still be accepted."""
+
+    items: list[InvitationShown]
 
 
 class UserShown(Shown):

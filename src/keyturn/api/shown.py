@@ -13,6 +13,7 @@ from keyturn.core.authenticator import Authenticator
 from keyturn.core.delivery import Parcel, State, masked
 from keyturn.core.handover import Gap
 from keyturn.core.instant import FOREVER, Instant, to_text
+from keyturn.core.invitation import Invitation
 from keyturn.core.key import Key, Secret, status
 from keyturn.core.reset import UNTOUCHED, Reset, stage_at
 from keyturn.core.session import Session
@@ -22,6 +23,7 @@ from keyturn.edge.node import Node
 from keyturn.flow.age import AgedKey
 from keyturn.flow.authenticator import Enrolled
 from keyturn.flow.key import KeyAnswer
+from keyturn.flow.member import Removed
 from keyturn.flow.portal import Minted
 from keyturn.flow.preview import Preview
 from keyturn.flow.reset import ResetAnswer
@@ -271,7 +273,7 @@ def user(one: User, members: Sequence[Member]) -> Wire:
         "language": one.language or None,
         "time_zone": one.time_zone or None,
         "created_at": when(one.created_at),
-        "memberships": [{"account_id": member.account_id, "role": member.role.value} for member in members],
+        "memberships": [membership(each) for each in members],
     }
 
 
@@ -289,6 +291,40 @@ def authenticator(one: Authenticator) -> Wire:
 def enrolled(made: Enrolled) -> Wire:
     """A new second factor, with recovery codes this once."""
     return authenticator(made.authenticator) | {"recovery_codes": [one.reveal for one in made.recovery_codes]}
+
+
+def membership(one: Member) -> Wire:
+    """A user's part in an account."""
+    return {"account_id": one.account_id, "role": one.role.value}
+
+
+def member(one: Member, user: User) -> Wire:
+    """The same with who they are."""
+    return membership(one) | {"user_id": user.id, "email": user.email, "name": user.name}
+
+
+def removed_member(one: Removed) -> Wire:
+    """Who is no member any more, and what became of their keys."""
+    return {
+        "account_id": one.member.account_id,
+        "user_id": one.member.user_id,
+        "handed_over": [each.id for each in one.handed_over],
+        "suspended": [each.id for each in one.suspended],
+    }
+
+
+def invitation(one: Invitation) -> Wire:
+    """An invitation, without its link."""
+    return {
+        "id": one.id,
+        "account_id": one.account_id,
+        "email": one.email,
+        "role": one.role.value,
+        "invited_by": one.invited_by,
+        "made_at": when(one.made_at),
+        "ends_at": when(one.ends_at),
+        "ended_at": when(one.ended_at),
+    }
 
 
 def session(one: Session, *, current: bool) -> Wire:

@@ -22,7 +22,7 @@ COMMANDS: Final = {
     "verify": "Ask whether a key is accepted.",
     "policy": "Read, store and explain policies.",
     "user": "Add people and set their passwords.",
-    "account": "Add, edit and suspend accounts.",
+    "account": "Add, edit and suspend accounts, and look after their members.",
     "webhook": "Have programs told of what happens.",
     "notice": "Read what was told, and what became of it.",
     "audit": "Read who did what.",

@@ -12,7 +12,7 @@ from keyturn.cli.secret import ask
 if TYPE_CHECKING:
     from keyturn.sdk.client import Client
 
-ROLES: Final = ("owner", "admin", "member", "auditor")
+ROLES: Final = ("owner", "admin", "member", "auditor", "support", "security")
 password_option = click.option(
     "--password-file",
     metavar="FILE",

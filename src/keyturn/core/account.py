@@ -1,6 +1,7 @@
 """Accounts, users and what a member may do (K10, pitfall 7)."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -17,6 +18,10 @@ class Role(Enum):
     ADMIN = "admin"
     MEMBER = "member"
     AUDITOR = "auditor"
+    SUPPORT = "support"
+    """Of the operator's own account only: helps customers, and never sees a secret."""
+    SECURITY = "security"
+    """The same, and stops whole accounts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,24 @@ RIGHTS: Final = {
     ),
     Role.MEMBER: ("*:write", permission.RIGHT_KEYS_READ, permission.RIGHT_KEYS_RESET, permission.RIGHT_KEYS_WRITE),
     Role.AUDITOR: (permission.RIGHT_KEYS_READ, permission.RIGHT_ACCOUNTS_READ, permission.RIGHT_AUDIT_READ),
+    Role.SUPPORT: (permission.RIGHT_ACCOUNTS_READ,),
+    Role.SECURITY: (permission.RIGHT_ACCOUNTS_READ,),
+}
+
+STAFF_ROLES: Final = frozenset({Role.SUPPORT, Role.SECURITY})
+"""Roles that only the operator's own account has."""
+_WHOLE_STAFF: Final = (
+    permission.RIGHT_STAFF_READ,
+    permission.RIGHT_STAFF_STOP,
+    permission.RIGHT_STAFF_SECURE,
+)
+STAFF_RIGHTS: Final[Mapping[Role, tuple[str, ...]]] = {
+    # What a role in the operator's own account lets its people do for customers, beside what it lets them do there.
+    Role.OWNER: _WHOLE_STAFF,
+    Role.ADMIN: _WHOLE_STAFF,
+    Role.SECURITY: _WHOLE_STAFF,
+    Role.SUPPORT: (permission.RIGHT_STAFF_READ, permission.RIGHT_STAFF_STOP),
+    Role.AUDITOR: (permission.RIGHT_STAFF_READ,),
 }
 
 OWN_KEYS_ONLY: Final = frozenset({Role.MEMBER})

@@ -1,6 +1,6 @@
 """Who asks, through which channel (R40), and how far their rights reach (pitfalls 7, 18, 19)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from keyturn.core.permission import (
@@ -8,6 +8,13 @@ from keyturn.core.permission import (
     RIGHT_ACCOUNTS_WRITE,
     RIGHT_ADMIN,
     RIGHT_ATTACH,
+    RIGHT_AUDIT_READ,
+    RIGHT_KEYS_READ,
+    RIGHT_KEYS_RESET,
+    RIGHT_KEYS_WRITE,
+    RIGHT_STAFF_READ,
+    RIGHT_STAFF_SECURE,
+    RIGHT_STAFF_STOP,
     RIGHT_VERIFY,
     covers,
     grants,
@@ -28,6 +35,9 @@ class Channel(Enum):
 
 # A credential of the deployment's own account serves all of its customers with these; the rest name their accounts.
 _DEPLOYMENT_WIDE = frozenset({RIGHT_VERIFY, RIGHT_ATTACH, RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE})
+_READ_BY_STAFF = frozenset({RIGHT_STAFF_READ, RIGHT_KEYS_READ, RIGHT_ACCOUNTS_READ, RIGHT_AUDIT_READ})
+_FOR_CUSTOMERS = frozenset({RIGHT_STAFF_STOP, RIGHT_STAFF_SECURE})
+"""Not over the operator's own account: support must not stop what runs the operator's business."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +64,40 @@ class Actor:
 
     def may(self, right: str, account_id: str) -> bool:
         """Whether the actor holds `right` over that account."""
-        if account_id == self.account_id and grants(self.permissions, right):
+        if account_id == self.account_id and right not in _FOR_CUSTOMERS and grants(self.permissions, right):
             return True
         named = tuple(one for one in self.permissions if one.endswith(f"@{account_id}"))
         if grants(named, f"{right}@{account_id}"):
             return True
+        if right in _FOR_CUSTOMERS:
+            holds = right in self.permissions or RIGHT_ADMIN in self.permissions
+            return holds and self.in_deployment_account and account_id != self.account_id
+        return self.reaches_all(right) or (
+            self.in_deployment_account and right in _DEPLOYMENT_WIDE and grants(self.permissions, right)
+        )
+
+    def reaches_all(self, right: str) -> bool:
+        """Whether the actor holds `right` over every account there is."""
         if not self.in_deployment_account:
             return False
-        return RIGHT_ADMIN in self.permissions or (right in _DEPLOYMENT_WIDE and grants(self.permissions, right))
+        staff = RIGHT_STAFF_READ in self.permissions and right in _READ_BY_STAFF
+        return staff or RIGHT_ADMIN in self.permissions
+
+    def may_stop(self, account_id: str) -> bool:
+        """Whether the actor may suspend that account's keys: whoever knows of them, except staff who only read."""
+        rights = (RIGHT_KEYS_WRITE, RIGHT_KEYS_RESET, RIGHT_ACCOUNTS_WRITE, RIGHT_STAFF_STOP)
+        if any(self.may(right, account_id) for right in rights):
+            return True
+        if RIGHT_STAFF_READ not in self.permissions:
+            return self.may(RIGHT_KEYS_READ, account_id)
+        return account_id == self.account_id and grants(self.permissions, RIGHT_KEYS_READ)
+
+    def towards(self, account_id: str) -> "Actor":
+        """The same as they speak of that account: for a customer's, one of the operator's people is support (R40)."""
+        is_staff = self.channel is Channel.PERSON and RIGHT_STAFF_READ in self.permissions
+        if not is_staff or not self.in_deployment_account or account_id == self.account_id:
+            return self
+        return replace(self, channel=Channel.SUPPORT)
 
     def beyond(self, permissions: tuple[str, ...]) -> tuple[str, ...]:
         """Those of `permissions` that the actor may not hand out, for it does not hold them itself."""

@@ -26,6 +26,12 @@ RIGHT_ACCOUNTS_READ: Final = "keyturn.accounts:read"
 RIGHT_ACCOUNTS_WRITE: Final = "keyturn.accounts:write"
 RIGHT_EVENTS_WRITE: Final = "keyturn.events:write"
 RIGHT_AUDIT_READ: Final = "keyturn.audit:read"
+RIGHT_STAFF_READ: Final = "keyturn.staff:read"
+"""The operator's people: see every account and its keys, records and members.  Roles hold it, no key does."""
+RIGHT_STAFF_STOP: Final = "keyturn.staff:stop"
+"""The same: suspend any customer's key, and ask for a reset that its owner claims."""
+RIGHT_STAFF_SECURE: Final = "keyturn.staff:secure"
+"""The same: suspend every key of a customer's account."""
 RIGHTS: Final = frozenset(
     {
         RIGHT_ADMIN,

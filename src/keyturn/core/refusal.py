@@ -136,6 +136,16 @@ class ProofRefused(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdministratorTooNew(Refusal):
+    """R24: two administrators are two people, and not one who makes another one for the purpose."""
+
+    kind: ClassVar[str] = "administrator_too_new"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "This takes an administrator who was one before the reset was asked for."
+    asked_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProofRequired(Refusal):
     """R22: lifting a suspension takes the full proof that a reset would take."""
 
@@ -351,6 +361,30 @@ class PublicKeyUsed(Refusal):
     kind: ClassVar[str] = "public_key_used"
     status: ClassVar[int] = 409
     title: ClassVar[str] = "This public key was brought here before; make a new pair."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlreadyMember(Refusal):
+    kind: ClassVar[str] = "already_member"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "This person is a member of the account already."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastOwner(Refusal):
+    """An account without an owner would be nobody's to look after."""
+
+    kind: ClassVar[str] = "last_owner"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "An account keeps at least one owner; name another one first."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyInvitations(Refusal):
+    kind: ClassVar[str] = "too_many_invitations"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "Too many invitations are open; withdraw some."
+    limit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ from keyturn.core.proof import (
     with_waiver,
 )
 from keyturn.core.refusal import (
+    AdministratorTooNew,
     AllowlistTooLong,
     ClaimTaken,
     ClaimWaits,
@@ -335,7 +336,8 @@ def _check_actor(key: Key, actor: Actor, effective: Effective) -> Refusal | None
 
 def check_order(key: Key, asking: Asking, actor: Actor, effective: Effective, *, now: Instant) -> Refusal | None:
     """Whether somebody may order a reset of the key for another to claim: less is asked, for they get no secret."""
-    if actor.id == key.id or not actor.may(RIGHT_KEYS_RESET, key.account_id):
+    rights = (RIGHT_KEYS_RESET, permission.RIGHT_STAFF_STOP)
+    if actor.id == key.id or not any(actor.may(right, key.account_id) for right in rights):
         return PermissionMissing(needed=RIGHT_KEYS_RESET)
     if actor.channel is Channel.PERSON and effective.policy.manual == "forbidden":
         return ManualResetForbidden(policy=effective.source("manual"))
@@ -509,10 +511,16 @@ def vouch(asked: Step, said: tuple[Proof, ...], *, now: Instant) -> Step:
     return step
 
 
-def administrator_proof(reset: Reset, actor: Actor, *, now: Instant) -> Proof | Refusal:
-    """R24: an administrator's word for waiving the cool-down; the second one is another person's."""
+def administrator_proof(reset: Reset, actor: Actor, *, known_since: Instant, now: Instant) -> Proof | Refusal:
+    """R24: an administrator's word for waiving the cool-down; the second one is another person's.
+
+    `known_since` is when both the person and the credential were there.  Whoever came after the reset was asked for
+    may have been made for it, by the one person who is to be one of two.
+    """
     if not actor.may(permission.RIGHT_ADMIN, reset.account_id):
         return PermissionMissing(needed=permission.RIGHT_ADMIN)
+    if known_since >= reset.asked_at:
+        return AdministratorTooNew(asked_at=reset.asked_at)
     first = next((one for one in reset.proofs if one.kind == ADMINISTRATOR), None)
     second = first is not None and first.is_fresh(now, reset.policy.proof_lasts) and first.by != actor.user_id
     kind = SECOND_ADMINISTRATOR if second else ADMINISTRATOR

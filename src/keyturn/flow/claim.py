@@ -40,6 +40,7 @@ def ask_for_claim(
         return refused(tx, actor, "reset.ordered", earlier, subject_id=key_id, account_id=key.account_id)
     if earlier is not None and (reset := tx.reset(earlier)) is not None:
         return answered(tx, reset, key=key)
+    actor = actor.towards(key.account_id)
     in_force = effective_for_key(tx, key)
     account = tx.account(key.account_id)
     refusal = protocol.check_order(key, asking, actor, in_force, now=tx.now) or protocol.check_origin(

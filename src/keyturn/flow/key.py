@@ -10,7 +10,14 @@ from keyturn.core.consequence import widens
 from keyturn.core.instant import FOREVER, Instant
 from keyturn.core.key import Key, Suspension, secret_of
 from keyturn.core.limit import Limit
-from keyturn.core.permission import RIGHT_ACCOUNTS_WRITE, RIGHT_KEYS_READ, RIGHT_KEYS_RESET, RIGHT_KEYS_WRITE
+from keyturn.core.permission import (
+    RIGHT_ACCOUNTS_WRITE,
+    RIGHT_KEYS_READ,
+    RIGHT_KEYS_RESET,
+    RIGHT_KEYS_WRITE,
+    RIGHT_STAFF_SECURE,
+    RIGHT_STAFF_STOP,
+)
 from keyturn.core.policy import Effective, allows_own_secret
 from keyturn.core.refusal import (
     AllowlistRequired,
@@ -183,8 +190,13 @@ def suspend(tx: Transaction, *, actor: Actor, key_id: str, reason: str) -> KeyAn
     key = find(tx, actor, key_id, lock=True)
     if isinstance(key, Refusal):
         return refused(tx, actor, "key.suspended", key, subject_id=key_id)
-    if key.revoked_at is not None:
+    actor = actor.towards(key.account_id)
+    refusal: Refusal | None = None
+    if actor.id != key.id and not actor.may_stop(key.account_id):
+        refusal = PermissionMissing(needed=RIGHT_STAFF_STOP)
+    elif key.revoked_at is not None:
         refusal = KeyRevoked(revoked_at=key.revoked_at)
+    if refusal is not None:
         return refused(tx, actor, "key.suspended", refusal, subject_id=key_id, account_id=key.account_id)
     if key.suspension is None:
         key = replace(key, suspension=Suspension(at=tx.now, by=actor.id, reason=reason))
@@ -202,7 +214,7 @@ def resume(tx: Transaction, *, actor: Actor, key_id: str) -> KeyAnswer | Refusal
     if refusal is not None:
         return refused(tx, actor, "key.resumed", refusal, subject_id=key_id, account_id=key.account_id)
     if key.suspension is not None:
-        _end_open_reset(tx, actor, key)
+        end_open_reset(tx, actor, key)
         key = replace(key, suspension=None)
         tx.save_key(key)
         done_to_key(tx, actor, "key.resumed", key)
@@ -219,7 +231,7 @@ def revoke(tx: Transaction, *, actor: Actor, key_id: str) -> KeyAnswer | Refusal
         refusal = PermissionMissing(needed=RIGHT_KEYS_WRITE)
         return refused(tx, actor, "key.revoked", refusal, subject_id=key_id, account_id=key.account_id)
     if key.revoked_at is None:
-        _end_open_reset(tx, actor, key)
+        end_open_reset(tx, actor, key)
         key = replace(key, revoked_at=tx.now)
         tx.save_key(key)
         done_to_key(tx, actor, "key.revoked", key)
@@ -229,7 +241,9 @@ def revoke(tx: Transaction, *, actor: Actor, key_id: str) -> KeyAnswer | Refusal
 def suspend_account(tx: Transaction, *, actor: Actor, account_id: str, reason: str) -> tuple[int, int] | Refusal:
     """Suspend every live key of an account in one step (F11); how many, and the revision verifiers learn of it at."""
     account = tx.account(account_id)
-    if account is None or not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
+    actor = actor.towards(account_id)
+    rights = (RIGHT_ACCOUNTS_WRITE, RIGHT_STAFF_SECURE)
+    if account is None or not any(actor.may(right, account_id) for right in rights):
         missing: Refusal = (
             NotFound() if account_id != actor.account_id else PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
         )
@@ -377,7 +391,8 @@ def _check_resume(tx: Transaction, actor: Actor, key: Key) -> Refusal | None:
     return None
 
 
-def _end_open_reset(tx: Transaction, actor: Actor, key: Key) -> None:
+def end_open_reset(tx: Transaction, actor: Actor, key: Key) -> None:
+    """Close a reset that is open, for it is not to go on."""
     latest = tx.latest_reset(key.id)
     if latest is None or not is_open(latest, tx.now):
         return

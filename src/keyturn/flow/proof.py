@@ -12,7 +12,7 @@ from keyturn.core import reset as protocol
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.authenticator import Purpose, Shown
 from keyturn.core.captcha import Solved
-from keyturn.core.instant import later, to_text
+from keyturn.core.instant import Instant, later, to_text
 from keyturn.core.key import Key
 from keyturn.core.letter import Letter
 from keyturn.core.link import LASTS, MOST_PROOF_LINKS, Link, LinkKind, check_link
@@ -33,9 +33,10 @@ from keyturn.core.refusal import (
 from keyturn.core.reset import Reset, Step
 from keyturn.core.stage import Event, Stage
 from keyturn.flow import authenticator
+from keyturn.flow.created import suspend_created
 from keyturn.flow.evidence import done, refused, tell_of_key
 from keyturn.flow.replay import Once, remember, replayed
-from keyturn.flow.reset import ResetAnswer, answered, found_for_step, suspend_created, written
+from keyturn.flow.reset import ResetAnswer, answered, found_for_step, written
 from keyturn.ports import Factors, Forge, Transaction
 
 _REFUSED: Final = "refused"
@@ -159,7 +160,8 @@ def _check_links(mailed: int) -> Refusal | None:
 
 def _check(tx: Transaction, actor: Actor, reset: Reset, showing: Showing, factors: Factors) -> Proof | Refusal:
     if showing.kind == ADMINISTRATOR:
-        return _check_open(reset, tx) or protocol.administrator_proof(reset, actor, now=tx.now)
+        since = _known_since(tx, actor)
+        return _check_open(reset, tx) or protocol.administrator_proof(reset, actor, known_since=since, now=tx.now)
     if refusal := _check_wanted(reset, actor, showing.kind, tx):
         return refusal
     right = protocol.is_asker(reset, actor) and _is_right(tx, actor, reset, showing, factors)
@@ -168,6 +170,12 @@ def _check(tx: Transaction, actor: Actor, reset: Reset, showing: Showing, factor
     if not right:
         return protocol.refuse_proof(reset)
     return Proof(kind=showing.kind, by=actor.user_id, at=tx.now, session=actor.session)
+
+
+def _known_since(tx: Transaction, actor: Actor) -> Instant:
+    """Since when both the person who answers for the actor and the credential they speak by are there."""
+    user, key = tx.user(actor.user_id), tx.key(actor.id)
+    return max((one.created_at for one in (user, key) if one is not None), default=tx.now)
 
 
 def _is_right(tx: Transaction, actor: Actor, reset: Reset, showing: Showing, factors: Factors) -> bool | Refusal:

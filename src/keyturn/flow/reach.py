@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from keyturn.core import permission
 from keyturn.core.actor import Actor
 from keyturn.core.refusal import NotFound, PermissionMissing, Refusal
 
@@ -13,7 +12,7 @@ def reach(actor: Actor, right: str, account_id: str | None) -> Sequence[str] | R
         if not actor.may(right, account_id):
             return NotFound() if account_id != actor.account_id else PermissionMissing(needed=right)
         return (account_id,)
-    if actor.in_deployment_account and permission.RIGHT_ADMIN in actor.permissions:
+    if actor.reaches_all(right):
         return None
     named = {one.rpartition("@")[2] for one in actor.permissions if "@" in one} | {actor.account_id}
     reached = tuple(sorted(one for one in named if actor.may(right, one)))

@@ -8,7 +8,7 @@ from keyturn.core import reset as protocol
 from keyturn.core.actor import SYSTEM, Actor, Channel
 from keyturn.core.handover import Handover
 from keyturn.core.instant import Instant, to_text
-from keyturn.core.key import Key, StopReason, Suspension
+from keyturn.core.key import Key, StopReason
 from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET
 from keyturn.core.policy import Policy, allows_own_secret
 from keyturn.core.proof import CREDENTIAL, KEY_ITSELF, SECOND_FACTORS, Proof, vouched
@@ -21,11 +21,12 @@ from keyturn.core.refusal import (
     Refusal,
     WiderThanActor,
 )
-from keyturn.core.reset import Asking, Reason, Reset, Step
+from keyturn.core.reset import Asking, Reset, Step
 from keyturn.core.secret import Kept, SecretKind, SecretText
 from keyturn.core.stage import Event, Stage
 from keyturn.flow.authenticator import enrolled
 from keyturn.flow.bring import Bring, check_kind, check_policy, field_of, is_same, must_bring, next_secret, text_of
+from keyturn.flow.created import suspend_created
 from keyturn.flow.evidence import done_to_key, refused
 from keyturn.flow.hold import held_until
 from keyturn.flow.key import find
@@ -433,32 +434,6 @@ def _replace_unstarted(tx: Transaction, actor: Actor, earlier: Reset | None, min
         tx.save_reset(ended)
         detail = {"reason": ended.end_reason, "by": minted.reset.id}
         done_to_key(tx, actor, "reset.ended", minted.key, subject_id=ended.id, detail=detail)
-
-
-def suspend_created(tx: Transaction, actor: Actor, proven: Step) -> None:
-    """R25: what the leaked key created since a chosen time is suspended in the step that stops the key's secret."""
-    asking = proven.reset.asking
-    stopped = proven.event is Event.PROOF_COMPLETED and asking.reason is Reason.LEAKED
-    if not stopped or asking.suspend_created_since is None:
-        return
-    for created in _descendants(tx, proven.key.id, since=asking.suspend_created_since):
-        if created.suspension is None and not created.has_ended(tx.now):
-            suspension = Suspension(at=tx.now, by=actor.id, reason="created_by_leaked", reset_id=proven.reset.id)
-            held = replace(created, suspension=suspension)
-            tx.save_key(held)
-            done_to_key(tx, actor, "key.suspended", held, detail={"reason": suspension.reason})
-
-
-def _descendants(tx: Transaction, key_id: str, *, since: Instant) -> Sequence[Key]:
-    """What the key created since then, and what that created in turn."""
-    found: dict[str, Key] = {}
-    waiting = [key_id]
-    while waiting:
-        for created in tx.keys_created_by(waiting.pop(), since=since):
-            if created.id not in found:
-                found[created.id] = created
-                waiting.append(created.id)
-    return list(found.values())
 
 
 def lapse(tx: Transaction, reset: Reset | None, key: Key) -> Reset | None:

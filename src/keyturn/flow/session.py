@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from keyturn.core import session as sessions
-from keyturn.core.account import OWN_KEYS_ONLY, RIGHTS, Member, User
+from keyturn.core.account import OWN_KEYS_ONLY, RIGHTS, STAFF_RIGHTS, Member, User
 from keyturn.core.actor import Actor, Channel, stranger
 from keyturn.core.authenticator import Shown
 from keyturn.core.captcha import Solved
@@ -212,13 +212,15 @@ def seen(tx: Transaction, digest: bytes, *, spans: Spans) -> None:
 def person(tx: Transaction, session: Session, *, address: str | None) -> Actor:
     """A signed-in user as an actor, or one who came through an operator's portal: they reach their own keys only."""
     portal = tx.portal_of(session.id) if session.kind is SessionKind.PORTAL else None
+    in_deployment_account = session.account_id == tx.deployment_account_id and portal is None
+    for_customers = STAFF_RIGHTS.get(session.role, ()) if in_deployment_account else ()
     return Actor(
         id=session.user_id,
         channel=Channel.PERSON,
         account_id=session.account_id,
         user_id=session.user_id,
-        permissions=its_rights(session.role) if portal else RIGHTS[session.role],
-        in_deployment_account=session.account_id == tx.deployment_account_id and portal is None,
+        permissions=its_rights(session.role) if portal else (*RIGHTS[session.role], *for_customers),
+        in_deployment_account=in_deployment_account,
         own_keys_only=session.role in OWN_KEYS_ONLY or portal is not None,
         address=address,
         secret_version=session.version,
@@ -237,7 +239,7 @@ def choose_account(tx: Transaction, *, actor: Actor, account_id: str, forge: For
     """Speak for another account that the user is a member of, in the same session under another token."""
     session = _own(tx, actor)
     member = next(iter(tx.members(account_id=account_id, user_id=actor.user_id)), None)
-    if session is None or member is None:
+    if session is None or member is None or actor.through:
         return refused(tx, actor, "session.account_chosen", NotFound(), subject_id=actor.session)
     done(tx, actor, "session.account_chosen", account_id=account_id, subject_id=session.id)
     return _rotated(tx, replace(session, account_id=account_id, role=member.role), forge)

@@ -7,10 +7,9 @@ from keyturn.core.account import Member, Role, User
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.password import Fitted
 from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE
-from keyturn.core.refusal import NameTaken, NotFound, PermissionMissing, Refusal, WiderThanActor
-from keyturn.flow.consequence import after_member_added
+from keyturn.core.refusal import NameTaken, NotFound, PermissionMissing, Refusal
 from keyturn.flow.evidence import done, refused
-from keyturn.flow.member import beyond_role, check_administers
+from keyturn.flow.member import add, check_administers, check_role
 from keyturn.flow.reach import reach
 from keyturn.ports import Forge, Page, Transaction
 
@@ -43,11 +42,10 @@ def create(tx: Transaction, *, actor: Actor, wish: UserWish, forge: Forge) -> tu
     account_id = wish.account_id or actor.account_id
     if tx.account(account_id) is None or not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
         foreign = account_id != actor.account_id
-        refusal: Refusal = NotFound() if foreign else PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
-        return refused(tx, actor, "user.created", refusal, subject_id=account_id)
-    if beyond := beyond_role(tx, actor, account_id, wish.role):
-        wider = WiderThanActor(beyond=beyond)
-        return refused(tx, actor, "user.created", wider, subject_id=account_id, account_id=account_id)
+        missing: Refusal = NotFound() if foreign else PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
+        return refused(tx, actor, "user.created", missing, subject_id=account_id)
+    if refusal := check_role(tx, actor, account_id, wish.role):
+        return refused(tx, actor, "user.created", refusal, subject_id=account_id, account_id=account_id)
     if tx.user_by_email(wish.email) is not None:
         taken = NameTaken(field="email")
         return refused(tx, actor, "user.created", taken, subject_id=account_id, account_id=account_id)
@@ -59,10 +57,9 @@ def create(tx: Transaction, *, actor: Actor, wish: UserWish, forge: Forge) -> tu
     user = User(id=forge.id("usr"), email=wish.email, name=wish.name, username=wish.username, created_at=tx.now)
     member = Member(account_id=account_id, user_id=user.id, role=wish.role)
     tx.insert_user(user, password=wish.password)
-    tx.insert_member(member)
     detail = {"role": wish.role.value}
     done(tx, actor, "user.created", account_id=account_id, subject_id=user.id, detail=detail)
-    after_member_added(tx, actor=actor, member=member, forge=forge)
+    add(tx, actor=actor, member=member, forge=forge)
     return user, member
 
 

@@ -15,7 +15,6 @@ from keyturn.sdk.call import (
     Permissions,
     Unchanged,
     changed,
-    delete,
     get,
     given,
     instant,
@@ -25,13 +24,14 @@ from keyturn.sdk.call import (
     span,
     texts,
 )
+from keyturn.sdk.people import PeopleCalls
 from keyturn.sdk.proving import ProvingCalls
 from keyturn.sdk.telling import TellingCalls
 
 __all__ = ["UNCHANGED", "A", "BadArgument", "Call", "Calls", "Unchanged"]
 
 
-class Calls(ProvingCalls[A], TellingCalls[A]):
+class Calls(PeopleCalls[A], ProvingCalls[A], TellingCalls[A]):
     """Every call of the API.
 
     Calls that make a key or a secret carry an Idempotency-Key, a fresh one unless you give yours.  Where an earlier
@@ -255,137 +255,6 @@ class Calls(ProvingCalls[A], TellingCalls[A]):
         body = given(key=key, key_sha256=key_sha256, label=label, signed=signed)
         body |= given(permissions=texts(permissions), ip=ip, context=context)
         return self.send(post("/v1/verify", body))
-
-    # Users and sessions
-
-    def create_user(
-        self,
-        email: str,
-        *,
-        name: str | None = None,
-        username: str | None = None,
-        password: str | None = None,
-        role: str | None = None,
-        account_id: str | None = None,
-    ) -> A:
-        body = given(email=email, name=name, username=username, password=password, role=role, account_id=account_id)
-        return self.send(post("/v1/users", body))
-
-    def list_users(self, *, account_id: str | None = None, limit: int | None = None, cursor: str | None = None) -> A:
-        return self.send(get("/v1/users", account_id=account_id, limit=limit, cursor=cursor))
-
-    def get_user(self, user_id: str) -> A:
-        return self.send(get(f"/v1/users/{part(user_id)}"))
-
-    def edit_user(
-        self,
-        user_id: str,
-        *,
-        name: str | Unchanged = UNCHANGED,
-        username: str | Unchanged | None = UNCHANGED,
-        language: str | Unchanged | None = UNCHANGED,
-        time_zone: str | Unchanged | None = UNCHANGED,
-    ) -> A:
-        """Change what is named; None drops a user name, a language or a zone."""
-        body = changed(name=name, username=username, language=language, time_zone=time_zone)
-        return self.send(Call(method="PATCH", path=f"/v1/users/{part(user_id)}", body=body))
-
-    def set_password(self, user_id: str, password: str) -> A:
-        """Put another password in place; every session of the user ends."""
-        return self.send(Call(method="PUT", path=f"/v1/users/{part(user_id)}/password", body={"password": password}))
-
-    def sign_in(
-        self,
-        user: str,
-        password: str,
-        *,
-        account_id: str | None = None,
-        totp: str | None = None,
-        recovery_code: str | None = None,
-        captcha: str | None = None,
-        device: str | None = None,
-        remember_device: bool | None = None,
-    ) -> A:
-        """Open a session; its `token` goes where a key goes: `Client(url, key=token)`.
-
-        `device` is the `device_token` of an earlier sign-in with `remember_device`: with it nobody can get in the way.
-        """
-        body = given(
-            user=user,
-            password=password,
-            account_id=account_id,
-            totp=totp,
-            recovery_code=recovery_code,
-            captcha=captcha,
-            device=device,
-            remember_device=remember_device,
-        )
-        return self.send(post("/v1/sessions", body))
-
-    def change_password(self, password: str, new_password: str, *, remember_device: bool | None = None) -> A:
-        """Change your own; every other session ends.  Go on with the `token` of the answer."""
-        body = given(password=password, new_password=new_password, remember_device=remember_device)
-        return self.send(post("/v1/sessions/current/password", body))
-
-    def forgot_password(self, user: str) -> A:
-        """Have a link for a new password mailed; the answer is the same where nobody is meant."""
-        return self.send(post("/v1/passwords/forgotten", {"user": user}))
-
-    def set_password_anew(
-        self,
-        token: str,
-        password: str,
-        *,
-        totp: str | None = None,
-        recovery_code: str | None = None,
-        passkey: Mapping[str, Any] | None = None,
-    ) -> A:
-        """Set a new password by the token of a mailed link, with the second factor where one is enrolled."""
-        body = given(token=token, password=password, totp=totp, recovery_code=recovery_code, passkey=passkey)
-        return self.send(post("/v1/passwords/reset", body))
-
-    def list_sessions(self) -> A:
-        """Your own sessions that are on, the one used last first."""
-        return self.send(get("/v1/sessions"))
-
-    def choose_account(self, account_id: str) -> A:
-        """Let the session speak for another account of yours; go on with the `token` of the answer."""
-        return self.send(post("/v1/sessions/current/account", {"account_id": account_id}))
-
-    def sign_out(self) -> A:
-        """End the session this client came with."""
-        return self.send(delete("/v1/sessions/current"))
-
-    def end_session(self, session_id: str) -> A:
-        """End one of your own sessions."""
-        return self.send(delete(f"/v1/sessions/{part(session_id)}"))
-
-    def end_other_sessions(self) -> A:
-        """End every session of yours but the one this client came with."""
-        return self.send(delete("/v1/sessions/others"))
-
-    def create_portal_session(
-        self,
-        account_id: str,
-        *,
-        user_id: str | None = None,
-        proofs: Iterable[tuple[str, datetime | str]] = (),
-        embed_origin: str | None = None,
-        return_url: str | None = None,
-    ) -> A:
-        """A link, in `url`, to the pages of one person's keys; it opens once, within five minutes.
-
-        `proofs`: what you have seen this person show, and when, such as `("password", signed_in_at)`.
-        """
-        seen = [{"kind": kind, "at": instant(at)} for kind, at in proofs]
-        body = given(
-            account_id=account_id,
-            user_id=user_id,
-            proofs=seen or None,
-            embed_origin=embed_origin,
-            return_url=return_url,
-        )
-        return self.send(post("/v1/portal/sessions", body))
 
     # Accounts
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from keyturn.core.account import Account, Member, User
 from keyturn.ports import Page
@@ -108,3 +108,15 @@ class People(Begun):
     def insert_member(self, member: Member) -> None:
         """Add a member."""
         self._connection.execute(insert(members).values(columns(member) | {"role": member.role.value}))
+
+    def save_member(self, member: Member) -> None:
+        """Write another role down."""
+        self._connection.execute(update(members).where(*_this(member)).values(role=member.role.value))
+
+    def remove_member(self, member: Member) -> None:
+        """Take a membership away."""
+        self._connection.execute(delete(members).where(*_this(member)))
+
+
+def _this(member: Member) -> tuple[ColumnElement[bool], ...]:
+    return (members.c.account_id == member.account_id, members.c.user_id == member.user_id)

@@ -171,6 +171,20 @@ devices = Table(
     Column("seen_at", Moment, nullable=False),
 )
 
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("account_id", _Id, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("email", String(320), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("invited_by", _Id, nullable=False, index=True),
+    Column("made_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("accepted_by", _Id, nullable=False),
+)
+
 counters = Table(
     "counters",
     metadata,

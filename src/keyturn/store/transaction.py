@@ -18,6 +18,7 @@ from keyturn.store.callers import Callers
 from keyturn.store.counters import Counters
 from keyturn.store.evidence import Evidence
 from keyturn.store.holds import Holds
+from keyturn.store.invitations import Invitations
 from keyturn.store.keys import Keys
 from keyturn.store.links import Links
 from keyturn.store.notices import Notices
@@ -48,6 +49,7 @@ class SqlTransaction(
     People,
     Sessions,
     Counters,
+    Invitations,
     Authenticators,
     Policies,
     Evidence,

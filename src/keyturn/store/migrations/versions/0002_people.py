@@ -20,6 +20,7 @@ def upgrade() -> None:
     _claims()
     _counters()
     _holds()
+    _invitations()
     _authenticators()
     _shown_again()
     _notices()
@@ -239,6 +240,25 @@ def _sessions() -> None:
     )
     op.create_index(op.f("ix_sessions_user_id"), "sessions", ["user_id"], unique=False)
     op.create_index(op.f("ix_sessions_ends_at"), "sessions", ["ends_at"], unique=False)
+
+
+def _invitations() -> None:
+    op.create_table(
+        "invitations",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(length=64), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("invited_by", sa.String(length=64), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("accepted_by", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_invitations_account_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_invitations")),
+    )
+    op.create_index(op.f("ix_invitations_account_id"), "invitations", ["account_id"], unique=False)
+    op.create_index(op.f("ix_invitations_invited_by"), "invitations", ["invited_by"], unique=False)
 
 
 def _counters() -> None:
