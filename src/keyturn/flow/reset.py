@@ -271,11 +271,12 @@ def finish(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Ref
 
 
 def show(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Refusal:
-    """A reset, to whoever may know of its key."""
+    """A reset, to whoever may know of its key.  A live page asks often: nothing is locked, nothing read twice."""
     reset = tx.reset(reset_id)
-    if reset is None or isinstance(find(tx, actor, reset.key_id), Refusal):
+    key = find(tx, actor, reset.key_id) if reset else NotFound()
+    if reset is None or isinstance(key, Refusal):
         return NotFound()
-    return answered(tx, reset)
+    return answered(tx, reset, key=key)
 
 
 def listing(
