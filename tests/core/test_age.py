@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core.age import Age, AgeState, Coming, age, coming
+from keyturn.core.consequence import Hold
 from keyturn.core.instant import FOREVER, Instant
 from keyturn.core.key import Key
 from keyturn.core.policy import Effective, Policy, Rule, resolve
@@ -123,6 +124,13 @@ def test_k14_the_soonest_stands_first_and_nothing_comes_for_a_key_that_has_ended
     assert found[-1] == Coming(at=after(40 * DAY), what="expire")
     assert coming(key, in_force, now=after(40 * DAY)) == ()
     assert coming(replace(key, revoked_at=T0), in_force, now=after(HOUR)) == ()
+
+
+def test_k14_a_hold_of_the_owner_is_told_with_its_policy_and_field() -> None:
+    hold = Hold(user_id="usr_1", until=after(2 * DAY), policy="strict", field="on_password_change")
+    found = coming(a_key(expires_at=after(DAY)), under(), now=T0, hold=hold)
+    assert found[-1] == Coming(at=after(2 * DAY), what="hold_ends", policy="strict", field="on_password_change")
+    assert [one.what for one in found] == ["expire", "hold_ends"]
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=40_000)), st.timedeltas(timedelta(0), timedelta(days=40_000)))

@@ -605,7 +605,9 @@ class ComingShown(Shown):
     """One thing that is to happen to a key, and the policy and field that say so; null where its own dates do."""
 
     at: str
-    what: Literal["remind", "require_reset", "suspend", "expire", "drop_write", "stop", "stop_old", "start_new"]
+    what: Literal[
+        "remind", "require_reset", "suspend", "expire", "drop_write", "stop", "stop_old", "start_new", "hold_ends"
+    ]
     policy: str | None
     field: str | None
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final
 
+from keyturn.core.consequence import Hold
 from keyturn.core.instant import FOREVER, Instant, later
 from keyturn.core.key import Key, Secret
 from keyturn.core.permission import action_rank, is_right
@@ -45,7 +46,8 @@ class Coming:
 
     at: Instant
     what: str
-    """`remind`, `require_reset`, `suspend`, `expire`, `drop_write`, `stop`, `stop_old` or `start_new`."""
+    """`remind`, `require_reset`, `suspend`, `expire`, `drop_write`, `stop`, `stop_old`, `start_new` or
+    `hold_ends`."""
     policy: str = ""
     field: str = ""
     """The policy and the field that say so; both empty where the key's own dates do."""
@@ -71,11 +73,17 @@ def age(key: Key, effective: Effective, *, now: Instant) -> Age:
     )
 
 
-def coming(key: Key, effective: Effective, *, now: Instant) -> tuple[Coming, ...]:
-    """What is to happen to a live key and was not prevented yet, soonest first; what is overdue stands first."""
+def coming(key: Key, effective: Effective, *, now: Instant, hold: Hold | None = None) -> tuple[Coming, ...]:
+    """What is to happen to a live key and was not prevented yet, soonest first; what is overdue stands first.
+
+    `hold` is the one that its owner's account is under.
+    """
     if key.has_ended(now):
         return ()
-    found = (one for one in (*_of_secrets(key, now), *_of_policy(key, effective, now)) if one.at < FOREVER)
+    all_found = [*_of_secrets(key, now), *_of_policy(key, effective, now)]
+    if hold is not None:
+        all_found.append(Coming(at=hold.until, what="hold_ends", policy=hold.policy, field=hold.field))
+    found = (one for one in all_found if one.at < FOREVER)
     return tuple(sorted(found, key=lambda one: (one.at, one.what)))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from keyturn.core.actor import Actor
 from keyturn.core.age import Age, Coming, age, coming
+from keyturn.core.consequence import Hold
 from keyturn.core.key import Key
 from keyturn.core.refusal import Refusal
 from keyturn.flow import key as keys
@@ -32,10 +33,17 @@ def listing(
 ) -> Sequence[AgedKey] | Refusal:
     """A page of keys, newest first."""
     found = keys.listing(tx, actor=actor, account_id=account_id, owner_id=owner_id, page=page)
-    return found if isinstance(found, Refusal) else [aged(tx, one) for one in found]
+    if isinstance(found, Refusal):
+        return found
+    holds = {owner: tx.hold(owner) for owner in {one.owner_id for one in found}}
+    return [_aged(tx, one, holds[one.owner_id]) for one in found]
 
 
 def aged(tx: Transaction, key: Key) -> AgedKey:
     """The key with its age and what is coming, by the policy in force."""
+    return _aged(tx, key, tx.hold(key.owner_id))
+
+
+def _aged(tx: Transaction, key: Key, hold: Hold | None) -> AgedKey:
     in_force = effective_for_key(tx, key)
-    return AgedKey(key=key, age=age(key, in_force, now=tx.now), coming=coming(key, in_force, now=tx.now))
+    return AgedKey(key=key, age=age(key, in_force, now=tx.now), coming=coming(key, in_force, now=tx.now, hold=hold))
