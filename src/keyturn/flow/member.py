@@ -107,6 +107,7 @@ def remove(
     member = _find(tx, actor, account_id, user_id)
     refusal: Refusal | None = member if isinstance(member, Refusal) else _check_remove(tx, actor, member)
     account = tx.account(account_id)
+    tx.lock_owner(user_id)  # what they are making just now is made before, or not at all
     keys = tx.keys(account_ids=(account_id,), owner_id=user_id, page=_ALL) if refusal is None else ()
     live = [one for one in keys if not one.has_ended(tx.now)]
     if refusal is None and keys_to is not None and account is not None:

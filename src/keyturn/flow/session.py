@@ -188,9 +188,16 @@ def second_step(
 def whose(
     tx: Transaction, digest: bytes, *, address: str | None, kind: SessionKind = SessionKind.PERSON
 ) -> Actor | None:
-    """The person behind the token of an open session of that kind, or None."""
+    """The person behind the token of an open session of that kind, or None.
+
+    It ends with the membership and the role that it began with, also where it began while those were being changed.
+    """
     session = tx.session(digest)
     if session is None or session.kind is not kind or not sessions.is_open(session, tx.now):
+        return None
+    if Member(account_id=session.account_id, user_id=session.user_id, role=session.role) not in tx.members(
+        account_id=session.account_id, user_id=session.user_id
+    ):
         return None
     actor = person(tx, session, address=address)
     return actor if rests_on_good_word(tx, actor) else None
@@ -333,6 +340,7 @@ def _first_step(
     attempt = throttle.of_stranger(tx, forge, user=found, typed=user, visitor=visitor, captcha=captcha)
     refusal = throttle.check(tx, attempt)
     if refusal is None:
+        tx.lock_owner(user_id)  # a change of the password comes before, or ends the session that begins here
         stored = tx.password_of(user_id)
         if member is not None and matched_password and matched_password == stored:
             return member, attempt
