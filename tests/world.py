@@ -270,7 +270,7 @@ class World:
         one = Showing(kind=kind, matched_password=matched, **showing)
         return self.store.change(
             lambda tx: proof_flow.prove(
-                tx, actor=actor, reset_id=reset_id, showing=one, factors=self.factors, once=once
+                tx, actor=actor, reset_id=reset_id, showing=one, forge=self.forge, factors=self.factors, once=once
             )
         )
 

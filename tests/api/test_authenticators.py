@@ -23,6 +23,12 @@ def person(api: Serving, name: str) -> str:
     return token
 
 
+def again(api: Serving, token: str) -> str:
+    """The password once more; answers the session's new token."""
+    shown: str = api.call(AGAIN, {"kind": "password", "password": PASSPHRASE}, key=token).body["token"]
+    return shown
+
+
 def test_k2_an_app_from_its_secret_to_its_end(api: Serving) -> None:
     token = person(api, "app")
     begin = {"name": "phone"}
@@ -32,6 +38,8 @@ def test_k2_an_app_from_its_secret_to_its_end(api: Serving) -> None:
     assert (wrong.status, wrong.body["code"]) == (403, "authenticator_refused")
     proof = api.call(AGAIN, {"kind": "password", "password": PASSPHRASE}, key=token)
     assert (proof.status, proof.body["kind"]) == (201, "password")
+    assert api.call("/v1/authenticators", key=token).status == HTTPStatus.UNAUTHORIZED  # it may do more: another token
+    token = proof.body["token"]
     begun = api.call("/v1/authenticators/totp", begin, key=token)
     assert begun.status == HTTPStatus.CREATED
     app = pyotp.parse_uri(begun.body["uri"])
@@ -47,6 +55,7 @@ def test_k2_an_app_from_its_secret_to_its_end(api: Serving) -> None:
     assert api.call(one, {"name": "old phone"}, method="PATCH", key=token).body["name"] == "old phone"
     spent = api.call(AGAIN, {"kind": "recovery_code", "code": confirmed.body["recovery_codes"][3]}, key=token)
     assert spent.status == HTTPStatus.CREATED
+    token = spent.body["token"]
     codes = api.call("/v1/authenticators/recovery-codes", {}, key=token)
     assert (codes.status, len(codes.body["codes"])) == (201, 10)
     assert api.call(one, method="DELETE", key=token).status == HTTPStatus.OK
@@ -55,7 +64,7 @@ def test_k2_an_app_from_its_secret_to_its_end(api: Serving) -> None:
 
 def test_k2_a_passkey_over_http(named: Serving) -> None:
     token = person(named, "passkey")
-    named.call(AGAIN, {"kind": "password", "password": PASSPHRASE}, key=token)
+    token = again(named, token)
     device = Passkey(origin=NAMED, rp_id="keys.example.com")
     options = named.call("/v1/authenticators/passkeys/challenge", {}, key=token).body
     assert (options["rp"]["id"], options["authenticatorSelection"]["userVerification"]) == (device.rp_id, "required")
@@ -65,13 +74,15 @@ def test_k2_a_passkey_over_http(named: Serving) -> None:
     assert (made.status, made.body["kind"], len(made.body["recovery_codes"])) == (201, "passkey", 10)
     asked = named.call(f"{AGAIN}/passkey", {}, key=token).body
     shown: dict[str, Any] = {"kind": "passkey", "credential": device.get(asked)}
-    assert named.call(AGAIN, shown, key=token).status == HTTPStatus.CREATED
+    proof = named.call(AGAIN, shown, key=token)
+    assert proof.status == HTTPStatus.CREATED
+    token = proof.body["token"]
     assert named.call(AGAIN, shown, key=token).body["code"] == "authenticator_refused"
 
 
 def test_a_server_without_a_name_says_that_it_cannot_use_passkeys(api: Serving) -> None:
     token = person(api, "nameless")
-    api.call(AGAIN, {"kind": "password", "password": PASSPHRASE}, key=token)
+    token = again(api, token)
     answer = api.call("/v1/authenticators/passkeys/challenge", {}, key=token)
     assert (answer.status, answer.body["code"]) == (501, "passkeys_unavailable")
     assert "base_url" in answer.body["reason"]

@@ -20,12 +20,12 @@ from keyturn.core.refusal import (
     ProofRequired,
     Refusal,
 )
-from keyturn.flow import authenticator
-from keyturn.flow.authenticator import Enrolled, TotpEnrolment
+from keyturn.flow import authenticator, enrolment, session_proof
+from keyturn.flow.enrolment import Enrolled, TotpEnrolment
 from keyturn.outside.factors import SystemFactors
 from keyturn.ports import Transaction
 from tests.passkey import PRESENT, Passkey
-from tests.world import BASE_URL, World, sure, world
+from tests.world import BASE_URL, T0, World, sure, world
 
 STEP = timedelta(seconds=30)
 
@@ -47,13 +47,24 @@ class Person:
 
     def do(self, flow_name: str, /, **words: Any) -> Any:
         """One flow by its name, as this person."""
-        flow: Callable[..., Any] = getattr(authenticator, flow_name)
+        flow: Callable[..., Any] = getattr(enrolment, flow_name)
         return self.world.store.change(lambda tx: flow(tx, **{"actor": self.actor} | words))
 
     def show(self, kind: str = "password", **words: Any) -> Any:
         """Show again who is there."""
         shown = Shown(kind=kind, **words)
-        return self.do("show_again", shown=shown, matched_password="stored", factors=self.world.factors)
+        return self.again(shown)
+
+    def again(self, shown: Shown, matched: str = "stored") -> Any:
+        """The same, whatever matched."""
+        words: dict[str, Any] = {"actor": self.actor, "shown": shown, "matched_password": matched}
+        words |= {"forge": self.world.forge, "factors": self.world.factors}
+        return self.world.store.change(lambda tx: session_proof.show(tx, **words))
+
+    def ask_again(self) -> Any:
+        return self.world.store.change(
+            lambda tx: session_proof.ask_passkey(tx, actor=self.actor, factors=self.world.factors)
+        )
 
     def begin(self, name: str = "phone") -> Any:
         return self.do("enrol_totp", name=name, forge=self.world.forge, factors=self.world.factors)
@@ -310,7 +321,7 @@ def test_r40_a_key_never_speaks_for_a_person(here: World) -> None:
             "listing": person.do("listing"),
             "show": person.show(),
             "show a code": person.show("totp", code=person.code()),
-            "ask": person.do("ask_again", factors=here.factors),
+            "ask": person.ask_again(),
             "begin": person.begin(),
             "passkey": person.do("begin_passkey", factors=here.factors),
             "take": person.take({}),
@@ -356,8 +367,8 @@ def test_a_passkey_shown_again_is_a_recent_proof(here: World) -> None:
     sure(person.show())
     device = person.with_passkey()
     here.clock.advance(RECENT)
-    options = sure(person.do("ask_again", factors=here.factors))
-    assert sure(person.show("passkey", credential=device.get(options))).kind == "passkey"
+    options = sure(person.ask_again())
+    assert sure(person.show("passkey", credential=device.get(options))).proof.kind == "passkey"
     sure(person.begin())
 
 
@@ -365,8 +376,7 @@ def test_a_wrong_password_shows_nothing_again(here: World) -> None:
     person = Person(here)
     shown = Shown(kind="password")
     for matched in ("", "another"):
-        answer = person.do("show_again", shown=shown, matched_password=matched, factors=here.factors)
-        assert answer == AuthenticatorRefused()
+        assert person.again(shown, matched) == AuthenticatorRefused()
     assert person.begin() == ProofRequired(missing=("password",))
 
 
@@ -516,3 +526,22 @@ def test_the_end_of_a_session_takes_its_proofs_along(here: World) -> None:
 
     assert here.store.change(end) == 1
     assert no(person.begin()) == ProofRequired(missing=("password",))
+
+
+def test_k15_another_second_factor_holds_what_the_policies_of_the_person_s_keys_want_held(here: World) -> None:
+    person = Person(here)
+    account = here.store.read(lambda tx: tx.members(user_id=person.user.id)[0]).account_id
+    here.key(account_id=account, owner_id=person.user.id, policy="kraken")
+    made = person.with_app()
+    user = here.store.read(lambda tx: (tx.user(person.user.id), tx.hold(person.user.id)))
+    assert user[0] is not None
+    assert user[1] is not None
+    assert user[0].changed_at == T0
+    assert (user[1].until, user[1].policy) == (T0 + timedelta(days=1), "kraken")
+    sure(person.do("remove", authenticator_id=made.authenticator.id))
+    hold = here.store.read(lambda tx: tx.hold(person.user.id))
+    assert hold is not None
+    assert hold.until == here.clock() + timedelta(days=1)
+    bystander = Person(here)
+    bystander.with_app()
+    assert here.store.read(lambda tx: tx.hold(bystander.user.id)) is None

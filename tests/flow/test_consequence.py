@@ -14,8 +14,8 @@ from keyturn.core.feed import Predicate
 from keyturn.core.instant import Instant
 from keyturn.core.stage import Stage
 from keyturn.flow import account as account_flow
-from keyturn.flow import authenticator
 from keyturn.flow import consequence as consequences
+from keyturn.flow import session_proof
 from keyturn.flow.account import AccountEdit
 from keyturn.flow.key import KeyAnswer, KeyEdit
 from tests.flow.test_claim import waiting
@@ -220,8 +220,8 @@ def test_k9_during_a_hold_the_account_s_reset_allowlist_is_not_widened(here: Her
         again = Shown(kind="password")
         sure(
             one.store.change(
-                lambda tx: authenticator.show_again(
-                    tx, actor=actor, shown=again, matched_password=stored, factors=one.factors
+                lambda tx: session_proof.show(
+                    tx, actor=actor, shown=again, matched_password=stored, forge=one.forge, factors=one.factors
                 )
             )
         )

@@ -30,8 +30,9 @@ from keyturn.core.audit import AuditRecord
 from keyturn.core.instant import Instant, to_micros
 from keyturn.core.key import Key
 from keyturn.core.permission import covers
-from keyturn.core.refusal import Refusal
+from keyturn.core.refusal import Refusal, TooManyRequests
 from keyturn.core.secret import fingerprint
+from keyturn.core.throttle import FREE, Counted
 from keyturn.flow import policy as policy_flow
 from keyturn.flow.follow import Follower
 from keyturn.flow.key import KeyEdit
@@ -166,6 +167,7 @@ class Histories(RuleBasedStateMachine):
         self.replays: list[Callable[[], Any]] = []
         self.unreported: list[tuple[MKey, int, datetime]] = []
         self.narrowing: dict[str, datetime] = {}
+        self.wrong: Counter[str] = Counter()
         self.numbers = 0
         self.mark()
         self.create()
@@ -386,13 +388,17 @@ class Histories(RuleBasedStateMachine):
         if not was_open:
             assert isinstance(answer, Refusal)
             assert answer.kind in ("reset_lapsed", "reset_out_of_order")
+        elif isinstance(answer, TooManyRequests):
+            assert self.wrong[actor.session] >= FREE[Counted.OWN]  # K8: it was not looked at, and changes nothing
         elif right and session:
             sure(answer)
             model.prove(reset, now)
+            self.wrong[actor.session] = 0
             self.replays.append(attempt)
         else:
             assert isinstance(answer, Refusal)
             reset.wrong += 1
+            self.wrong[actor.session] += 1
             assert answer.kind == ("proof_refused" if reset.wrong < ATTEMPTS else "too_many_attempts")
             if reset.wrong == ATTEMPTS:
                 reset.stage = "ended"

@@ -25,7 +25,7 @@ from keyturn.core.refusal import (
 from keyturn.core.session import SessionKind, Spans, Visitor
 from keyturn.core.stage import Stage
 from keyturn.flow import account as accounts
-from keyturn.flow import authenticator, credential
+from keyturn.flow import credential, enrolment
 from keyturn.flow import key as keys
 from keyturn.flow import portal as flow
 from keyturn.flow import session as sessions
@@ -229,7 +229,7 @@ def test_k12_it_reaches_the_person_s_own_keys_and_nothing_else(
         read(lambda tx: users.listing(tx, actor=actor, account_id=customer.id, page=page)), PermissionMissing
     )
     made = here.store.change(
-        lambda tx: authenticator.enrol_totp(tx, actor=actor, name="app", forge=here.forge, factors=here.factors)
+        lambda tx: enrolment.enrol_totp(tx, actor=actor, name="app", forge=here.forge, factors=here.factors)
     )
     assert made == PersonRequired()
     rights = here.try_key(actor, permissions=("keyturn.keys:read",))

@@ -22,7 +22,7 @@ from keyturn.core.refusal import (
 )
 from keyturn.core.secret import SecretText
 from keyturn.core.session import SECOND_FACTOR_TRIES, SEEN_EVERY, Session, Spans, Visitor
-from keyturn.flow import authenticator, credential
+from keyturn.flow import credential, enrolment, session_proof
 from keyturn.flow import session as flow
 from keyturn.flow.session import SignedIn
 from keyturn.outside.forge import token_digest
@@ -274,11 +274,15 @@ def with_app(here: World, user: User) -> Callable[[], str]:
 
     def enrol(tx: Transaction) -> tuple[str, Sequence[SecretText]]:
         again = Shown(kind="password")
-        sure(authenticator.show_again(tx, actor=actor, shown=again, matched_password="stored", factors=here.factors))
-        begun = sure(authenticator.enrol_totp(tx, actor=actor, name="phone", forge=here.forge, factors=here.factors))
+        sure(
+            session_proof.show(
+                tx, actor=actor, shown=again, matched_password="stored", forge=here.forge, factors=here.factors
+            )
+        )
+        begun = sure(enrolment.enrol_totp(tx, actor=actor, name="phone", forge=here.forge, factors=here.factors))
         code = pyotp.TOTP(begun.secret.reveal).at(here.clock.at)
         made = sure(
-            authenticator.confirm_totp(
+            enrolment.confirm_totp(
                 tx, actor=actor, authenticator_id=begun.authenticator.id, code=code, factors=here.factors
             )
         )

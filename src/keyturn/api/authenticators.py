@@ -24,7 +24,8 @@ from keyturn.core.authenticator import RECENT, Shown
 from keyturn.core.instant import later, to_text
 from keyturn.core.proof import PASSWORD
 from keyturn.edge.proving import matched_password
-from keyturn.flow import authenticator as authenticators
+from keyturn.flow import enrolment as authenticators
+from keyturn.flow import session_proof
 
 router = APIRouter(tags=["authenticators"])
 
@@ -123,7 +124,7 @@ def remove(call: AnyCall, authenticator_id: str) -> dict[str, Any]:
 @router.post("/v1/sessions/current/proofs/passkey", summary="What a browser asks of a passkey now", tags=["sessions"])
 def ask_passkey(call: AnyCall, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
     """For `navigator.credentials.get()`, in the JSON form of WebAuthn."""
-    asked, _ = call.change(lambda tx: authenticators.ask_again(tx, actor=call.actor, factors=call.node.factors))
+    asked, _ = call.change(lambda tx: session_proof.ask_passkey(tx, actor=call.actor, factors=call.node.factors))
     return dict(asked)
 
 
@@ -135,16 +136,31 @@ def ask_passkey(call: AnyCall, body: Nothing | None = None) -> dict[str, Any]:  
     tags=["sessions"],
 )
 async def show_again(call: AnyCall, body: ShowAgain) -> dict[str, Any]:
-    """What changes second factors takes this within the last ten minutes."""
+    """What changes second factors takes this within the last ten minutes.
+
+    The session may do more now, so it goes on under the token in this answer.
+    """
+    call.needs_https("session.proven", call.actor.session)
     return await call.slowly(_show_again)(call, body)
 
 
 def _show_again(call: AnyCall, body: ShowAgain) -> dict[str, Any]:
     matched = matched_password(call, body.password) if body.kind == PASSWORD else ""
     again = Shown(kind=body.kind, code=body.code or "", credential=body.credential or {})
-    proof, _ = call.change(
-        lambda tx: authenticators.show_again(
-            tx, actor=call.actor, shown=again, matched_password=matched, factors=call.node.factors
+    answer, _ = call.change(
+        lambda tx: session_proof.show(
+            tx,
+            actor=call.actor,
+            shown=again,
+            matched_password=matched,
+            forge=call.node.forge,
+            factors=call.node.factors,
         )
     )
-    return {"kind": proof.kind, "at": to_text(proof.at), "recent_until": to_text(later(proof.at, RECENT))}
+    proof = answer.proof
+    return {
+        "kind": proof.kind,
+        "at": to_text(proof.at),
+        "recent_until": to_text(later(proof.at, RECENT)),
+        "token": answer.session.token,
+    }

@@ -910,11 +910,12 @@ class RecoveryCodesShown(Shown):
 
 
 class SessionProofShown(Shown):
-    """What was shown again, and until when it counts as recent."""
+    """What was shown again, until when it counts as recent, and the session's new token, which is shown this once."""
 
     kind: str
     at: str
     recent_until: str
+    token: str
 
 
 class PolicyShown(Shown):

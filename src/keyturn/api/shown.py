@@ -21,7 +21,7 @@ from keyturn.core.webhook import Webhook
 from keyturn.edge import receipt as receipts
 from keyturn.edge.node import Node
 from keyturn.flow.age import AgedKey
-from keyturn.flow.authenticator import Enrolled
+from keyturn.flow.enrolment import Enrolled
 from keyturn.flow.key import KeyAnswer
 from keyturn.flow.member import Removed
 from keyturn.flow.portal import Minted

@@ -56,7 +56,15 @@ def prove_reset(call: Call, reset_id: str, sent: Sent) -> tuple[ResetAnswer, Ins
         return call.change(lambda tx: proofs.mail_link(tx, actor=actor, reset_id=reset_id, forge=node.forge, once=once))
     showing = _showing(call, sent)
     return call.change(
-        lambda tx: proofs.prove(tx, actor=actor, reset_id=reset_id, showing=showing, factors=node.factors, once=once)
+        lambda tx: proofs.prove(
+            tx,
+            actor=actor,
+            reset_id=reset_id,
+            showing=showing,
+            forge=node.forge,
+            factors=node.factors,
+            once=once,
+        )
     )
 
 

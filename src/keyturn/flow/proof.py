@@ -32,7 +32,7 @@ from keyturn.core.refusal import (
 )
 from keyturn.core.reset import Reset, Step
 from keyturn.core.stage import Event, Stage
-from keyturn.flow import authenticator
+from keyturn.flow import authenticator, throttle
 from keyturn.flow.created import suspend_created
 from keyturn.flow.evidence import done, refused, tell_of_key
 from keyturn.flow.replay import Once, remember, replayed
@@ -59,9 +59,19 @@ class Showing:
 
 
 def prove(
-    tx: Transaction, *, actor: Actor, reset_id: str, showing: Showing, factors: Factors, once: Once | None = None
+    tx: Transaction,
+    *,
+    actor: Actor,
+    reset_id: str,
+    showing: Showing,
+    forge: Forge,
+    factors: Factors,
+    once: Once | None = None,
 ) -> ResetAnswer | Refusal:
-    """Add one proof.  A wrong one is counted, once however often it is sent (R15); too many end the reset (R11)."""
+    """Add one proof.  A wrong one is counted, once however often it is sent (R15); too many end the reset (R11).
+
+    It is counted for the session as well, whatever resets are asked for in it, and delays what comes next (K8).
+    """
     found = found_for_step(tx, actor, reset_id, action="reset.proven")
     if isinstance(found, Refusal):
         return found
@@ -73,13 +83,22 @@ def prove(
         earlier = ProofRefused(attempts_left=max(0, reset.policy.attempts - reset.refused_proofs))
     if isinstance(earlier, Refusal):
         return refused(tx, actor, "reset.proven", earlier, subject_id=reset.id, account_id=key.account_id)
-    proof = _check(tx, actor, reset, showing, factors)
+    attempt = throttle.of_session(forge, actor)
+    proof = (
+        _check_wanted(reset, actor, showing.kind, tx)
+        or throttle.check(tx, attempt)
+        or _check(tx, actor, reset, showing, factors)
+    )
     proven = proof if isinstance(proof, Refusal) else protocol.prove(reset, key, proof, now=tx.now)
     if isinstance(proven, ProofRefused):
         remember(tx, once, _REFUSED)
+        throttle.failed(tx, attempt)
         return _count_refused(tx, actor, reset, key, proven)
     if isinstance(proven, Refusal):
         return refused(tx, actor, "reset.proven", proven, subject_id=reset.id, account_id=key.account_id)
+    if proven.event is Event.PROOF_COMPLETED:
+        # Not for a single one: whoever knows the password must not buy new guesses at the rest with it.
+        throttle.succeeded(tx, attempt)
     written(tx, actor, Step(event=None, reset=reset, key=key), proven, detail={"proof": showing.kind})
     suspend_created(tx, actor, proven)
     remember(tx, once, reset.id)
@@ -142,6 +161,8 @@ def _check_wanted(reset: Reset, actor: Actor, kind: str, tx: Transaction) -> Ref
     """Whether a proof of that kind is of use, and of a person: a key never proves for one (R40)."""
     if refusal := _check_open(reset, tx):
         return refusal
+    if kind == ADMINISTRATOR:
+        return None  # a word that is given, not something that is shown
     if actor.channel is not Channel.PERSON or not wants(reset.wanted, kind):
         return ProofNotWanted(missing=reset.missing(tx.now))
     return None
@@ -160,10 +181,7 @@ def _check_links(mailed: int) -> Refusal | None:
 
 def _check(tx: Transaction, actor: Actor, reset: Reset, showing: Showing, factors: Factors) -> Proof | Refusal:
     if showing.kind == ADMINISTRATOR:
-        since = _known_since(tx, actor)
-        return _check_open(reset, tx) or protocol.administrator_proof(reset, actor, known_since=since, now=tx.now)
-    if refusal := _check_wanted(reset, actor, showing.kind, tx):
-        return refusal
+        return protocol.administrator_proof(reset, actor, known_since=_known_since(tx, actor), now=tx.now)
     right = protocol.is_asker(reset, actor) and _is_right(tx, actor, reset, showing, factors)
     if isinstance(right, Refusal):
         return right

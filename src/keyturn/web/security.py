@@ -18,12 +18,11 @@ from keyturn.edge.password import fitted
 from keyturn.edge.password import rules as rules_of
 from keyturn.edge.proving import matched_password
 from keyturn.edge.refused import Refused
-from keyturn.flow import authenticator as authenticators
-from keyturn.flow import foresight
+from keyturn.flow import enrolment as authenticators
+from keyturn.flow import foresight, session_proof
 from keyturn.flow import password as passwords
-from keyturn.flow import session as sessions
-from keyturn.flow.authenticator import Enrolled
-from keyturn.flow.session import SignedIn as Rotated
+from keyturn.flow.authenticator import enrolled
+from keyturn.flow.enrolment import Enrolled
 from keyturn.ports import Transaction
 from keyturn.web import account, factor
 from keyturn.web.arrival import keep
@@ -51,8 +50,8 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
             return listed
         return {
             "listed": listed,
-            "enrolled": authenticators.enrolled(tx, asked.actor.user_id),
-            "wanted": authenticators.wanted_again(tx, actor=asked.actor),
+            "enrolled": enrolled(tx, asked.actor.user_id),
+            "wanted": session_proof.wanted(tx, actor=asked.actor),
             "foresight": foresight.password_changed(tx, user_id=asked.actor.user_id),
             "rules": passwords.rules(tx, user_id=asked.actor.user_id, brand=asked.visit.node.settings.brand),
         }
@@ -80,23 +79,26 @@ def prove(asked: SignedIn) -> Response:
     else:
         matched = ""
 
-    def flow(tx: Transaction) -> Rotated | Refusal:
-        proof = authenticators.show_again(
-            tx, actor=asked.actor, shown=shown, matched_password=matched, factors=call.node.factors
-        )
-        return proof if isinstance(proof, Refusal) else sessions.rotate(tx, actor=asked.actor, forge=call.node.forge)
-
     try:
-        rotated, _ = call.change(flow)
+        answer, _ = call.change(
+            lambda tx: session_proof.show(
+                tx,
+                actor=asked.actor,
+                shown=shown,
+                matched_password=matched,
+                forge=call.node.forge,
+                factors=call.node.factors,
+            )
+        )
     except Refused as refused:
         return _show(asked, problem=asked.say(refused.refusal), wrong=shown.kind, status=refused.refusal.status)
-    return keep(asked, rotated, PATH)
+    return keep(asked, answer.session, PATH)
 
 
 def ask_passkey(asked: SignedIn) -> Response:
     """What the script is to ask a passkey for that."""
     factors = asked.visit.node.factors
-    options, _ = asked.call.change(lambda tx: authenticators.ask_again(tx, actor=asked.actor, factors=factors))
+    options, _ = asked.call.change(lambda tx: session_proof.ask_passkey(tx, actor=asked.actor, factors=factors))
     return JSONResponse(dict(options), headers=HEADERS)
 
 
