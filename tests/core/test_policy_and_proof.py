@@ -237,8 +237,13 @@ def test_r11_what_can_be_given_and_what_would_have_to_be_enrolled() -> None:
     assert proof.attainable(sets, nothing) == ()
     assert proof.not_enrolled(sets, nothing) == ("totp", "passkey", "recovery_code")
     assert proof.sets_to_wire(proof.attainable(sets, frozenset({"passkey"}))) == ["password+passkey"]
-    with_codes = proof.attainable(sets, frozenset({"passkey", "recovery_code"}))
-    assert with_codes == sets
+    with_codes = frozenset({"passkey", "recovery_code"})
+    assert proof.sets_to_wire(proof.attainable(sets, with_codes)) == [
+        "password+passkey",
+        "password+captcha+recovery_code",
+    ]
+    by_code_alone = proof.parse_sets(["password+totp"])
+    assert proof.attainable(by_code_alone, with_codes) == by_code_alone
     assert proof.attainable(proof.parse_sets(["password+captcha"]), nothing)
 
 

@@ -90,8 +90,9 @@ def with_waiver(sets: ProofSets) -> ProofSets:
 
 
 def attainable(sets: ProofSets, enrolled: frozenset[str]) -> ProofSets:
-    """The sets whose second factors this person can show, or replace by a recovery code."""
-    return tuple(one for one in sets if not _still(one & _ENROLLED, enrolled))
+    """The sets whose second factors this person can show; where there is none, those a recovery code opens."""
+    whole = tuple(one for one in sets if one & _ENROLLED <= enrolled)
+    return whole or tuple(one for one in sets if not _still(one & _ENROLLED, enrolled))
 
 
 def not_enrolled(sets: ProofSets, enrolled: frozenset[str]) -> tuple[str, ...]:
