@@ -34,6 +34,7 @@ from keyturn.core.refusal import (
     WrongBrowser,
 )
 from keyturn.core.stage import Stage
+from keyturn.flow import policy as policies
 from keyturn.flow import proof as proofs
 from keyturn.flow.replay import Once
 from keyturn.flow.reset import ResetAnswer
@@ -268,6 +269,20 @@ def test_r11_step_up_asks_for_what_is_enrolled(here: World) -> None:
     sure(always.show())
     always.with_passkey()
     assert sure(always.open()).reset.missing(here.clock()) == ("password+passkey",)
+
+
+def test_r32_a_step_up_that_is_new_reaches_the_open_resets_of_whoever_has_one(here: World) -> None:
+    name = here.policy(proofs=["password"], step_up="none")
+    asker, bare = Asker(here, name), Asker(here, name, enrolled=False)
+    for one in (asker, bare):
+        sure(one.open())
+        sure(one.prove("password"))
+    fields = {"proofs": ["password"], "step_up": "enrolled"}
+    sure(here.store.change(lambda tx: policies.store(tx, actor=here.root, name=name, base="", fields=fields)))
+    assert asker.missing() == ("totp", "passkey")
+    assert bare.missing() == ()
+    assert isinstance(here.mint(asker.actor, asker.reset), ProofRequired)
+    sure(here.mint(bare.actor, bare.reset))
 
 
 def test_r11_a_recovery_code_stands_for_the_second_factor(here: World) -> None:

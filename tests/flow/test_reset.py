@@ -13,8 +13,10 @@ from keyturn.core.instant import FOREVER, Instant, later
 from keyturn.core.key import Key
 from keyturn.core.refusal import Refusal
 from keyturn.core.stage import Stage
+from keyturn.flow import account as account_flow
 from keyturn.flow import policy as policy_flow
 from keyturn.flow import reset as reset_flow
+from keyturn.flow.account import AccountEdit
 from keyturn.flow.key import KeyAnswer, KeyEdit
 from keyturn.flow.replay import Once
 from keyturn.ports import Page
@@ -621,6 +623,40 @@ def test_r32_a_changed_policy_reaches_open_resets_where_it_is_stricter(here: Her
     assert kind(one.mint(here.person, reset_id)) == "proof_required"
     change(proofs=["password"], manual="forbidden")
     assert kind(one.mint(here.person, reset_id)) in ("manual_reset_forbidden", "proof_required")
+
+
+def test_r32_a_floor_s_next_version_reaches_open_resets_of_the_keys_above_it(here: Here) -> None:
+    one = here.world
+    floor = one.policy(proofs=["password"], attempts=9)
+    mine, others = here.key(), one.account()
+    stranger = one.user(others)
+    theirs = one.key(account_id=others.id, owner_id=stranger.id)
+    edit = AccountEdit(floor=floor)
+    sure(one.store.change(lambda tx: account_flow.edit(tx, actor=one.root, account_id=here.account.id, edit=edit)))
+    reset_id = here.proven(mine.key)
+    sure(one.ask(one.sign_in(stranger), theirs.key))
+
+    def change(**fields: Any) -> policy_flow.Impact:
+        words: dict[str, Any] = {"name": floor, "base": "tradingonramp", "fields": fields}
+        return sure(one.store.change(lambda tx: policy_flow.store(tx, actor=one.root, **words))).impact
+
+    laxer = change(proofs=["password"], attempts=20)
+    assert (laxer.keys, laxer.open_resets) == (2, ())  # mine, and the automation credential
+    assert change(proofs=["password+captcha"], attempts=2).open_resets == (reset_id,)
+    shown = sure(one.step("show", here.person, reset_id)).reset
+    assert shown.missing(one.clock()) == ("captcha",)
+    assert (shown.source("attempts"), shown.source("proofs"), shown.policy.attempts) == (floor, floor, 2)
+
+
+def test_r32_a_floor_of_the_deployment_is_every_key_s(here: Here) -> None:
+    one = here.world
+    floor = one.policy(proofs=["password"])
+    edit = AccountEdit(floor=floor)
+    sure(one.store.change(lambda tx: account_flow.edit(tx, actor=one.root, account_id=one.operator.id, edit=edit)))
+    reset_id = here.proven(here.key().key)
+    words: dict[str, Any] = {"name": floor, "base": "", "fields": {"proofs": ["password+captcha"]}}
+    stored = sure(one.store.change(lambda tx: policy_flow.store(tx, actor=one.root, **words)))
+    assert stored.impact.open_resets == (reset_id,)
 
 
 def test_r32_what_a_policy_would_find_is_shown_before(here: Here) -> None:

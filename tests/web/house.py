@@ -104,10 +104,16 @@ class House:
         read = [message_from_bytes(one.read_bytes(), policy=default) for one in files]
         return [one for one in read if email in str(one["To"]) and subject in str(one["Subject"])]
 
+    def _proven(self, email: str) -> str:
+        """The token of a session of that person, in which they have just shown their password once more."""
+        token = self.server.call("/v1/sessions", {"user": email, "password": PASSPHRASE}).body["token"]
+        again = {"kind": "password", "password": PASSPHRASE}
+        proven: str = self.server.call("/v1/sessions/current/proofs", again, key=token).body["token"]
+        return proven
+
     def totp(self, email: str) -> tuple[pyotp.TOTP, list[str]]:
         """An authenticator app for that person, whose first code is shown already, and their recovery codes."""
-        token = self.server.call("/v1/sessions", {"user": email, "password": PASSPHRASE}).body["token"]
-        self.server.call("/v1/sessions/current/proofs", {"kind": "password", "password": PASSPHRASE}, key=token)
+        token = self._proven(email)
         begun = self.server.call("/v1/authenticators/totp", {"name": "phone"}, key=token).body
         app = pyotp.TOTP(begun["secret"])
         earlier = app.at(int(time.time()) - app.interval)  # a code counts once: the present one is the test's
@@ -117,8 +123,7 @@ class House:
 
     def passkey(self, email: str) -> Passkey:
         """A passkey of that person."""
-        token = self.server.call("/v1/sessions", {"user": email, "password": PASSPHRASE}).body["token"]
-        self.server.call("/v1/sessions/current/proofs", {"kind": "password", "password": PASSPHRASE}, key=token)
+        token = self._proven(email)
         passkey = Passkey(origin=self.url, rp_id="localhost")
         options = self.server.call("/v1/authenticators/passkeys/challenge", {}, key=token).body
         made = {"name": "laptop", "credential": passkey.create(options)}

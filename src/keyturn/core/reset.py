@@ -748,8 +748,8 @@ def end(reset: Reset, event: Event, *, now: Instant) -> Reset | Refusal:
     return move(reset, event, now=now)
 
 
-def tighten(reset: Reset, policy: Policy, *, now: Instant) -> Reset:
-    """R32: a changed policy reaches an open reset only where it is stricter."""
+def tighten(reset: Reset, policy: Policy, *, now: Instant, enrolled: frozenset[str] = frozenset()) -> Reset:
+    """R32: a changed policy reaches an open reset only where it is stricter; `enrolled` is what its asker can show."""
     if not is_open(reset, now):
         return reset
     strict = stricter_policy(reset.policy, policy)
@@ -765,8 +765,9 @@ def tighten(reset: Reset, policy: Policy, *, now: Instant) -> Reset:
     wanted = reset.wanted
     if reset.channel is Channel.PERSON or reset.waits:
         wanted = stricter_sets(wanted, strict.proofs)
-        if strict.step_up == "required":
+        if strict.step_up == "required" or (strict.step_up == "enrolled" and enrolled & SECOND_FACTORS):
             wanted = with_second_factor(wanted)
+        wanted = attainable(wanted, enrolled) or wanted
     lapses_at = reset.lapses_at
     if reset.ordered is None:
         lapses_at = min(lapses_at, later(reset.asked_at, strict.reset_lapses))

@@ -12,7 +12,8 @@ from keyturn.core.key import Key
 from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ADMIN
 from keyturn.core.policy import DEFAULT_NAME, Effective, Policy, PolicyFieldError
 from keyturn.core.refusal import InvalidField, NameTaken, NotFound, PermissionMissing, PolicyUnknown, Refusal
-from keyturn.core.reset import tighten
+from keyturn.core.reset import Reset, tighten
+from keyturn.flow.authenticator import enrolled
 from keyturn.flow.evidence import done, refused
 from keyturn.ports import Page, Transaction
 
@@ -24,7 +25,7 @@ class Impact:
     """R32: what a policy, put in place now, would find."""
 
     keys: int
-    """Live keys that follow the policy by its name."""
+    """Live keys that follow the policy, by its name or as a floor of theirs."""
     keys_due: tuple[str, ...]
     """Those whose secret is older than `max_age`."""
     owners_over_limit: tuple[str, ...]
@@ -54,10 +55,20 @@ def effective(tx: Transaction, account: Account, key_policy: str) -> Effective:
 
 def floors(tx: Transaction, account: Account) -> tuple[Policy, ...]:
     """The floors of the deployment and of the account."""
-    deployment = tx.account(tx.deployment_account_id) or account
-    names = dict.fromkeys(one.floor for one in (deployment, account) if one.floor)
-    found = (tx.policy(name) for name in names)
+    found = (tx.policy(name) for name in _floor_names(tx, account))
     return tuple(one for one in found if one is not None)
+
+
+def _floor_names(tx: Transaction, account: Account) -> tuple[str, ...]:
+    deployment = tx.account(tx.deployment_account_id) or account
+    return tuple(dict.fromkeys(one.floor for one in (deployment, account) if one.floor))
+
+
+def _governs(tx: Transaction, name: str, key: Key) -> bool:
+    """Whether the key follows the policy of that name, or may not be laxer than it."""
+    account = tx.account(key.account_id)
+    assert account is not None  # noqa: S101  # a foreign key holds it
+    return name in _floor_names(tx, account) or effective(tx, account, key.policy).policy.name == name
 
 
 def effective_for_key(tx: Transaction, key: Key) -> Effective:
@@ -85,7 +96,7 @@ def draft(tx: Transaction, *, actor: Actor, name: str, base: str, fields: Mappin
 
 
 def store(tx: Transaction, *, actor: Actor, name: str, base: str, fields: Mapping[str, Any]) -> Drafted | Refusal:
-    """Add a policy or its next version; open resets of its keys become stricter where it is (R32)."""
+    """Add a policy or its next version; open resets of keys that follow it become stricter where it is (R32)."""
     if not actor.may(RIGHT_ADMIN, tx.deployment_account_id):
         refusal = PermissionMissing(needed=RIGHT_ADMIN)
         return refused(tx, actor, "policy.stored", refusal, subject_id=name)
@@ -96,7 +107,7 @@ def store(tx: Transaction, *, actor: Actor, name: str, base: str, fields: Mappin
     tx.insert_policy(made, by=actor.id)
     for reset in tx.resets_open():
         if reset.id in impact.open_resets:
-            tx.save_reset(tighten(reset, made, now=tx.now))
+            tx.save_reset(_tightened(tx, reset, made))
     detail = {"version": str(made.version), "base": base, "keys_due": str(len(impact.keys_due))}
     done(tx, actor, "policy.stored", account_id=tx.deployment_account_id, subject_id=name, detail=detail)
     return Drafted(policy=made, impact=impact)
@@ -121,7 +132,7 @@ def _default(tx: Transaction) -> Policy:
 
 
 def _impact(tx: Transaction, made: Policy) -> Impact:
-    affected = [key for key in _live_keys(tx) if effective_for_key(tx, key).policy.name == made.name]
+    affected = [key for key in _live_keys(tx) if _governs(tx, made.name, key)]
     live: dict[str, int] = {}
     for key in affected:
         live[key.owner_id] = live.get(key.owner_id, 0) + 1
@@ -130,10 +141,12 @@ def _impact(tx: Transaction, made: Policy) -> Impact:
         keys=len(affected),
         keys_due=tuple(key.id for key in affected if _is_due(key, made, tx.now)),
         owners_over_limit=tuple(owner for owner, count in live.items() if count > made.max_keys_per_user),
-        open_resets=tuple(
-            one.id for one in tx.resets_open() if one.key_id in ids and tighten(one, made, now=tx.now) != one
-        ),
+        open_resets=tuple(one.id for one in tx.resets_open() if one.key_id in ids and _tightened(tx, one, made) != one),
     )
+
+
+def _tightened(tx: Transaction, reset: Reset, made: Policy) -> Reset:
+    return tighten(reset, made, now=tx.now, enrolled=enrolled(tx, reset.asked_by))
 
 
 def _live_keys(tx: Transaction) -> list[Key]:
