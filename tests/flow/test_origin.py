@@ -13,8 +13,8 @@ from keyturn.core.reset import Asking, Reason
 from keyturn.flow import account as account_flow
 from keyturn.flow import preview as previews
 from keyturn.flow.account import AccountEdit
-from tests.flow.test_authenticator import Person
 from tests.flow.test_reset import kind
+from tests.person import Person
 from tests.world import World, sure, unseen, world
 
 ALLOWED = ("192.0.2.0/28", "2001:db8::/48")
