@@ -2,10 +2,9 @@
 
 import re
 import socket
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -60,10 +59,8 @@ class House:
 
     def join(self, account_id: str, user_id: str, role: str = "member") -> None:
         """Make somebody who is a user already a member of another account too."""
-        with closing(sqlite3.connect(self.server.folder / "keyturn.db", timeout=30)) as database, database:
-            database.execute(
-                "insert into members (account_id, user_id, role) values (?, ?, ?)", (account_id, user_id, role)
-            )
+        made = self.server.call(f"/v1/accounts/{account_id}/members", {"user_id": user_id, "role": role})
+        assert made.status == 201, made.text
 
     def person(self, **traits: object) -> Person:
         """A fresh browser, in a network of its own."""

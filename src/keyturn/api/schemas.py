@@ -14,6 +14,7 @@ from pydantic.config import JsonDict
 from keyturn.core import allowlist, duration, instant, own_secret, password, permission, portal, public_key
 from keyturn.core import limit as limits
 from keyturn.core.account import Role, parse_username
+from keyturn.core.address import parse_email
 from keyturn.core.limit import Limit
 from keyturn.core.public_key import PublicKey
 from keyturn.core.reset import Reason
@@ -76,15 +77,6 @@ def _no_secret(value: str) -> str:
     return value
 
 
-def _email(value: str) -> str:
-    local, at, domain = value.partition("@")
-    plain = value.isprintable() and not any(one.isspace() for one in value)
-    if not (local and at and domain) or "@" in domain or not plain or len(value) > 320:  # RFC 3696
-        msg = "an e-mail address such as name@example.com"
-        raise ValueError(msg)
-    return value.lower()
-
-
 def _language(value: str) -> str:
     if value not in LANGUAGES:
         msg = f"one of {', '.join(LANGUAGES)}"
@@ -143,7 +135,7 @@ Rate = Annotated[
     ),
 ]
 Name = Annotated[str, PlainValidator(_text(_name)), _schema(type="string", minLength=1, maxLength=LONGEST_NAME)]
-Email = Annotated[str, PlainValidator(_text(_email)), _schema(type="string", format="email", maxLength=320)]
+Email = Annotated[str, PlainValidator(_text(parse_email)), _schema(type="string", format="email", maxLength=320)]
 AnyPassword = Annotated[str, Field(max_length=password.MOST, json_schema_extra={"format": "password"})]
 Password = Annotated[
     str,

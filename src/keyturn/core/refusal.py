@@ -206,6 +206,14 @@ class TooManyAuthenticators(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyAddresses(Refusal):
+    kind: ClassVar[str] = "too_many_addresses"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "No more addresses can be told; remove one first."
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaptchaAway(Refusal):
     """The CAPTCHA's service is away, so that proof cannot be had; nothing was counted."""
 

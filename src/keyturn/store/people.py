@@ -65,10 +65,6 @@ class People(Begun):
         found = self._connection.execute(select(users).where(users.c.username == username)).mappings().first()
         return None if found is None else rows.read_user(found)
 
-    def addresses_of(self, user_id: str) -> Sequence[str]:
-        """Every address the user is told at."""
-        return self._connection.execute(select(users.c.email).where(users.c.id == user_id)).scalars().all()
-
     def users(self, *, account_ids: Sequence[str] | None, page: Page) -> Sequence[tuple[int, User]]:
         """Members of these accounts (None: everybody), newest first."""
         query = select(users).order_by(users.c.number.desc()).limit(page.size)

@@ -419,6 +419,17 @@ portals = Table(
     Column("session", _Id, nullable=False, index=True),
 )
 
+addresses = Table(
+    "addresses",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False, index=True),
+    Column("email", String(320), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("confirmed_at", Moment),
+    Column("removed_at", Moment),
+)
+
 letters = Table(
     "letters",
     metadata,

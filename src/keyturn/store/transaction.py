@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from keyturn.core import feed as feeds
 from keyturn.core.feed import FeedEntry, Predicate
 from keyturn.core.key import state_for_verifiers
+from keyturn.store.addresses import Addresses
 from keyturn.store.authenticators import Authenticators
 from keyturn.store.callers import Callers
 from keyturn.store.counters import Counters
@@ -44,6 +45,7 @@ def _feed_row(entry: FeedEntry) -> dict[str, Any]:
 
 
 class SqlTransaction(
+    Addresses,
     Keys,
     Resets,
     People,

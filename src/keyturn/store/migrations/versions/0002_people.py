@@ -28,6 +28,22 @@ def upgrade() -> None:
     _webhooks()
     _own_keys()
     _portals()
+    _addresses()
+
+
+def _addresses() -> None:
+    op.create_table(
+        "addresses",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("confirmed_at", sa.BigInteger(), nullable=True),
+        sa.Column("removed_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_addresses_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_addresses")),
+    )
+    op.create_index(op.f("ix_addresses_user_id"), "addresses", ["user_id"])
 
 
 def _links() -> None:
