@@ -115,7 +115,7 @@ def open_store(settings: Settings) -> SqlStore:
 
 
 def _build(settings: Settings, store: SqlStore) -> Node:
-    forge = SystemForge(store.newest_pepper)
+    forge = SystemForge(*store.peppers)
     verifier = Verifier(most_keys=settings.cached_keys)
     follower = Follower(store, verifier)
     admin_key = store.change(lambda tx: _found(tx, settings, forge))

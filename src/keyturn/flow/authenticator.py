@@ -67,7 +67,8 @@ def passkeys(tx: Transaction, user_id: str, *, lock: bool = False) -> Sequence[A
 
 def _use_recovery_code(tx: Transaction, user_id: str, code: str, factors: Factors) -> bool:
     stands_for_one = bool(enrolled(tx, user_id) & SECOND_FACTORS)
-    if not stands_for_one or not tx.spend_recovery_code(user_id, factors.recovery_digest(user_id, code)):
+    digests = factors.recovery_digests(user_id, code)
+    if not stands_for_one or not any(tx.spend_recovery_code(user_id, one) for one in digests):
         return False
     detail = {"left": str(tx.count_recovery_codes(user_id))}
     kind = "recovery_codes.used"

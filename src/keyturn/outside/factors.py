@@ -71,8 +71,12 @@ class SystemFactors:
         return [SecretText(_grouped(secrets.token_bytes(_CODE_BYTES))) for _ in range(RECOVERY_CODES)]
 
     def recovery_digest(self, user_id: str, code: str) -> bytes:
-        """What is stored of a user's recovery code."""
-        return self._forge.derived("recovery code", f"{user_id}\n{read_code(code)}")
+        """What is stored of a user's new recovery code."""
+        return self.recovery_digests(user_id, code)[0]
+
+    def recovery_digests(self, user_id: str, code: str) -> Sequence[bytes]:
+        """What may be stored of one, by whichever pepper was the newest then."""
+        return self._forge.derived_by_each("recovery code", f"{user_id}\n{read_code(code)}")
 
     def new_challenge(self) -> bytes:
         """What a passkey is to sign."""

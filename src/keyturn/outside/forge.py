@@ -1,5 +1,6 @@
 """New secrets and ids from the operating system's CSPRNG (K7), and the peppers that protect digests (R3)."""
 
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
@@ -22,11 +23,18 @@ LINK_PREFIX: Final = "ktl_"
 PORTAL_PREFIX: Final = "ktp_"
 
 
-class SystemForge:
-    """`ports.Forge` on `secrets`; new digests are made with the newest pepper."""
+_DERIVED_FROM: Final = frozenset({"lnk", "aut", "whk"})
+"""Ids that something secret is worked out from: each names its pepper, so that the peppers can be rotated (R3)."""
+_PEPPER_NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,30}", re.ASCII)
 
-    def __init__(self, pepper: Pepper) -> None:
+
+class SystemForge:
+    """`ports.Forge` on `secrets`.  Peppers come newest first; new digests are made with the newest."""
+
+    def __init__(self, pepper: Pepper, *older: Pepper) -> None:
         self._pepper = pepper
+        self._peppers = (pepper, *older)
+        self._by_name = {one.name: one for one in self._peppers}
 
     def secret(self, *, brand: str, environment: str) -> NewSecret:
         """A new secret, never seen before."""
@@ -38,8 +46,9 @@ class SystemForge:
         return public_key.keep(brought.raw, pepper=self._pepper)
 
     def id(self, prefix: str) -> str:
-        """A new id such as `key_…`."""
-        return f"{prefix}_" + "".join(secrets.choice(ALPHABET) for _ in range(ID_CHARS))
+        """A new id such as `key_…`; one that something is derived from ends in the name of its pepper."""
+        made = f"{prefix}_" + "".join(secrets.choice(ALPHABET) for _ in range(ID_CHARS))
+        return f"{made}.{self._pepper.name}" if prefix in _DERIVED_FROM else made
 
     def token(self) -> tuple[str, bytes]:
         """A session token and the digest it is known by."""
@@ -57,9 +66,15 @@ class SystemForge:
         """32 bytes that only the holder of the pepper can know, the same every time.
 
         What must be known again (a link's token, a TOTP secret, a webhook's signing key) is worked out from an id that
-        is stored, so that the database holds nothing that could be used by whoever reads it.
+        is stored, so that the database holds nothing that could be used by whoever reads it.  An id that `name` begins
+        with tells the pepper; anything else is derived from the newest, and differs once there is a newer one.
         """
-        return _derive(self._pepper, purpose, name)
+        _, _, tag = name.replace("\n", " ").partition(" ")[0].rpartition(".")
+        return _derive(self._by_name.get(tag, self._pepper), purpose, name)
+
+    def derived_by_each(self, purpose: str, name: str) -> Sequence[bytes]:
+        """The same by every pepper there is, newest first: for digests whose row names none."""
+        return [_derive(one, purpose, name) for one in self._peppers]
 
     def link_token(self, link_id: str) -> tuple[str, bytes]:
         """The token of a mailed link and the digest it is known by: worked out, so that it is stored nowhere."""
@@ -84,14 +99,18 @@ def token_digest(text: str) -> bytes:
 def load_peppers(folder: Path) -> Sequence[Pepper]:
     """The peppers of a data folder, newest first; the first one is made where there is none.
 
-    Each is a file `peppers/<name>` of 64 hexadecimal digits, mode 0600.  Raises OSError, or ValueError for a file
-    that is none.
+    Each is a file `peppers/<name>` of 64 hexadecimal digits, mode 0600, the newest last by name.  Raises OSError, or
+    ValueError for a file that is none.
     """
     folder = folder / "peppers"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     names = sorted((file.name for file in folder.iterdir() if not file.name.startswith(".")), reverse=True)
     if not names:
         names = [_make_pepper(folder)]
+    for name in names:
+        if not _PEPPER_NAME.fullmatch(name):
+            msg = f"{folder / name}: the name of a pepper has 1 to 30 letters, digits, hyphens and underscores"
+            raise ValueError(msg)
     return [_read_pepper(folder / name) for name in names]
 
 
