@@ -1,6 +1,7 @@
 import re
 import tomllib
 from dataclasses import fields
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -65,3 +66,15 @@ def test_a_language_is_chosen_by_what_the_reader_wants() -> None:
 def test_a_count_takes_its_plural() -> None:
     english = words.Words("en", {"n.one": "{count} key", "n.other": "{count} keys"}, words.load("en").locale)
     assert (english("n", count=1), english("n", count=2000)) == ("1 key", "2,000 keys")
+
+
+def test_a_span_is_told_in_the_unit_a_person_would_use() -> None:
+    english = words.load("en")
+    stories = {
+        "90 days": timedelta(days=90),
+        "36 hours": timedelta(hours=36),
+        "30 minutes": timedelta(minutes=30),
+        "45 seconds": timedelta(seconds=45, microseconds=3),
+        "48 hours": timedelta(days=2) - timedelta(seconds=3),
+    }
+    assert {told: english.span(span) for told, span in stories.items()} == {told: told for told in stories}

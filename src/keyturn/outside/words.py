@@ -60,12 +60,14 @@ class Words:
         return format_datetime(instant, format="long", tzinfo=zone, locale=self.locale)
 
     def span(self, span: timedelta) -> str:
-        """A span in the largest unit that it is a whole number of: `90 days`, `36 hours`."""
+        """A span in the largest unit that it is a whole number of: `90 days`, `36 hours`; a long odd one rounded."""
         for unit, size in _UNITS:
             count, rest = divmod(span, size)
             if count and not rest:
                 return str(format_unit(count, unit, locale=self.locale))
-        return str(format_unit(round(span.total_seconds()), "second", locale=self.locale))
+        if span < timedelta(hours=1):
+            return str(format_unit(round(span.total_seconds()), "second", locale=self.locale))
+        return format_timedelta(span, threshold=2, locale=self.locale)
 
     def away(self, span: timedelta) -> str:
         """How far off: `in 3 days`, `2 hours ago`."""
