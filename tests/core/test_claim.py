@@ -340,3 +340,25 @@ def test_r15_behind_a_claim_an_unstarted_secret_is_replaced_like_any() -> None:
     first = minted(a_key(), policy=cooling)
     step = good(order(first.key, latest=first.reset, policy=cooling))
     assert (step.event, step.reset.id) == (None, "rst_9")
+
+
+MAY_ORDER: dict[str, tuple[Actor, dict[str, object], dict[str, object], str]] = {
+    "R40 a machine with the right": (MACHINE, {}, {}, "none"),
+    "R40 a person with it": (PERSON, {}, {}, "none"),
+    "pitfall 19: none without it": (an_actor(permissions=("keyturn.keys:write",)), {}, {}, "permission_missing"),
+    "R41 no key orders its own, for nobody would claim it": (ITSELF, {}, {}, "permission_missing"),
+    "R43 nor a person where people may not": (PERSON, {"manual": "forbidden"}, {}, "manual_reset_forbidden"),
+    "R43 which is not said to programs": (MACHINE, {"manual": "forbidden"}, {}, "none"),
+    "R20 a grace within the policy's": (MACHINE, {}, {"grace": 99 * DAY}, "grace_too_long"),
+    "R23 nor is a key widened": (MACHINE, {}, {"narrow": Narrowing(permissions=("*:admin",))}, "widening_refused"),
+}
+
+
+@pytest.mark.parametrize("story", MAY_ORDER)
+def test_r41_who_may_order(story: str) -> None:
+    actor, fields, wishes, answer = MAY_ORDER[story]
+    policy = replace(PLAIN, **fields)  # type: ignore[arg-type]  # as the story names them
+    asking = Asking(reason=Reason.POLICY, **wishes)  # type: ignore[arg-type]  # as the story names them
+    effective = resolve(key=policy, account=None, deployment=policy, floors=())
+    refusal = protocol.check_order(a_key(), asking, actor, effective, now=T0)
+    assert (refusal.kind if refusal else "none") == answer

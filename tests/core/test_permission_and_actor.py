@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from keyturn.core import permission
-from keyturn.core.actor import Actor, Channel
+from keyturn.core.actor import Actor, Channel, stranger
 from keyturn.core.permission import MOST_PERMISSIONS, RIGHT_ADMIN, RIGHTS
 
 
@@ -126,3 +126,10 @@ def test_pitfall_8_a_member_hands_out_no_right() -> None:
         "orders:admin",
         "keyturn.keys:write",
     )
+
+
+def test_pitfall_7_a_stranger_may_do_nothing() -> None:
+    nobody = stranger("192.0.2.1")
+    assert not any(nobody.may(right, account) for right in (*RIGHTS, "orders:read") for account in ("", "acc_own"))
+    assert nobody.beyond(("orders:read",)) == ("orders:read",)
+    assert (nobody.address, nobody.session, nobody.user_id) == ("192.0.2.1", "", "")
