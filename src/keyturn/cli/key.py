@@ -11,7 +11,7 @@ from keyturn.cli.bringing import bring_options, brought
 from keyturn.cli.connection import connected, reads_stdin_once
 from keyturn.cli.listing import fetch, more, paged
 from keyturn.cli.output import FAILED, Failure, Output, moment
-from keyturn.cli.receipt import exit_code, tell_preview, tell_receipt, tell_reset
+from keyturn.cli.receipt import exit_code, receive_reset, tell_preview, tell_receipt
 from keyturn.cli.secret import ask, out_option, receiving
 from keyturn.core import duration
 from keyturn.core.own_secret import is_presentable, label_of
@@ -281,16 +281,8 @@ def reset(
     _choose(narrow, "permissions", list(narrow_permissions) or None, drop=False, dropped=None)
     _choose(narrow, "allowlist", list(narrow_allowlist) or None, drop=False, dropped=None)
     _choose(narrow, "expires_at", narrow_expires, drop=False, dropped=None)
-    with receiving(out_file, out) as receiver:
-        answer = api.reset_key(
-            key_id, narrow=narrow or None, waive_cool_down=waive_cool_down or None, claim=claim or None, **bring, **rest
-        )
-        if not out.as_json:
-            tell_reset(answer, out)
-        delivered = receiver.deliver(answer, again=f"keyturn key reset {key_id} --reason lost")
-    if out.as_json:
-        out.document(answer)
-    return FAILED if answer.get("secret_shown") and not delivered else exit_code(answer)
+    asked: Json = {"narrow": narrow or None, "waive_cool_down": waive_cool_down or None, "claim": claim or None}
+    return receive_reset(lambda: api.reset_key(key_id, **asked, **bring, **rest), out, out_file=out_file)
 
 
 @command.command()

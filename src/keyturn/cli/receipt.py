@@ -1,9 +1,11 @@
 """What a person is told of a reset or a receipt, and the exit code that follows from it."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from keyturn.cli.output import OK, PENDING, UNCONFIRMED, Output, moment
+from keyturn.cli.output import FAILED, OK, PENDING, UNCONFIRMED, Output, moment
+from keyturn.cli.secret import receiving
 from keyturn.outside import clock
 
 Json = dict[str, Any]
@@ -40,6 +42,18 @@ def tell_reset(reset: Json, out: Output) -> None:
     for use in reset.get("used_by") or ():
         seen = f"{use.get('address') or 'unknown address'}, {use.get('user_agent') or 'no user agent'}"
         out.say(f"still used by {seen}: {use['count']} times, last {moment(use['last_seen'])}")
+
+
+def receive_reset(step: Callable[[], Json], out: Output, *, out_file: str | None) -> int:
+    """Take a step that may mint, tell what it brought about, hand the new secret over; answers the exit code."""
+    with receiving(out_file, out) as receiver:
+        reset = step()
+        if not out.as_json:
+            tell_reset(reset, out)
+        delivered = receiver.deliver(reset, again=f"keyturn key reset {reset['key_id']} --reason lost")
+    if out.as_json:
+        out.document(reset)
+    return FAILED if reset.get("secret_shown") and not delivered else exit_code(reset)
 
 
 def tell_preview(found: Json, out: Output) -> None:

@@ -7,9 +7,9 @@ import click
 from keyturn.cli.bringing import bring_options, brought
 from keyturn.cli.connection import connected
 from keyturn.cli.listing import fetch, more, paged
-from keyturn.cli.output import FAILED, Output, moment
-from keyturn.cli.receipt import exit_code, tell_reset
-from keyturn.cli.secret import out_option, receiving
+from keyturn.cli.output import Output, moment
+from keyturn.cli.receipt import exit_code, receive_reset, tell_reset
+from keyturn.cli.secret import out_option
 
 if TYPE_CHECKING:
     from keyturn.sdk.client import Client
@@ -82,14 +82,7 @@ def claim(
 
     Exits 3 while a proof is missing.
     """
-    with receiving(out_file, out) as receiver:
-        reset = api.claim_reset(reset_id, idempotency_key=idempotency_key)
-        if not out.as_json:
-            tell_reset(reset, out)
-        delivered = receiver.deliver(reset, again=f"keyturn key reset {reset['key_id']} --reason lost")
-    if out.as_json:
-        out.document(reset)
-    return FAILED if reset.get("secret_shown") and not delivered else exit_code(reset)
+    return receive_reset(lambda: api.claim_reset(reset_id, idempotency_key=idempotency_key), out, out_file=out_file)
 
 
 @command.command()
@@ -113,14 +106,9 @@ def mint(
     A reset of a key whose secrets you bring waits for this where nothing was brought with it.
     """
     bring = brought(public_key_file, own_secret_file)
-    with receiving(out_file, out) as receiver:
-        reset = api.mint_reset(reset_id, idempotency_key=idempotency_key, **bring)
-        if not out.as_json:
-            tell_reset(reset, out)
-        delivered = receiver.deliver(reset, again=f"keyturn key reset {reset['key_id']} --reason lost")
-    if out.as_json:
-        out.document(reset)
-    return FAILED if reset.get("secret_shown") and not delivered else exit_code(reset)
+    return receive_reset(
+        lambda: api.mint_reset(reset_id, idempotency_key=idempotency_key, **bring), out, out_file=out_file
+    )
 
 
 @command.command()
