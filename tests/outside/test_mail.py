@@ -3,10 +3,8 @@
 import ast
 import io
 import re
-import socket
 import ssl
 import stat
-import threading
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
@@ -29,6 +27,7 @@ from keyturn.outside.mail import Console, MailFolder, MailSender, SmtpServer, Tr
 from keyturn.ports import Consignment
 from keyturn.settings import SettingError, Settings
 from tests.certificate import Certificate, self_signed
+from tests.dripping import dripping
 from tests.mailbox import Mailbox, Manner, Security
 from tests.world import T0
 
@@ -312,26 +311,9 @@ def test_neither_password_nor_mail_goes_in_the_clear(tmp_path: Path, monkeypatch
 
 
 def test_r51_a_server_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each byte comes in time, so that only the limit on the whole can end it."""
     monkeypatch.setattr(mails, "_ALL_SECONDS", 0.3)
-    ended = threading.Event()
-
-    def drip(listening: socket.socket) -> None:
-        connection, _ = listening.accept()
-        with connection:
-            try:
-                connection.sendall(b"220 ")
-                while not ended.wait(0.02):
-                    connection.sendall(b"x")
-            except OSError:
-                pass
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=drip, args=(listening,))
-        thread.start()
-        attempt = send(SmtpServer(host="127.0.0.1", port=listening.getsockname()[1], implicit_tls=False))
-        ended.set()
-        thread.join()
+    with dripping(b"220 ") as port:
+        attempt = send(SmtpServer(host="127.0.0.1", port=port, implicit_tls=False))
     assert attempt.result is Result.UNREACHABLE
 
 

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from keyturn.outside import webhook as outside
 from keyturn.outside.webhook import WebhookSender, resolve
 from keyturn.ports import Consignment
 from tests.certificate import Certificate, self_signed
+from tests.dripping import dripping
 from tests.loopback import Reply
 from tests.webhook_receiver import BROKEN, ELSEWHERE, MOVED, WebhookReceiver
 from tests.world import T0
@@ -134,26 +134,9 @@ def test_the_system_s_resolver_is_asked() -> None:
 
 
 def test_a_receiver_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each byte comes in time, so that only the limit on the whole can end it."""
     monkeypatch.setattr(outside, "_ALL_SECONDS", 0.3)
-    ended = threading.Event()
-
-    def drip(listening: socket.socket) -> None:
-        connection, _ = listening.accept()
-        with connection:
-            try:
-                connection.sendall(b"HTTP/1.1 2")
-                while not ended.wait(0.02):
-                    connection.sendall(b"x")
-            except OSError:
-                pass
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=drip, args=(listening,))
-        thread.start()
-        attempt = HERE.send(consignment(f"http://127.0.0.1:{listening.getsockname()[1]}/"))
-        ended.set()
-        thread.join()
+    with dripping(b"HTTP/1.1 2") as port:
+        attempt = HERE.send(consignment(f"http://127.0.0.1:{port}/"))
     assert attempt.result is Result.UNREACHABLE
 
 
