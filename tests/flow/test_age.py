@@ -1,21 +1,11 @@
 """Keys with their dates, through the real flows (K14)."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from keyturn.core.age import AgeState
 from keyturn.flow import age as age_flow
 from keyturn.flow.age import AgedKey
 from keyturn.ports import Page
 from tests.flow.test_reset import DAY, kind
-from tests.world import World, sure, world
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
+from tests.world import World, sure
 
 
 def test_k14_r31_a_key_tells_its_age_by_the_policy_in_force(here: World) -> None:

@@ -1,12 +1,10 @@
 """Second factors through the real flows, on both databases (K2, R11, R40): right once, wrong ever after."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pyotp
-import pytest
 
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.authenticator import RECENT, RECOVERY_CODES, Authenticator, Purpose, Shown
@@ -22,13 +20,7 @@ from keyturn.outside.factors import SystemFactors
 from keyturn.ports import Transaction
 from tests.passkey import PRESENT, Passkey
 from tests.person import STEP, Person, at_once
-from tests.world import BASE_URL, T0, World, sure, world
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
+from tests.world import BASE_URL, T0, World, sure
 
 
 def test_k2_an_app_is_enrolled_by_its_first_code_and_brings_recovery_codes(here: World) -> None:

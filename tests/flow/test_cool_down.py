@@ -1,9 +1,7 @@
 """A person's cool-down, two steps and handover, end to end (R21, R24, R33, R43), on both databases."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from sqlalchemy import event
 
 from keyturn.core.authenticator import Shown
@@ -16,13 +14,7 @@ from keyturn.flow import reset as resets
 from keyturn.flow.key import KeyAnswer
 from tests.flow.test_reset import DAY, HOUR, kind
 from tests.person import Person
-from tests.world import T0, World, sure, unseen, world
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
+from tests.world import T0, World, sure, unseen
 
 
 def owning(here: World, **policy: Any) -> tuple[Person, KeyAnswer]:

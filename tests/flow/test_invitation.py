@@ -1,6 +1,5 @@
 """Invitations by mail: who may make them, who may accept them, and how they end."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -28,15 +27,9 @@ from keyturn.flow import session as sessions
 from keyturn.flow.invitation import Newcomer
 from keyturn.outside.forge import token_digest
 from keyturn.store.transaction import SqlTransaction
-from tests.world import World, sure, world
+from tests.world import World, sure
 
 HERE = Visitor(address="192.0.2.1")
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
 
 
 @pytest.fixture

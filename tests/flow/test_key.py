@@ -1,6 +1,5 @@
 """Keys, people and accounts through the real flows: whose they are, who may touch them, how many there may be."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -24,16 +23,10 @@ from keyturn.flow.user import UserWish
 from keyturn.outside.forge import SystemForge
 from keyturn.ports import Page
 from tests.flow.test_reset import everything, kind
-from tests.world import PEPPER, T0, World, sure, unseen, world
+from tests.world import PEPPER, T0, World, sure, unseen
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ALL = Page(size=1000)
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
 
 
 def customer(here: World) -> tuple[Account, User, Actor]:

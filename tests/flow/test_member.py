@@ -1,6 +1,5 @@
 """Members: added, given another role, removed; and what becomes of their sessions and keys."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,13 +20,7 @@ from keyturn.core.refusal import (
 from keyturn.flow import credential
 from keyturn.flow import member as flow
 from keyturn.flow.member import Removed
-from tests.world import World, sure, unseen, world
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
+from tests.world import World, sure, unseen
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import threading
 from base64 import b64decode
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -28,7 +27,7 @@ from keyturn.ports import StoreBusy
 from keyturn.verify.signed import Signed
 from tests.flow.test_reset import everything, kind
 from tests.signing import Pair
-from tests.world import World, sure, unseen, world
+from tests.world import World, sure, unseen
 
 HOUR = timedelta(hours=1)
 MINE, NEXT, THIRD = (
@@ -37,12 +36,6 @@ MINE, NEXT, THIRD = (
     "m0ss.Ferry~19-Gulf_wren+Basil53z",
 )
 WEAK = "password" * 4
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
 
 
 @pytest.fixture

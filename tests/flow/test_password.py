@@ -1,11 +1,9 @@
 """Every way in which a password changes, and what ends with the one before."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import event
 
 from keyturn.core.account import Role, User
@@ -31,21 +29,10 @@ from keyturn.outside.forge import token_digest
 from keyturn.ports import Page
 from keyturn.store.transaction import SqlTransaction
 from tests.flow.test_session import with_app
-from tests.world import World, sure, world
+from tests.world import World, sure
 
 HERE = Visitor(address="192.0.2.1")
 UNFIT = PasswordUnfit(reason="common", least=15, most=1024)
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
-
-
-@pytest.fixture
-def owner(here: World) -> User:
-    return here.user(here.account())
 
 
 def sign_in(here: World, user: User, matched: str = "stored") -> sessions.SignedIn:

@@ -1,6 +1,6 @@
 """Portals on a real database: who may make one, what it opens, and how far that reaches."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -33,19 +33,13 @@ from keyturn.flow import user as users
 from keyturn.flow.portal import Minted, Opened, PortalWish
 from keyturn.outside.forge import token_digest
 from keyturn.ports import Page, Transaction
-from tests.world import T0, World, sure, world
+from tests.world import T0, World, sure
 
 APP = "https://app.example.com"
 ORIGINS = (APP,)
 HERE = Visitor(address="192.0.2.1", user_agent="Browser/1")
 MINUTE = timedelta(minutes=1)
 PORTAL = Portal(id="", account_id="", user_id="", by="", by_version=1, made_at=T0, ends_at=T0)
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
 
 
 @pytest.fixture

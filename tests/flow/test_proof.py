@@ -3,7 +3,7 @@
 Right once, for one reset, one person and one session; wrong ones counted; nothing used up that is of no use.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -42,16 +42,10 @@ from keyturn.outside import presets
 from keyturn.outside.factors import SystemFactors
 from tests.passkey import Passkey
 from tests.person import STEP, Person, at_once
-from tests.world import World, sure, unseen, world
+from tests.world import World, sure, unseen
 
 MINUTE = timedelta(minutes=1)
 EVERY = ["password", "captcha", "email_link", "totp", "passkey", "recovery_code"]
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
 
 
 class Asker(Person):

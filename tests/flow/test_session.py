@@ -1,12 +1,11 @@
 """Signing in and out, and what a session's token is good for."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pyotp
-import pytest
 
 from keyturn.core import session as sessions
 from keyturn.core.account import Member, Role, User
@@ -27,21 +26,10 @@ from keyturn.flow import session as flow
 from keyturn.flow.session import SignedIn
 from keyturn.outside.forge import token_digest
 from keyturn.ports import Transaction
-from tests.world import World, sure, world
+from tests.world import World, sure
 
 SPANS = Spans()
 HERE = Visitor(address="192.0.2.1", user_agent="Browser/1")
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
-
-
-@pytest.fixture
-def owner(here: World) -> User:
-    return here.user(here.account())
 
 
 def sign_in(here: World, user: str, *, matched: str = "stored", visitor: Visitor = HERE, **more: Any) -> Any:

@@ -1,6 +1,5 @@
 """The operator's own people: what a role lets them do for customers, and what it never does (R40)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,16 +18,10 @@ from keyturn.flow import password as passwords
 from keyturn.flow.account import AccountEdit
 from keyturn.flow.reset import ResetAnswer
 from keyturn.ports import Page
-from tests.world import World, sure, world
+from tests.world import World, sure
 
 STAFF = (Role.SUPPORT, Role.SECURITY, Role.AUDITOR)
 ALL = Page(size=1000)
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
 
 
 class Customer:

@@ -33,17 +33,6 @@ from tests.world import PEPPER, World, sure, world
 HERE = Visitor(address="198.51.100.7")
 
 
-@pytest.fixture
-def here(database_url: str) -> Iterator[World]:
-    with world(database_url) as made:
-        yield made
-
-
-@pytest.fixture
-def owner(here: World) -> User:
-    return here.user(here.account())
-
-
 def from_network(number: int) -> Visitor:
     return Visitor(address=f"10.{number // 250}.{number % 250}.9")
 
