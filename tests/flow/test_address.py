@@ -5,19 +5,23 @@ from datetime import timedelta
 
 import pytest
 
+from keyturn.core.account import User
 from keyturn.core.actor import Actor
 from keyturn.core.address import Address
 from keyturn.core.authenticator import SessionProof
 from keyturn.core.refusal import (
+    AddressUnconfirmed,
     LinkSpent,
     NameTaken,
     NotFound,
+    PasswordRefused,
     PersonRequired,
     ProofRequired,
     Refusal,
     TooManyAddresses,
     TooManyRequests,
 )
+from keyturn.core.throttle import FREE, Counted
 from keyturn.flow import address as addresses
 from tests.world import World, sure, world
 
@@ -151,3 +155,46 @@ def test_every_change_and_every_refusal_leaves_one_record(place: World, person: 
         ("address.removed", "done"),
         ("address.removed", "not_found"),
     ]
+
+
+def sign_in_with(place: World, actor: Actor, address_id: str, matched: str = "stored") -> User | Refusal:
+    return place.store.change(
+        lambda tx: addresses.sign_in_with(
+            tx, actor=actor, address_id=address_id, matched_password=matched, forge=place.forge
+        )
+    )
+
+
+def test_signing_in_with_another_address_keeps_and_tells_the_one_before(place: World, person: Actor) -> None:
+    before = place.store.read(lambda tx: tx.addresses_of(person.user_id))[0]
+    added = sure(add(place, person))
+    digest = digest_of(place, added)
+    assert sign_in_with(place, person, added.id) == AddressUnconfirmed()
+    sure(confirm(place, digest))
+    wrong = [sign_in_with(place, person, added.id, matched) for matched in ("", "other")]
+    assert wrong == [PasswordRefused()] * 2
+    assert sign_in_with(place, person, "adr_none") == NotFound()
+    assert sign_in_with(place, place.root, added.id) == PersonRequired()
+    changed = sure(sign_in_with(place, person, added.id))
+    assert (changed.email, changed.changed_at) == (added.email, place.clock())
+    assert place.store.read(lambda tx: tx.addresses_of(person.user_id)) == [added.email, before]
+    assert place.sign_in(changed).user_id == person.user_id
+    kinds = [one.kind for _, one in place.store.read(lambda tx: tx.new_notices(limit=100))]
+    assert kinds.count("user.address_changed") == 1
+    assert sure(sign_in_with(place, person, added.id)).email == before  # the other way round
+
+
+def test_nobody_takes_over_an_address_that_somebody_signs_in_with(place: World, person: Actor) -> None:
+    other = place.user(place.account())
+    added = sure(add(place, person, other.email))  # being told there is nobody's harm: its reader has to agree
+    sure(confirm(place, digest_of(place, added)))
+    assert sign_in_with(place, person, added.id) == NameTaken(field="email")
+    stranger = place.sign_in(other)
+    prove(place, stranger)
+    assert sign_in_with(place, stranger, added.id) == NotFound()  # somebody else's
+
+
+def test_k8_changing_the_address_takes_the_password_and_its_guesses_are_counted(place: World, person: Actor) -> None:
+    tries = [sign_in_with(place, person, "adr_none", "other") for _ in range(FREE[Counted.OWN] + 1)]
+    assert tries[:-1] == [PasswordRefused()] * FREE[Counted.OWN]
+    assert isinstance(tries[-1], TooManyRequests)

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from keyturn import __version__
 from keyturn.api import (
     accounts,
+    addresses,
     authenticators,
     captcha,
     keys,
@@ -70,6 +71,7 @@ _PARTS: Final = (
     sessions,
     portals,
     passwords,
+    addresses,
     authenticators,
     captcha,
     policies,

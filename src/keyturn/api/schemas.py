@@ -403,6 +403,24 @@ class ChangePassword(Form):
     remember_device: bool = False
 
 
+class AddAddress(Form):
+    """A further address."""
+
+    email: Email
+
+
+class ConfirmAddress(Form):
+    """By the token of a mailed link."""
+
+    token: ShownText
+
+
+class ShowPassword(Form):
+    """The present password."""
+
+    password: AnyPassword
+
+
 class ForgotPassword(Form):
     """Whom to mail a link for a new password."""
 
@@ -841,6 +859,21 @@ class NewSession(SessionShown):
 
     token: str
     device_token: str | None
+
+
+class AddressShown(Shown):
+    """A further address."""
+
+    id: str
+    email: str
+    made_at: str
+    confirmed_at: str | None
+
+
+class AddressesShown(Shown):
+    """Every further address."""
+
+    items: list[AddressShown]
 
 
 class PasswordAnew(Shown):

@@ -8,6 +8,7 @@ from keyturn.core import duration, public_key
 from keyturn.core import limit as limits
 from keyturn.core.account import Account, Member, User
 from keyturn.core.actor import Channel
+from keyturn.core.address import Address
 from keyturn.core.audit import AuditRecord
 from keyturn.core.authenticator import Authenticator
 from keyturn.core.delivery import Parcel, State, masked
@@ -310,6 +311,16 @@ def removed_member(one: Removed) -> Wire:
         "user_id": one.member.user_id,
         "handed_over": [each.id for each in one.handed_over],
         "suspended": [each.id for each in one.suspended],
+    }
+
+
+def address(one: Address) -> Wire:
+    """A further address of a person."""
+    return {
+        "id": one.id,
+        "email": one.email,
+        "made_at": when(one.made_at),
+        "confirmed_at": when(one.confirmed_at),
     }
 
 

@@ -1,4 +1,4 @@
-"""Further addresses of a person, at which they are told of what happens; one signs in with the first one only (R50).
+"""Further addresses of a person, at which they are told of what happens (R50); one signs in with the first one only.
 
 An address is told at once it is confirmed by a mailed link.  One that is removed is told for another week, so that
 whoever takes over a session cannot silence its owner.

@@ -379,6 +379,15 @@ class AlreadyMember(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressUnconfirmed(Refusal):
+    """Nobody signs in with an address that no mail has reached."""
+
+    kind: ClassVar[str] = "address_unconfirmed"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "Open the link that was mailed to this address first."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LastOwner(Refusal):
     """An account without an owner would be nobody's to look after."""
 

@@ -7,13 +7,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from keyturn.core import authenticator as factor
+from keyturn.core.account import User
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.address import MOST_ADDRESSES, Address
 from keyturn.core.consequence import Cause
 from keyturn.core.instant import later
 from keyturn.core.letter import Letter
 from keyturn.core.link import LASTS, Link, LinkKind, check_link
-from keyturn.core.refusal import NameTaken, NotFound, PersonRequired, Refusal, TooManyAddresses
+from keyturn.core.refusal import (
+    AddressUnconfirmed,
+    NameTaken,
+    NotFound,
+    PasswordRefused,
+    PersonRequired,
+    Refusal,
+    TooManyAddresses,
+)
 from keyturn.flow import authenticator, throttle
 from keyturn.flow.consequence import after_account_change
 from keyturn.flow.evidence import done, done_to_person, refused
@@ -76,8 +85,8 @@ def confirm(tx: Transaction, digest: bytes, *, address: str | None) -> Address |
 def remove(tx: Transaction, *, actor: Actor, address_id: str) -> Address | Refusal:
     """Take one away; it is told of that, and of everything else for another week."""
     refusal = _check_change(tx, actor)
-    found = None if refusal else tx.address(address_id, lock=True)
-    if found is None or found.user_id != actor.user_id or found.removed_at is not None:
+    found = None if refusal else _own(tx, actor, address_id)
+    if found is None:
         return refused(tx, actor, "address.removed", refusal or NotFound(), subject_id=address_id)
     removed = replace(found, removed_at=tx.now)
     tx.save_address(removed)
@@ -86,6 +95,36 @@ def remove(tx: Transaction, *, actor: Actor, address_id: str) -> Address | Refus
     else:
         _changed(tx, actor, "address.removed", removed, account_id=actor.account_id)
     return removed
+
+
+def sign_in_with(
+    tx: Transaction, *, actor: Actor, address_id: str, matched_password: str, forge: Forge
+) -> User | Refusal:
+    """Sign in with one of the further addresses from now on; the one before stays a further one, and is told.
+
+    `matched_password` is the stored form that the shown password was found to match, or empty.
+    """
+    attempt = throttle.of_session(forge, actor)
+    refusal = (None if _is_person(actor) else PersonRequired()) or throttle.check(tx, attempt)
+    if refusal is None and not (matched_password and tx.password_of(actor.user_id) == matched_password):
+        throttle.failed(tx, attempt)
+        refusal = PasswordRefused()
+    refusal = refusal or _check_change(tx, actor)
+    found = None if refusal else _own(tx, actor, address_id)
+    user = tx.user(actor.user_id)
+    if found is not None and found.confirmed_at is None:
+        refusal = AddressUnconfirmed()
+    elif found is not None and tx.user_by_email(found.email) is not None:
+        refusal = NameTaken(field="email")
+    if refusal is not None or found is None or user is None:
+        return refused(tx, actor, "user.address_changed", refusal or NotFound(), subject_id=actor.user_id)
+    throttle.succeeded(tx, attempt)
+    changed = replace(user, email=found.email, changed_at=tx.now)
+    tx.save_user(changed)
+    tx.save_address(replace(found, email=user.email))
+    done_to_person(tx, actor, "user.address_changed", account_id=actor.account_id, user_id=user.id)
+    after_account_change(tx, actor=actor, user_id=user.id, cause=Cause.ADDRESS_CHANGED)
+    return changed
 
 
 def _changed(tx: Transaction, actor: Actor, action: str, address: Address, *, account_id: str) -> None:
@@ -113,13 +152,18 @@ def _find(tx: Transaction, digest: bytes, *, lock: bool = False) -> tuple[Link, 
     link = tx.link(digest, lock=lock)
     refusal = check_link(link, LinkKind.ADDRESS, session="", now=tx.now)
     found = tx.address(link.subject_id, lock=lock) if link else None
-    if refusal is not None or link is None or found is None or found.removed_at is not None:
+    if refusal is not None or link is None or found is None or found.removed_at or found.email != link.email:
         return refusal or NotFound()
     return link, found
 
 
+def _own(tx: Transaction, actor: Actor, address_id: str) -> Address | None:
+    found = tx.address(address_id, lock=True)
+    return found if found and found.user_id == actor.user_id and found.removed_at is None else None
+
+
 def _is_person(actor: Actor) -> bool:
-    return actor.channel is Channel.PERSON and bool(actor.session)
+    return actor.channel is Channel.PERSON and bool(actor.session) and not actor.through
 
 
 def _reader(user_id: str, address: str | None) -> Actor:

@@ -201,3 +201,23 @@ class PeopleCalls(ABC, Generic[A]):
     def join_account(self, token: str) -> A:
         """Accept an invitation as the user whose session this client holds."""
         return self.send(post("/v1/invitations/join", {"token": token}))
+
+    # Further addresses of one's own
+
+    def list_addresses(self) -> A:
+        return self.send(get("/v1/addresses"))
+
+    def add_address(self, email: str) -> A:
+        """Add one; a mailed link confirms it."""
+        return self.send(post("/v1/addresses", {"email": email}))
+
+    def confirm_address(self, token: str) -> A:
+        """Confirm one by the token of the mailed link."""
+        return self.send(post("/v1/addresses/confirm", {"token": token}))
+
+    def sign_in_with_address(self, address_id: str, password: str) -> A:
+        """Sign in with that address from now on."""
+        return self.send(post(f"/v1/addresses/{part(address_id)}/sign-in", {"password": password}))
+
+    def remove_address(self, address_id: str) -> A:
+        return self.send(delete(f"/v1/addresses/{part(address_id)}"))
