@@ -23,6 +23,7 @@ from keyturn.core.refusal import (
 )
 from keyturn.core.session import Spans, Visitor
 from keyturn.flow import invitation as flow
+from keyturn.flow import member as members
 from keyturn.flow import session as sessions
 from keyturn.flow.invitation import Newcomer
 from keyturn.outside.forge import token_digest
@@ -208,3 +209,22 @@ def test_a_name_that_is_taken_is_refused_and_the_link_goes_on(here: World, accou
     (token,) = mailed(here)
     assert accept(here, token, username="taken") == NameTaken(field="username")
     assert not isinstance(accept(here, token, username="free"), Refusal)
+
+
+@pytest.mark.parametrize("how", ["removed", "demoted"])
+def test_nobody_comes_in_at_the_word_of_who_has_no_say_any_more(
+    here: World, account: Account, owner: User, how: str
+) -> None:
+    """A way back that somebody laid before they were shown out leads nowhere; what others offered stands."""
+    leaver = here.user(account)
+    sure(invite(here, here.sign_in(leaver), account, "back@example.com", Role.OWNER))
+    sure(invite(here, here.sign_in(owner), account, "other@example.com"))
+    back, other = mailed(here)
+    with_whom: dict[str, Any] = {"actor": here.sign_in(owner), "account_id": account.id, "user_id": leaver.id}
+    if how == "removed":
+        sure(here.store.change(lambda tx: members.remove(tx, **with_whom)))
+    else:
+        sure(here.store.change(lambda tx: members.edit(tx, **with_whom, role=Role.ADMIN)))
+    assert accept(here, back) == LinkSpent()
+    assert records(here, "invitation.withdrawn") == ["done"]
+    sure(accept(here, other))

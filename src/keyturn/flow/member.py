@@ -93,6 +93,7 @@ def edit(tx: Transaction, *, actor: Actor, account_id: str, user_id: str, role: 
     detail = {"role": role.value, "before": member.role.value}
     done(tx, actor, "member.edited", account_id=account_id, subject_id=user_id, detail=detail)
     _tell(tx, actor, "member.edited", edited)
+    _withdraw_invitations(tx, actor, edited)
     return edited
 
 
@@ -107,7 +108,6 @@ def remove(
     member = _find(tx, actor, account_id, user_id)
     refusal: Refusal | None = member if isinstance(member, Refusal) else _check_remove(tx, actor, member)
     account = tx.account(account_id)
-    tx.lock_owner(user_id)  # what they are making just now is made before, or not at all
     keys = tx.keys(account_ids=(account_id,), owner_id=user_id, page=_ALL) if refusal is None else ()
     live = [one for one in keys if not one.has_ended(tx.now)]
     if refusal is None and keys_to is not None and account is not None:
@@ -121,6 +121,7 @@ def remove(
     detail = {"role": member.role.value, "keys_to": keys_to or "", "keys": str(len(live))}
     done(tx, actor, "member.removed", account_id=account_id, subject_id=user_id, detail=detail)
     _tell(tx, actor, "member.removed", member)
+    _withdraw_invitations(tx, actor, member)
     if keys_to is not None:
         return Removed(member=member, handed_over=[_hand_over(tx, actor, one, keys_to) for one in live], suspended=())
     return Removed(member=member, handed_over=(), suspended=[_suspend(tx, actor, one) for one in live])
@@ -240,6 +241,15 @@ def _suspend(tx: Transaction, actor: Actor, key: Key) -> Key:
     tx.save_key(held)
     done_to_key(tx, actor, "key.suspended", held, detail={"reason": OWNER_LEFT})
     return held
+
+
+def _withdraw_invitations(tx: Transaction, actor: Actor, inviter: Member) -> None:
+    """Nobody comes in at the word of somebody who has no say any more: it would be their own way back."""
+    for one in tx.invitations(inviter.account_id):
+        if one.invited_by == inviter.user_id:
+            tx.save_invitation(replace(one, ended_at=tx.now))
+            detail = {"reason": "inviter_changed"}
+            done(tx, actor, "invitation.withdrawn", account_id=one.account_id, subject_id=one.id, detail=detail)
 
 
 def _tell(tx: Transaction, actor: Actor, action: str, member: Member) -> None:
