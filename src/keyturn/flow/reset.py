@@ -23,6 +23,7 @@ from keyturn.core.refusal import (
 )
 from keyturn.core.reset import Asking, Reset, Step
 from keyturn.core.secret import Kept, SecretKind, SecretText
+from keyturn.core.session import is_on
 from keyturn.core.stage import Event, Stage
 from keyturn.flow.authenticator import enrolled
 from keyturn.flow.bring import Bring, check_kind, check_policy, field_of, is_same, must_bring, next_secret, text_of
@@ -160,7 +161,7 @@ def holder_gone(tx: Transaction, reset: Reset) -> bool:
     if reset.ordered is None or reset.waits or reset.channel is not Channel.PERSON:
         return False
     session = tx.session_by_id(reset.session)
-    return session is None or tx.now >= session.ends_at or tx.now >= session.idle_ends_at
+    return session is None or not is_on(session, tx.now)
 
 
 def go_on(

@@ -1,6 +1,6 @@
 """**Reset API Key**: reason, consequences, proofs, the new secret once, and the handover (K1, K2, K12)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from keyturn.core import duration
 from keyturn.core import reset as protocol
+from keyturn.core.instant import Instant
 from keyturn.core.proof import (
     CAPTCHA,
     EMAIL_LINK,
@@ -17,7 +18,7 @@ from keyturn.core.proof import (
     RECOVERY_CODE,
     TOTP,
 )
-from keyturn.core.refusal import HttpsRequired, InvalidField, Refusal, ResetAlreadyOpen
+from keyturn.core.refusal import HttpsRequired, InvalidField, ResetAlreadyOpen
 from keyturn.core.reset import Asking, Reason, Reset
 from keyturn.core.stage import OPEN, Stage
 from keyturn.edge.proving import Sent, prove_reset
@@ -30,6 +31,7 @@ from keyturn.flow import proof as proofs
 from keyturn.flow import reset as resets
 from keyturn.flow.bring import Bring
 from keyturn.flow.reset import ResetAnswer
+from keyturn.ports import Transaction
 from keyturn.web import captcha, factor
 from keyturn.web.asked import SignedIn
 from keyturn.web.key_form import brought
@@ -203,9 +205,9 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
     )
 
 
-def _old_is_over(answer: ResetAnswer, now: object) -> bool:
+def _old_is_over(answer: ResetAnswer, now: Instant) -> bool:
     old = [one for one in answer.key.secrets if one.version < (answer.reset.new_version or 0)]
-    return all(one.is_over(now) for one in old)  # type: ignore[arg-type]  # an instant
+    return all(one.is_over(now) for one in old)
 
 
 def prove(asked: SignedIn) -> Response:
@@ -284,29 +286,33 @@ def stored(asked: SignedIn) -> Response:
     return asked.go(f"/resets/{asked.path['reset_id']}?done=stored")
 
 
-def _step(asked: SignedIn, flow: object, done: str) -> Response:
-    reset_id = asked.path["reset_id"]
-    refusal: Refusal | None = asked.try_change(lambda tx: flow(tx, actor=asked.actor, reset_id=reset_id))  # type: ignore[operator]  # a step
+def _step(asked: SignedIn, flow: Callable[[Transaction], object], path: str) -> Response:
+    """Take a step of the protocol and go on there, or show the reset with why not."""
+    refusal = asked.try_change(flow)
     if refusal is not None:
         return _show(asked, problem=asked.say(refusal), status=refusal.status)
-    return asked.go(f"/resets/{reset_id}?done={done}")
+    return asked.go(path)
 
 
 def finish(asked: SignedIn) -> Response:
     """Stop the old secret now."""
-    return _step(asked, resets.finish, "old_stopped")
+    reset_id = asked.path["reset_id"]
+    return _step(
+        asked,
+        lambda tx: resets.finish(tx, actor=asked.actor, reset_id=reset_id),
+        f"/resets/{reset_id}?done=old_stopped",
+    )
 
 
 def claim(asked: SignedIn) -> Response:
     """Take on a reset that was ordered for the reader."""
     reset_id = asked.path["reset_id"]
     forge, once = asked.visit.node.forge, asked.call.once
-    refusal = asked.try_change(
-        lambda tx: claims.claim(tx, actor=asked.actor, reset_id=reset_id, forge=forge, once=once)
+    return _step(
+        asked,
+        lambda tx: claims.claim(tx, actor=asked.actor, reset_id=reset_id, forge=forge, once=once),
+        f"/resets/{reset_id}?done=claimed",
     )
-    if refusal is not None:
-        return _show(asked, problem=asked.say(refusal), status=refusal.status)
-    return asked.go(f"/resets/{reset_id}?done=claimed")
 
 
 def resume(asked: SignedIn) -> Response:
@@ -314,15 +320,17 @@ def resume(asked: SignedIn) -> Response:
     reset_id = asked.path["reset_id"]
     answer, _ = asked.call.read(lambda tx: resets.show(tx, actor=asked.actor, reset_id=reset_id))
     key_id = answer.key.id
-    refusal = asked.try_change(lambda tx: keys.resume(tx, actor=asked.actor, key_id=key_id))
-    if refusal is not None:
-        return _show(asked, problem=asked.say(refusal), status=refusal.status)
-    return asked.go(f"/keys/{key_id}?done=resumed")
+    return _step(asked, lambda tx: keys.resume(tx, actor=asked.actor, key_id=key_id), f"/keys/{key_id}?done=resumed")
 
 
 def cancel(asked: SignedIn) -> Response:
     """Call it off; what a leak suspended stays suspended."""
-    return _step(asked, resets.cancel, "cancelled")
+    reset_id = asked.path["reset_id"]
+    return _step(
+        asked,
+        lambda tx: resets.cancel(tx, actor=asked.actor, reset_id=reset_id),
+        f"/resets/{reset_id}?done=cancelled",
+    )
 
 
 PLACES: Final[tuple[Place, ...]] = (
