@@ -1,5 +1,6 @@
 """Portals in a browser: a link in a window, the element in a page of the operator's, and who else gets nowhere."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,6 +70,14 @@ class Shop:
         }
         return path
 
+    def newcomer(self, proofs: str) -> tuple[str, str, str]:
+        """Somebody of whom these proofs are asked: their address, their id and the name of their key."""
+        number = next(numbers)
+        policy = self.desk.policy(f"policy-{number}", proofs=[proofs], reset_origin="any")
+        email = f"newcomer-{number}@northwind.example"
+        user_id = self.desk.person(email, name="Sam Lind")
+        return email, user_id, str(self.desk.key(f"router {number:03}", owner=email, policy=policy)["name"])
+
     def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
         """A page as a program without cookies gets it."""
         return self.server.call(path.removeprefix(self.server.url), method=method, key="", headers=headers)
@@ -81,7 +90,7 @@ class Shop:
 
 _PAGE: Final = """<!doctype html>
 <html lang="%(lang)s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Northwind Exchange</title>
+<title>Meridian Exchange</title>
 <style>
 :root { color-scheme: light dark; font-family: system-ui; }
 body { margin: 2rem auto; max-width: 64rem; padding: 0 1rem; }
@@ -93,7 +102,7 @@ for (const name of ["reset", "ended", "blocked"]) {
 }
 </script>
 <script type="module" src="%(server)s/portal/element.js"></script></head>
-<body><main><h1>Northwind Exchange</h1>
+<body><main><h1>Meridian Exchange</h1>
 <keyturn-keys src="%(link)s" label="Your API keys"></keyturn-keys></main></body></html>
 """
 
@@ -114,7 +123,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 @pytest.fixture
 def key(shop: Shop) -> dict[str, Any]:
     """A key of Maria's that no other test resets."""
-    return shop.desk.key(f"router {next(numbers)}")
+    return shop.desk.key(f"router {next(numbers):03}")
 
 
 def framed(page: Page) -> FrameLocator:
@@ -271,7 +280,62 @@ def test_pitfall_18_keys_of_others_are_not_found(shop: Shop, chromium: Chromium,
                 assert answer.status == HTTPStatus.NOT_FOUND
 
 
+def test_a_mailed_link_counts_behind_the_door_where_it_was_asked_for(shop: Shop, chromium: Chromium) -> None:
+    """R11, R51: in the window of the portal, and in no other browser."""
+    email, user_id, name = shop.newcomer("password+email_link")
+    with chromium.visit(shop.server.url) as visit:
+        page = visit.page
+        page.goto(shop.link("password", user_id=user_id))
+        page.get_by_role("button", name="Open API Keys").click()
+        ask(page, name)
+        page.get_by_role("button", name="Mail me a link").click()
+        expect(page.get_by_role("status")).to_contain_text(email)
+        reset, link = page.url.partition("?")[0], shop.desk.link("prove your reset", to=email)
+        with chromium.visit(shop.server.url) as elsewhere:
+            sign_in(elsewhere.page)
+            elsewhere.page.goto(link)
+            expect(elsewhere.page.locator("main")).to_contain_text("paste the address of this link")
+        page.goto(link)
+        assert page.url == link.replace("/links/", "/portal/links/")
+        page.locator("main form button[type=submit]").click()
+        page.wait_for_url(f"{reset}?*")
+        expect(page.get_by_role("button", name="Make the new secret")).to_be_visible()
+
+
 # In a page of the operator's
+
+
+def test_in_a_frame_a_mailed_link_is_pasted(shop: Shop, chromium: Chromium) -> None:
+    """Its cookies are to be had in the frame alone; a link that is made up counts as a wrong proof."""
+    email, user_id, name = shop.newcomer("password+email_link")
+    with chromium.visit(shop.origin) as visit:
+        page = visit.page
+        page.goto(shop.embed(link=shop.link("password", embed=True, user_id=user_id)))
+        frame = framed(page)
+        ask(frame, name)
+        frame.get_by_role("button", name="Mail me a link").click()
+        expect(frame.get_by_role("status")).to_contain_text(email)
+        link = shop.desk.link("prove your reset", to=email)
+        for pasted in (f"{link}x", link):
+            frame.get_by_label("The link in the mail").fill(pasted)
+            frame.get_by_role("button", name="Continue").click()
+            if pasted != link:
+                expect(frame.get_by_role("alert")).to_contain_text("Tries left: 4")
+        expect(frame.get_by_role("button", name="Make the new secret")).to_be_visible()
+        note(visit)
+
+
+def test_a_captcha_is_solved_in_the_frame(shop: Shop, chromium: Chromium) -> None:
+    _, user_id, name = shop.newcomer("password+captcha")
+    with chromium.visit(shop.origin) as visit:
+        page = visit.page
+        page.goto(shop.embed(link=shop.link("password", embed=True, user_id=user_id)))
+        frame = framed(page)
+        ask(frame, name)
+        expect(frame.locator("altcha-widget [name=altcha]")).to_have_value(re.compile(".+"), timeout=20_000)
+        frame.locator("form:has(altcha-widget) button[type=submit]").click()
+        expect(frame.get_by_role("button", name="Make the new secret")).to_be_visible()
+        note(visit)
 
 
 def test_the_element_shows_the_keys_and_tells_of_a_reset(shop: Shop, chromium: Chromium, key: dict[str, Any]) -> None:

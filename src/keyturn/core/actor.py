@@ -62,6 +62,11 @@ class Actor:
     through: str = ""
     """The operator's credential whose portal the person speaks through; empty for whoever signed in themselves."""
 
+    @property
+    def signed_in(self) -> bool:
+        """Whether this is a person in a session that they opened themselves: what is about them takes no less."""
+        return self.channel is Channel.PERSON and bool(self.session) and not self.through
+
     def may(self, right: str, account_id: str) -> bool:
         """Whether the actor holds `right` over that account."""
         if account_id == self.account_id and right not in _FOR_CUSTOMERS and grants(self.permissions, right):

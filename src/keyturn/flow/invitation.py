@@ -175,7 +175,7 @@ def join(tx: Transaction, *, actor: Actor, digest: bytes, forge: Forge) -> Membe
     """Accept an invitation as the user who is signed in."""
     found = _find(tx, digest, lock=True)
     refusal: Refusal | None = found if isinstance(found, Refusal) else None
-    if refusal is None and (actor.channel is not Channel.PERSON or not actor.session or actor.through):
+    if refusal is None and not actor.signed_in:
         refusal = PersonRequired()
     if isinstance(found, Refusal) or refusal is not None:
         return refused(tx, actor, "invitation.accepted", refusal or NotFound(), subject_id="")

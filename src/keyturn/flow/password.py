@@ -10,7 +10,7 @@ from typing import Final
 
 from keyturn.core import password as passwords
 from keyturn.core.account import User
-from keyturn.core.actor import Actor, Channel, stranger
+from keyturn.core.actor import Actor, stranger
 from keyturn.core.authenticator import Shown
 from keyturn.core.instant import later
 from keyturn.core.letter import Letter
@@ -95,7 +95,7 @@ def change_own(
     `matched_password` is the stored form that the old one was found to match, or empty.
     """
     user = tx.user(actor.user_id)
-    if actor.channel is not Channel.PERSON or not actor.session or user is None:
+    if not actor.signed_in or user is None:
         return refused(tx, actor, "user.password_changed", NotFound(), subject_id=actor.user_id)
     attempt = throttle.of_session(forge, actor)
     refusal = throttle.check(tx, attempt)

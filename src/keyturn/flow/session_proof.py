@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keyturn.core import authenticator as factor
-from keyturn.core.actor import Actor, Channel
+from keyturn.core.actor import Actor
 from keyturn.core.authenticator import Purpose, SessionProof, Shown
 from keyturn.core.proof import PASSWORD
 from keyturn.core.refusal import AuthenticatorRefused, PersonRequired, Refusal
@@ -27,8 +27,7 @@ class ShownAgain:
 
 def check_person(actor: Actor) -> Refusal | None:
     """Whether this is somebody who has signed in here themselves: a key never speaks for one (R40)."""
-    signed_in = actor.channel is Channel.PERSON and actor.session and not actor.through
-    return None if signed_in else PersonRequired()
+    return None if actor.signed_in else PersonRequired()
 
 
 def wanted(tx: Transaction, *, actor: Actor) -> tuple[str, ...]:

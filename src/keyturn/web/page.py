@@ -39,8 +39,8 @@ _DECEIVING: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 """What a reader cannot see, or what turns text around: shown as a mark, so that no name passes for another."""
 
 
-_FROM_ROOT: Final = re.compile(r'(\s[a-z-]+=")/(?!static/)(?=[a-z?"])')
-"""An attribute that is an address of ours; whatever somebody else chose has its quotation marks escaped."""
+_FROM_ROOT: Final = re.compile(r'(\s[a-z-]+=")/(?!static/|v1/)(?=[a-z?"])')
+"""An attribute that is the address of a page; whatever somebody else chose has its quotation marks escaped."""
 
 
 class Pages:
