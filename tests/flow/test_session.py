@@ -17,10 +17,12 @@ from keyturn.core.refusal import (
     ProofRefused,
     Refusal,
     SecondFactorRequired,
+    TooManyRequests,
     Unauthenticated,
 )
 from keyturn.core.secret import SecretText
 from keyturn.core.session import SECOND_FACTOR_TRIES, SEEN_EVERY, Session, Spans, Visitor
+from keyturn.core.throttle import FREE, Counted
 from keyturn.flow import credential, enrolment, session_proof
 from keyturn.flow import session as flow
 from keyturn.flow.session import SignedIn
@@ -316,46 +318,63 @@ def test_k2_with_an_enrolled_second_factor_a_session_opens_in_two_steps(here: Wo
     assert step(here, first.token, code()) == Unauthenticated()
 
 
-def test_rfc_9470_a_program_shows_the_second_factor_with_the_password(here: World, owner: User) -> None:
-    code = with_app(here, owner)
-
-    def at_once(second: Shown | None, matched: str = "stored") -> Any:
-        return here.store.change(
-            lambda tx: flow.sign_in_at_once(
-                tx,
-                user=owner.email,
-                matched_password=matched,
-                account_id=None,
-                second=second,
-                visitor=HERE,
-                spans=SPANS,
-                forge=here.forge,
-                factors=here.factors,
-            )
-        )
-
-    assert at_once(None) == SecondFactorRequired(enrolled=("recovery_code", "totp"))
-    assert at_once(Shown(kind="totp", code="12345")) == AuthenticatorRefused()
-    assert at_once(Shown(kind="totp", code=code()), matched="other") == Unauthenticated()
-    opened = at_once(Shown(kind="totp", code=code()))
-    assert actor_of(here, opened).id == owner.id
-    assert here.store.read(lambda tx: len(tx.sessions_of(owner.id))) == 1  # the refused ones left none
-    outcomes = [outcome for action, outcome in records(here) if action == "session.started"]
-    assert outcomes[-4:] == ["second_factor_required", "authenticator_refused", "unauthenticated", "done"]
-    other = here.user(here.account())
-    answer = here.store.change(
+def in_one_call(
+    here: World, user: User, second: Shown | None, *, matched: str = "stored", visitor: Visitor = HERE
+) -> Any:
+    return here.store.change(
         lambda tx: flow.sign_in_at_once(
             tx,
-            user=other.email,
-            matched_password="stored",
+            user=user.email,
+            matched_password=matched,
             account_id=None,
-            second=Shown(kind="totp", code="123456"),
-            visitor=HERE,
+            second=second,
+            visitor=visitor,
             spans=SPANS,
             forge=here.forge,
             factors=here.factors,
         )
     )
+
+
+def test_k8_a_wrong_second_factor_holds_up_the_right_one(here: World, owner: User) -> None:
+    code = with_app(here, owner)
+    first = sign_in(here, owner.email)
+    for left in (4, 3, 2):
+        assert step(here, first.token, "12345") == ProofRefused(attempts_left=left)
+    assert step(here, first.token, code()) == TooManyRequests(retry_after=2)
+    here.clock.advance(timedelta(seconds=2))
+    assert sure(step(here, first.token, code())).session.id == first.session.id
+
+
+def test_k8_so_it_does_where_both_are_shown_in_one_call_whatever_networks_they_come_from(
+    here: World, owner: User
+) -> None:
+    code = with_app(here, owner)
+
+    def show(network: int, text: str) -> Any:
+        visitor = Visitor(address=f"203.0.{network}.1")
+        return in_one_call(here, owner, Shown(kind="totp", code=text), visitor=visitor)
+
+    for network in range(FREE[Counted.SECOND]):
+        assert show(network, "12345") == AuthenticatorRefused()
+    assert show(99, code()) == TooManyRequests(retry_after=2)
+    here.clock.advance(timedelta(seconds=2))
+    assert sure(show(99, code())).session.how == ("password", "totp")
+
+
+def test_rfc_9470_a_program_shows_the_second_factor_with_the_password(here: World, owner: User) -> None:
+    code = with_app(here, owner)
+
+    assert in_one_call(here, owner, None) == SecondFactorRequired(enrolled=("recovery_code", "totp"))
+    assert in_one_call(here, owner, Shown(kind="totp", code="12345")) == AuthenticatorRefused()
+    assert in_one_call(here, owner, Shown(kind="totp", code=code()), matched="other") == Unauthenticated()
+    opened = in_one_call(here, owner, Shown(kind="totp", code=code()))
+    assert actor_of(here, opened).id == owner.id
+    assert here.store.read(lambda tx: len(tx.sessions_of(owner.id))) == 1  # the refused ones left none
+    outcomes = [outcome for action, outcome in records(here) if action == "session.started"]
+    assert outcomes[-4:] == ["second_factor_required", "authenticator_refused", "unauthenticated", "done"]
+    other = here.user(here.account())
+    answer = in_one_call(here, other, Shown(kind="totp", code="123456"))
     assert sure(answer).session.how == ("password",)
 
 
