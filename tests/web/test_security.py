@@ -16,7 +16,7 @@ PATH = "/account/security"
 def proven(house: House) -> Person:
     """Somebody new who has just shown their password again."""
     person = house.signed_in()
-    page = person.submit(f"{PATH}/proof", at=PATH, password=PASSPHRASE)
+    page = person.submit("/account/proof", at=PATH, password=PASSPHRASE)
     assert page.path == PATH
     assert page.has_form(f"{PATH}/totp")
     return person
@@ -45,11 +45,11 @@ def test_changes_are_offered_once_the_person_has_shown_who_they_are(house: House
     page = person.see(PATH)
     assert not page.has_form(f"{PATH}/totp")
     before = person.session
-    page = person.submit(f"{PATH}/proof", password="wrong")
+    page = person.submit("/account/proof", password="wrong")
     assert page.status == 403
     assert 'id="password-error"' in page.html
     assert not page.has_form(f"{PATH}/totp")
-    page = person.submit(f"{PATH}/proof", password=PASSPHRASE)
+    page = person.submit("/account/proof", password=PASSPHRASE)
     assert page.has_form(f"{PATH}/totp")
     assert person.session != before, "more is allowed, so the token is another one"
     thief = house.person()
@@ -110,12 +110,14 @@ def test_who_has_a_second_factor_is_asked_for_it_and_not_for_the_password(house:
     person.sign_in(email, PASSPHRASE)
     person.submit("/sign-in/second", totp=app.now())
     page = person.see(PATH)
-    kinds = {one.fields["kind"] for one in page.forms if one.action == f"{PATH}/proof"}
+    kinds = {one.fields["kind"] for one in page.forms if one.action == "/account/proof"}
     assert kinds == {"totp", "recovery_code"}
     fields = next(one.fields for one in page.forms if one.fields.get("kind") == "recovery_code")
-    assert person.post(f"{PATH}/proof", fields | {"kind": "password", "password": PASSPHRASE}).has_form(f"{PATH}/proof")
+    assert person.post("/account/proof", fields | {"kind": "password", "password": PASSPHRASE}).has_form(
+        "/account/proof"
+    )
     fields = next(one.fields for one in person.page.forms if one.fields.get("kind") == "recovery_code")
-    assert person.post(f"{PATH}/proof", fields | {"recovery_code": codes[1]}).has_form(f"{PATH}/totp")
+    assert person.post("/account/proof", fields | {"recovery_code": codes[1]}).has_form(f"{PATH}/totp")
 
 
 def test_a_new_set_of_codes_takes_the_place_of_the_old_one(house: House) -> None:

@@ -21,6 +21,7 @@ _SUBTABS: Final = (
     ("sessions", "/account/sessions", ""),
     ("allowlists", "/account/allowlists", RIGHT_ACCOUNTS_READ),
     ("notices", "/account/notices", ""),
+    ("webhooks", "/account/webhooks", RIGHT_ACCOUNTS_READ),
 )
 
 

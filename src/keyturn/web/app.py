@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from keyturn.edge.visit import ARRIVED_REV, Surroundings
 from keyturn.web import (
     account,
+    again,
     allowlists,
     keys,
     link_password,
@@ -18,12 +19,14 @@ from keyturn.web import (
     mails,
     members,
     new_key,
+    notices,
     portal,
     resets,
     second_step,
     security,
     sessions,
     sign_in,
+    webhooks,
 )
 from keyturn.web.browser import browser_of
 from keyturn.web.door import DASHBOARD, FRAME, PORTAL, Door
@@ -41,6 +44,9 @@ _PLACES: Final[tuple[Place, ...]] = (
     *resets.PLACES,
     *account.PLACES,
     *members.PLACES,
+    *again.PLACES,
+    *notices.PLACES,
+    *webhooks.PLACES,
     *security.PLACES,
     *sessions.PLACES,
     *allowlists.PLACES,

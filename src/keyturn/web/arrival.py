@@ -21,8 +21,11 @@ def enter(asked: Asked, answer: SignedIn) -> Response:
     session = answer.session
     if session.stage is SessionStage.AWAITING_SECOND_FACTOR:
         return keep(asked, answer, SECOND_STEP)
-    several, _ = asked.visit.read(lambda tx: len(tx.members(user_id=session.user_id)) > 1)
-    return keep(asked, answer, CHOOSE if several else HOME)
+    (members, user), _ = asked.visit.read(lambda tx: (tx.members(user_id=session.user_id), tx.user(session.user_id)))
+    response = keep(asked, answer, CHOOSE if len(members) > 1 else HOME)
+    if user is not None:
+        asked.browser.remember_language(response, user.language)
+    return response
 
 
 def keep(asked: Asked, answer: SignedIn, path: str) -> Response:

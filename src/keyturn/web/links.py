@@ -13,7 +13,7 @@ from keyturn.core.link import LinkKind, check_link
 from keyturn.core.refusal import LinkSpent, NotFound, Refusal
 from keyturn.edge.refused import Refused
 from keyturn.outside.forge import token_digest
-from keyturn.web import link_invitation, link_not_me, link_password, link_proof
+from keyturn.web import link_address, link_invitation, link_not_me, link_password, link_proof
 from keyturn.web.asked import Asked
 from keyturn.web.route import Place, posted, shown
 
@@ -29,6 +29,7 @@ class Kind:
 
 
 _KINDS: Final[Mapping[LinkKind, Kind]] = {
+    LinkKind.ADDRESS: Kind(link_address.show, link_address.press),
     LinkKind.INVITATION: Kind(link_invitation.show, link_invitation.press),
     LinkKind.NOT_ME: Kind(link_not_me.show, link_not_me.press),
     LinkKind.PASSWORD: Kind(link_password.show, link_password.press),

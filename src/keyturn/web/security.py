@@ -10,8 +10,6 @@ import segno
 from markupsafe import Markup
 from starlette.responses import JSONResponse, Response
 
-from keyturn.core.authenticator import Shown
-from keyturn.core.proof import PASSWORD
 from keyturn.core.refusal import NotFound, PasswordUnfit, Refusal
 from keyturn.core.secret import SecretText
 from keyturn.edge.password import fitted
@@ -66,40 +64,6 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
         status=status,
         **found,
     )
-
-
-# Who is there, once more
-
-
-def prove(asked: SignedIn) -> Response:
-    """Show it; for the next ten minutes changes are open, under another token."""
-    call, shown = asked.call, factor.shown(asked.form)
-    if shown.kind == PASSWORD:
-        matched, shown = matched_password(call, asked.form.raw("password")), Shown(kind=PASSWORD)
-    else:
-        matched = ""
-
-    try:
-        answer, _ = call.change(
-            lambda tx: session_proof.show(
-                tx,
-                actor=asked.actor,
-                shown=shown,
-                matched_password=matched,
-                forge=call.node.forge,
-                factors=call.node.factors,
-            )
-        )
-    except Refused as refused:
-        return _show(asked, problem=asked.say(refused.refusal), wrong=shown.kind, status=refused.refusal.status)
-    return keep(asked, answer.session, PATH)
-
-
-def ask_passkey(asked: SignedIn) -> Response:
-    """What the script is to ask a passkey for that."""
-    factors = asked.visit.node.factors
-    options, _ = asked.call.change(lambda tx: session_proof.ask_passkey(tx, actor=asked.actor, factors=factors))
-    return JSONResponse(dict(options), headers=HEADERS)
 
 
 # An authenticator app
@@ -280,8 +244,6 @@ def _picture(uri: str) -> Markup:
 
 PLACES: Final[tuple[Place, ...]] = (
     shown_to_members(PATH, page),
-    posted_by_members(PATH + "/proof", prove, slow=True),
-    posted_by_members(PATH + "/proof/passkey", ask_passkey),
     posted_by_members(PATH + "/totp", begin_totp),
     posted_by_members(PATH + "/totp/confirm", confirm_totp),
     posted_by_members(PATH + "/passkeys/challenge", begin_passkey),
