@@ -21,8 +21,10 @@ from keyturn.core.refusal import (
     TooManyAddresses,
     TooManyRequests,
 )
+from keyturn.core.session import Visitor
 from keyturn.core.throttle import FREE, Counted
 from keyturn.flow import address as addresses
+from keyturn.flow import password as passwords
 from tests.world import World, sure, world
 
 
@@ -103,6 +105,19 @@ def test_what_is_told_already_is_not_added_again(place: World, person: Actor) ->
     sure(add(place, person))
     for email in (first, "second@example.com"):
         assert isinstance(add(place, person, email), NameTaken), email
+
+
+def test_what_strangers_asked_for_does_not_tell_whose_address_it_is(place: World, person: Actor) -> None:
+    """Mails to one address are counted alike, whether it is a user's or nobody's."""
+    known = place.user(place.account()).email
+    for email in (known, "nobody@example.com"):
+        for n in range(FREE[Counted.LETTERS]):
+            visitor = Visitor(address=f"198.51.{n}.7")
+            asked = place.store.change(
+                lambda tx: passwords.ask_forgotten(tx, user=email, visitor=visitor, forge=place.forge)  # noqa: B023  # run at once
+            )
+            assert asked is None
+        assert isinstance(add(place, person, email), TooManyRequests), email
 
 
 def test_there_are_not_too_many(place: World, person: Actor) -> None:

@@ -182,6 +182,20 @@ def test_pitfall_11_the_same_is_asked_and_written_whoever_was_meant(here: World,
     assert asked("trader", 4) == asked("nobody", 5)
 
 
+def test_no_delay_tells_that_two_names_are_one_person_s(here: World, owner: User) -> None:
+    """Whoever guesses a user name and an address learns nothing from what one does to the other."""
+    here.store.change(lambda tx: tx.save_user(replace(owner, username="trader")))
+
+    def after_many(first: str, second: str, n: int) -> list[SignedIn | Refusal]:
+        for _ in range(FREE[Counted.PAIR]):
+            try_in(here, first, visitor=from_network(n))
+        return [try_in(here, one, visitor=from_network(n)) for one in (first.upper() + " ", second)]
+
+    nobody = after_many("nobody@example.com", "nobody", 1)
+    assert nobody == [TooManyRequests(retry_after=2), Unauthenticated()]
+    assert after_many(owner.email, "trader", 2) == nobody
+
+
 def test_k8_counters_survive_a_restart(here: World, owner: User, database_url: str) -> None:
     for _ in range(FREE[Counted.PAIR]):
         try_in(here, owner.email)
@@ -223,7 +237,7 @@ def test_what_a_person_shows_in_their_session_is_counted_for_that_session_alone(
 def test_old_counters_are_forgotten_and_empty_ones_not_kept(here: World, owner: User) -> None:
     try_in(here, owner.email)
     attempt = here.store.read(
-        lambda tx: throttle.of_stranger(tx, here.forge, user=owner, typed="", visitor=HERE, captcha=None)
+        lambda tx: throttle.of_stranger(tx, here.forge, user=owner, typed=owner.email, visitor=HERE, captcha=None)
     )
 
     def counted() -> int:

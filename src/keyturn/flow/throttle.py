@@ -43,7 +43,8 @@ def of_stranger(
     device = tx.device(visitor.device) if visitor.device else None
     if device is not None and user is not None and device.user_id == user.id:
         return Attempt(subjects={Counted.OWN: _subject(forge, Counted.OWN, device.id)})
-    who = _who(user, typed)
+    # By the name that was typed, not by whose it is: else a delay would tell that two names are one person's.
+    who = _canonical(typed) or (user.id if user else "")
     network = throttle.network(visitor.address)
     subjects = {
         Counted.ACCOUNT: _subject(forge, Counted.ACCOUNT, who),
@@ -68,10 +69,9 @@ def of_session(forge: Forge, actor: Actor) -> Attempt:
     return Attempt(subjects={Counted.OWN: _subject(forge, Counted.OWN, actor.session)})
 
 
-def of_letter(forge: Forge, *, user: User | None, typed: str) -> Attempt:
-    """Anybody asks for a mail to that user: never refused, but no more are sent."""
-    who = _who(user, typed)
-    return Attempt(subjects={Counted.LETTERS: _subject(forge, Counted.LETTERS, who)})
+def of_letter(forge: Forge, *, to: str) -> Attempt:
+    """Anybody asks for a mail to that address, whoever's it is: never refused, but no more are sent."""
+    return Attempt(subjects={Counted.LETTERS: _subject(forge, Counted.LETTERS, _canonical(to))})
 
 
 def of_asking(forge: Forge, *, visitor: Visitor) -> Attempt:
@@ -107,8 +107,9 @@ def succeeded(tx: Transaction, attempt: Attempt) -> None:
     tx.save_counters(attempt.subjects, {one: throttle.succeeded(counter) for one, counter in counters.items()})
 
 
-def _who(user: User | None, typed: str) -> str:
-    return user.id if user else typed.strip().casefold()[:_LONGEST_NAME]
+def _canonical(typed: str) -> str:
+    """As users are found by it: whatever means the same is counted as the same."""
+    return typed.strip().lower()[:_LONGEST_NAME]
 
 
 def _subject(forge: Forge, counted: Counted, name: str) -> bytes:
