@@ -3,20 +3,28 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from typing import Final
+
+_MOST: Final = 200
 
 
 @contextmanager
 def dripping(first: bytes) -> Iterator[int]:
     """The port of one that begins with these bytes, for one caller."""
     ended = threading.Event()
+    cut_off: list[bool] = []
 
     def drip(listening: socket.socket) -> None:
         connection, _ = listening.accept()
-        with connection, suppress(OSError):
-            connection.sendall(first)
-            while not ended.wait(0.02):
-                connection.sendall(b"x")
+        with connection:
+            try:
+                connection.sendall(first)
+                for _ in range(_MOST):
+                    connection.sendall(b"x")
+                    ended.wait(0.02)
+            except OSError:
+                cut_off.append(True)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=drip, args=(listening,))
@@ -26,3 +34,4 @@ def dripping(first: bytes) -> Iterator[int]:
         finally:
             ended.set()
             thread.join()
+    assert cut_off, "it could say all it wanted to"

@@ -22,6 +22,7 @@ from keyturn.flow.telling import Teller, Turn
 from keyturn.outside.forge import token_digest
 from keyturn.outside.mail import MailSender, SmtpServer
 from keyturn.ports import Consignment, Page, StoreUnavailable
+from keyturn.store.transaction import SqlTransaction
 from tests.mailbox import Mailbox, Manner
 from tests.world import World, sure, world
 
@@ -113,6 +114,13 @@ def test_r50_an_owner_who_owns_the_key_is_told_once(here: Here) -> None:
     here.tell(owner_id=here.owner.id)
     here.run()
     assert [mail.recipients for mail in here.box.mails] == [(here.owner.email,)]
+
+
+def test_r50_an_address_that_two_people_share_is_told_once(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SqlTransaction, "addresses_of", lambda *_: ["us@example.com", "US@example.com"])
+    here.tell()
+    here.run()
+    assert [mail.recipients for mail in here.box.mails] == [("us@example.com",)]
 
 
 def test_r50_a_mail_has_one_link_and_it_is_this_was_not_me(here: Here) -> None:
@@ -214,6 +222,7 @@ def test_r51_two_workers_never_make_one_delivery_at_the_same_time(here: Here) ->
     assert here.states() == [State.WAITING]
     assert one.change(lambda tx: flow.settle(tx, name, lost, by="first")) is not None, "what was taken is taken"
     assert one.change(lambda tx: flow.settle(tx, name, refused, by="second")) is None
+    assert one.change(lambda tx: flow.settle(tx, name, lost, by="first")) is None, "it was written down already"
     assert here.states() == [State.TOLD]
 
 

@@ -232,6 +232,9 @@ def test_a_receiver_that_wants_no_more_gets_no_more(here: Here) -> None:
     here.run()
     assert here.states() == [State.REFUSED, State.LAPSED]
     assert here.get(made.webhook).suspended_at is not None
+    here.suspend_key()
+    here.run()
+    assert len(here.states()) == 2, "nothing is even put down for it"
 
 
 def test_a_test_is_told_to_that_webhook_alone_and_to_no_address(here: Here) -> None:

@@ -139,6 +139,10 @@ def test_r50_a_mail_speaks_the_reader_s_language_and_reckons_in_their_zone() -> 
     assert at("en") in part(nowhere, "plain")
 
 
+def test_r51_the_mail_of_one_delivery_is_the_same_every_time() -> None:
+    assert said(consignment()).as_bytes() == said(consignment()).as_bytes()
+
+
 def test_r50_who_did_it_is_named() -> None:
     stories = {
         "the reader": ("usr_1", "", "Done by: you"),
