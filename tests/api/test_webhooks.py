@@ -59,8 +59,9 @@ def test_r50_a_reset_is_told_by_mail_and_by_webhook_and_listed(
     reset = server.call(f"/v1/keys/{key['id']}/resets", {"reason": "routine"}).body
     types = [one.event["type"] for one in receiver.deliveries(made["secret"], 4)]
     assert types == ["reset.asked", "reset.proven", "reset.minted", "reset.settled"]
-    mails = box.await_mails(6, to=f"{account}@example.com".lower())
-    assert [mail.message["X-Keyturn-Event"] for mail in mails] == ["webhook.created", "key.created", *types]
+    mails = box.await_mails(7, to=f"{account}@example.com".lower())
+    before = ["member.added", "webhook.created", "key.created"]
+    assert [mail.message["X-Keyturn-Event"] for mail in mails] == [*before, *types]
     for secret in (key["secret"], reset["secret"], made["secret"], server.admin_key):
         for request in receiver.heard:
             assert secret.encode() not in request.body
