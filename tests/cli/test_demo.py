@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.postgres import die_with_parent
+from tests.web.person import Person
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("KEYTURN_")}
 
@@ -62,6 +64,7 @@ def test_what_it_claims_holds_and_it_goes_on_until_ctrl_c_when_played_again(tmp_
         told = read_until(process, "Ctrl-C")
         url = re.findall(r"http://127\.0\.0\.1:\d+", told)[0]
         assert answers(url)
+        opens_what_is_printed(told)
         tries_what_is_printed(told, tmp_path)
         leaves_in_order(process, signal.SIGINT)
     assert not answers(url), "the server is gone"
@@ -90,6 +93,21 @@ def leaves_in_order(process: subprocess.Popen[str], how: signal.Signals) -> None
     rest, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     assert "Traceback" not in err + rest
+
+
+def opens_what_is_printed(told: str) -> None:
+    """The dashboard, the mails and the operator's page answer as pages, and every sign-in works on the first."""
+    front = re.search(r"Open (\S+) and sign in", told)
+    pages = re.findall(r"^  (?:mails that it sends|keys in another's page) +(\S+)$", told, re.MULTILINE)
+    assert front is not None
+    assert len(pages) == 2
+    for page in (front[1], *pages):
+        answer = httpx2.get(page)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8"), page
+    for email, password in re.findall(r"^  (\S+@\S+) +(\S+)  \w+ of ", told, re.MULTILINE):
+        person = Person(front[1], address="127.0.0.1")
+        assert "Reset API Key" in person.sign_in(email, password).text
+        person.client.close()
 
 
 def tries_what_is_printed(told: str, folder: Path) -> None:

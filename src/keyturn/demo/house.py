@@ -30,9 +30,10 @@ class DemoError(Exception):
 class House:
     """The server process.  `url` is known once `start` returns."""
 
-    def __init__(self, data: Path, *, port: int) -> None:
+    def __init__(self, data: Path, *, port: int, portal_origin: str) -> None:
         self.data = data
         self._port = port
+        self._portal_origin = portal_origin
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -53,7 +54,7 @@ class House:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env=_environment(self._portal_origin),
                 # Ctrl-C goes to the foreground group: the demo alone takes it, and then ends the server in order.
                 start_new_session=True,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  # no thread runs yet
@@ -123,10 +124,11 @@ class House:
         return "\n".join(f"  {line}" for line in lines[-6:])
 
 
-def _environment() -> dict[str, str]:
+def _environment(portal_origin: str) -> dict[str, str]:
     """This environment without keyturn's own settings: the demo's server is the demo's alone."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KEYTURN_")}
-    return kept | {"KEYTURN_CONFIG": os.devnull, "KEYTURN_SHOW_MAILS": "true"}
+    ours = {"KEYTURN_CONFIG": os.devnull, "KEYTURN_SHOW_MAILS": "true", "KEYTURN_PORTAL_ORIGINS": portal_origin}
+    return kept | ours
 
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None

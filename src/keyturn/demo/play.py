@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from keyturn.demo.house import DemoError, House
 from keyturn.demo.narration import Narration
+from keyturn.demo.operator_page import OperatorPage
 from keyturn.demo.seed import Seeded, seed, write_curl_files
 from keyturn.demo.story import Story
 from keyturn.demo.traffic import Traffic
@@ -34,18 +35,21 @@ def play(
     `told` gets what was counted once the story is over; `status` a line a second on the traffic, where somebody looks.
     Raises DemoError.
     """
-    house = House(data, port=port)
+    page = OperatorPage()
+    house = House(data, port=port, portal_origin=page.origin)
     try:
         with _broken_world(house):
             took = house.start()
             narration.step("server", f"{house.url}, SQLite in {data}", took=f"{took:.1f} s", good=True)
-            _play(house, narration, once=once, told=told, status=status)
+            _play(house, page, narration, once=once, told=told, status=status)
     finally:
         house.stop()
+        page.close()
 
 
 def _play(
     house: House,
+    page: OperatorPage,
     narration: Narration,
     *,
     once: bool,
@@ -64,9 +68,12 @@ def _play(
         def gateway() -> Client:
             return Client(house.url, key=seeded.gateway_secret)
 
-        with gateway() as verifying, Traffic(verifying, seeded.keys) as traffic:
+        customer = page.shown(
+            operator, account_id=seeded.account_id, user_id=seeded.owner_id, name=seeded.sign_ins[0].email
+        )
+        with gateway() as verifying, Traffic(verifying, seeded.keys) as traffic, customer as operator_page:
             counted = Story(operator, gateway, seeded, narration).play()
-            _invite(house, seeded, narration)
+            _invite(house, seeded, narration, operator_page=operator_page)
             told({"url": house.url, "data": str(house.data), **counted, "traffic": dict(traffic.codes)})
             if once:
                 narration.line()
@@ -89,7 +96,7 @@ def _go_on(house: House, traffic: Traffic, status: Callable[[str], None] | None)
             status(f"verified so far: {codes}")
 
 
-def _invite(house: House, seeded: Seeded, narration: Narration) -> None:
+def _invite(house: House, seeded: Seeded, narration: Narration, *, operator_page: str) -> None:
     """What can be tried now.  Each sign-in has just worked."""
     held = seeded.keys[0]
     write_curl_files(house.data, gateway_secret=seeded.gateway_secret, key=held.secret)
@@ -99,7 +106,9 @@ def _invite(house: House, seeded: Seeded, narration: Narration) -> None:
         with Client(house.url) as nobody:
             session = nobody.sign_in(one.email, one.password)
         narration.line(f"  {one.email.ljust(wide)}  {one.password}  {session['role']} of {one.account}")
-    narration.line("  Then: API Keys, Reset API Key. Mails that it sends are at " + f"{house.url}/demo/mails")
+    narration.line("  then: API Keys, Reset API Key")
+    narration.line(f"  mails that it sends       {house.url}/demo/mails")
+    narration.line(f"  keys in another's page    {operator_page}/")
     narration.title("A key")
     narration.line(f'  {held.secret}  "{held.program.name}", {", ".join(held.program.permissions)}')
     narration.title("Try it")
