@@ -218,6 +218,31 @@ def test_only_a_button_of_ours_opens_it_in_a_window(shop: Shop, headers: dict[st
     assert shop.audit(minted["id"]) == [("portal.minted", "done")]
 
 
+@pytest.mark.parametrize("origin", ["", "null", "https://evil.test"])
+def test_only_the_origin_it_was_made_for_opens_it_in_a_frame(shop: Shop, origin: str) -> None:
+    """The browser says whose page sent the form: where it says nothing, or another, nothing opens."""
+    minted = shop.mint(embed=True)
+    body = f"token={minted['url'].rpartition('/')[2]}".encode()
+    headers = {"Content-Type": FORM} | ({"Origin": origin} if origin else {})
+    answer = shop.server.call("/frame/open", body, key="", headers=headers)
+    assert answer.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+    assert "set-cookie" not in answer.headers or "__Host-keyturn-frame=" not in answer.headers["set-cookie"]
+    assert ("portal.opened", "done") not in shop.audit(minted["id"])
+    opened = shop.server.call("/frame/open", body, key="", headers={"Content-Type": FORM, "Origin": shop.origin})
+    assert opened.status == HTTPStatus.SEE_OTHER
+    assert shop.audit(minted["id"])[-1] == ("portal.opened", "done")
+
+
+def test_k11_over_plain_http_from_elsewhere_nothing_opens(tmp_path: Path) -> None:
+    with desks.opened(tmp_path / "data") as desk:
+        minted = desk.server.call("/v1/portal/sessions", {"account_id": desk.account_id}).body
+        body = f"token={minted['url'].rpartition('/')[2]}".encode()
+        headers = {"Content-Type": FORM, "Origin": "https://app.example.com", "X-Forwarded-For": "192.0.2.1"}
+        answer = desk.server.call("/frame/open", body, key="", headers=headers)
+        assert answer.status == HTTPStatus.FORBIDDEN
+        assert "HTTPS" in answer.text
+
+
 def test_a_dashboard_session_in_the_same_browser_is_neither_reached_nor_overwritten(
     shop: Shop, chromium: Chromium, key: dict[str, Any]
 ) -> None:
