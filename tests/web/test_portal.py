@@ -435,28 +435,45 @@ def test_framing_is_for_pages_of_that_portal_and_that_origin_alone(shop: Shop, c
         assert headers["x-frame-options"] == "DENY", path
 
 
-def test_what_another_page_posts_is_not_heard(shop: Shop, chromium: Chromium) -> None:
-    """Another origin's frame, and the page itself, say what only ours may say; neither height nor event follows."""
-    shop.pages["/liar"] = """<script>
-        parent.postMessage({keyturn: 1, height: 7777, event: "reset", key: "key_x"}, "*");
-        </script>"""
+_LIE: Final = "parent.postMessage({keyturn: 1, height: 7777, event: 'reset', key: 'key_x'}, '*')"
+_HEARD: Final = """(act) => new Promise((heard) => {
+    addEventListener("message", (event) => event.data.height === 7777 && setTimeout(heard));
+    eval(act);
+})"""
+
+
+def test_what_comes_from_another_origin_is_not_heard_even_in_our_frame(shop: Shop, chromium: Chromium) -> None:
+    shop.pages["/liar"] = f"<script>{_LIE}</script>"
+    with chromium.visit(shop.origin) as visit:
+        page = visit.page
+        page.goto(shop.embed())
+        expect(framed(page).get_by_role("heading", name="API Keys")).to_be_visible()
+        liar = f"{shop.site.at('evil.test')}/liar"
+        page.evaluate(_HEARD, f"document.querySelector('keyturn-keys iframe').src = '{liar}'")
+        assert told(page) == []
+        assert page.locator("keyturn-keys iframe").evaluate("one => one.clientHeight") < 5000
+        note(visit)
+
+
+def test_what_comes_from_another_frame_is_not_heard_even_from_our_origin(shop: Shop, chromium: Chromium) -> None:
+    """Another frame with something of the server in it, and the page itself."""
     with chromium.visit(shop.origin) as visit:
         page = visit.page
         page.goto(shop.embed())
         expect(framed(page).get_by_role("heading", name="API Keys")).to_be_visible()
         page.evaluate(
-            """(liar) => new Promise((heard) => {
-                addEventListener("message", (event) => event.data.height === 7777 && setTimeout(heard));
-                const frame = document.createElement("iframe");
-                frame.src = liar;
-                document.body.append(frame);
+            """(src) => new Promise((loaded) => {
+                const other = Object.assign(document.createElement("iframe"), { src, name: "other", onload: loaded });
+                document.body.append(other);
             })""",
-            f"{shop.site.at('evil.test')}/liar",
+            f"{shop.server.url}/portal/element.js",
         )
-        page.evaluate("""() => new Promise((heard) => {
-            addEventListener("message", () => setTimeout(heard));
-            postMessage({keyturn: 1, height: 7777, event: "ended"});
-        })""")
+        other = page.frame("other")
+        assert other is not None
+        page.evaluate("window.heard = 0; addEventListener('message', () => setTimeout(() => heard += 1))")
+        other.evaluate(_LIE)
+        page.evaluate(_LIE)
+        page.wait_for_function("heard >= 2")
         assert told(page) == []
         assert page.locator("keyturn-keys iframe").evaluate("one => one.clientHeight") < 5000
         note(visit)
