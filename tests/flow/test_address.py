@@ -1,5 +1,6 @@
 """Where a person is told: added with proof, confirmed by a link, still told for a week after it was removed."""
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -25,6 +26,8 @@ from keyturn.core.session import Visitor
 from keyturn.core.throttle import FREE, Counted
 from keyturn.flow import address as addresses
 from keyturn.flow import password as passwords
+from keyturn.flow import user as users
+from keyturn.store.transaction import SqlTransaction
 from tests.world import World, sure, world
 
 
@@ -197,6 +200,56 @@ def test_signing_in_with_another_address_keeps_and_tells_the_one_before(place: W
     kinds = [one.kind for _, one in place.store.read(lambda tx: tx.new_notices(limit=100))]
     assert kinds.count("user.address_changed") == 1
     assert sure(sign_in_with(place, person, added.id)).email == before  # the other way round
+
+
+def test_k8_a_link_for_a_new_password_that_lies_in_the_mailbox_left_behind_opens_nothing(
+    place: World, person: Actor
+) -> None:
+    before = place.store.read(lambda tx: tx.addresses_of(person.user_id))[0]
+    added = sure(add(place, person))
+    sure(confirm(place, digest_of(place, added)))
+    visitor = Visitor(address=None)
+    place.store.change(lambda tx: passwords.ask_forgotten(tx, user=before, visitor=visitor, forge=place.forge))
+    letter = place.store.read(lambda tx: tx.new_letters(limit=100))[-1][1]
+    digest = place.forge.link_token(letter.link_id)[1]
+    sure(place.store.read(lambda tx: passwords.forgotten(tx, digest, brand="kt")))
+    sure(sign_in_with(place, person, added.id))
+    assert place.store.read(lambda tx: passwords.forgotten(tx, digest, brand="kt")) == LinkSpent()
+
+
+@pytest.mark.parametrize("other", ["name", "password"])
+def test_pitfall_3_no_change_of_a_person_at_the_same_time_brings_the_old_address_back(
+    place: World, person: Actor, other: str
+) -> None:
+    """A person is written back whole: whoever read them before another address was put in place must read again."""
+    added = sure(add(place, person))
+    sure(confirm(place, digest_of(place, added)))
+    reached, changed = threading.Event(), threading.Event()
+
+    def flow(tx: SqlTransaction) -> object:
+        write = "save_user" if other == "name" else "set_password"
+        real = getattr(tx, write)
+
+        def paused(*words: object) -> None:
+            reached.set()
+            changed.wait(1)  # for the other one, or until it is plain that that waits
+            real(*words)
+
+        setattr(tx, write, paused)
+        if other == "name":
+            named = users.UserEdit(name="Maria")
+            return users.edit(tx, actor=person, user_id=person.user_id, edit=named)
+        new = {"user_id": person.user_id, "new": "another", "forge": place.forge}
+        return passwords.set_for(tx, actor=place.root, **new)  # type: ignore[arg-type]  # as it takes them
+
+    first = threading.Thread(target=lambda: place.store.change(flow))
+    first.start()
+    assert reached.wait(30)
+    answer = sign_in_with(place, person, added.id)
+    changed.set()
+    first.join()
+    expected = added.email if isinstance(answer, User) else ""
+    assert expected in ("", place.store.read(lambda tx: tx.addresses_of(person.user_id))[0])
 
 
 def test_nobody_takes_over_an_address_that_somebody_signs_in_with(place: World, person: Actor) -> None:

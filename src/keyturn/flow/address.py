@@ -122,6 +122,7 @@ def sign_in_with(
     changed = replace(user, email=found.email, changed_at=tx.now)
     tx.save_user(changed)
     tx.save_address(replace(found, email=user.email))
+    tx.end_links(user_id=user.id, kind=LinkKind.PASSWORD)  # whoever reads the mailbox that is left has one, maybe
     done_to_person(tx, actor, "user.address_changed", account_id=actor.account_id, user_id=user.id)
     after_account_change(tx, actor=actor, user_id=user.id, cause=Cause.ADDRESS_CHANGED)
     return changed

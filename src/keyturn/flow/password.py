@@ -78,7 +78,8 @@ def put(
     """Put another password in place: the one way in which that is done.  `but`: the session that goes on."""
     is_first = not tx.password_of(user.id)
     tx.set_password(user.id, stored)
-    tx.save_user(replace(user, changed_at=tx.now))
+    now_held = tx.user(user.id) or user  # as it is now that nobody else can change it
+    tx.save_user(replace(now_held, changed_at=tx.now))
     tx.end_sessions(user_id=user.id, but=but)
     tx.forget_devices(user_id=user.id)
     tx.end_links(user_id=user.id, kind=LinkKind.PASSWORD)

@@ -83,6 +83,7 @@ def listing(
 
 def edit(tx: Transaction, *, actor: Actor, user_id: str, edit: UserEdit) -> tuple[User, Sequence[Member]] | Refusal:
     """Change how somebody is called and in which language and zone they read: one's own, or as who administers them."""
+    tx.lock_owner(user_id)  # it is written back whole, and another address must not be undone by that
     user = tx.user(user_id)
     own = actor.channel is Channel.PERSON and actor.user_id == user_id
     refusal = None if own else check_administers(tx, actor, user_id)
