@@ -15,6 +15,7 @@ from keyturn.core.refusal import (
     PersonRequired,
     ProofRequired,
     Refusal,
+    TooManyRequests,
 )
 from keyturn.outside.factors import SystemFactors
 from keyturn.ports import Transaction
@@ -279,6 +280,23 @@ def test_a_wrong_password_shows_nothing_again(here: World) -> None:
     assert person.begin() == ProofRequired(missing=("password",))
 
 
+def test_k8_what_is_shown_again_wrongly_delays_the_session(here: World) -> None:
+    """And the password, which is not enough by itself, buys no new guesses at the code."""
+    person = Person(here)
+    person.with_app()
+    for tried in range(5):
+        assert person.show("totp", code="000000") == AuthenticatorRefused()
+        if tried < 4:
+            sure(person.show())
+    assert person.show("totp", code=person.code()) == TooManyRequests(retry_after=2)
+    assert person.show() == TooManyRequests(retry_after=2)
+    here.clock.advance(timedelta(seconds=2))
+    sure(person.show("totp", code=person.code()))
+    for _ in range(5):
+        assert person.show("totp", code="000000") == AuthenticatorRefused()  # the right one has cleared the count
+    assert isinstance(person.show(), TooManyRequests)
+
+
 def test_recovery_codes_go_with_the_last_second_factor(here: World) -> None:
     person = Person(here)
     made = person.with_app()
@@ -289,6 +307,7 @@ def test_recovery_codes_go_with_the_last_second_factor(here: World) -> None:
     assert person.check("passkey", credential=device.get(sure(person.ask()))) == "passkey"
     sure(person.do("remove", authenticator_id=passkey.id))
     assert person.check("recovery_code", code=made.recovery_codes[1].reveal) == AuthenticatorRefused()
+    assert sure(person.do("listing")).recovery_codes_left == 0
     assert person.do("new_recovery_codes", factors=here.factors) == NotFound()
 
 

@@ -9,7 +9,7 @@ from keyturn.core.actor import Actor
 from keyturn.core.authenticator import CHALLENGE_LASTS, Authenticator, Challenge, Purpose, Shown
 from keyturn.core.instant import later
 from keyturn.core.notice import Notice
-from keyturn.core.proof import PASSKEY, RECOVERY_CODE, SECOND_FACTORS, TOTP
+from keyturn.core.proof import PASSKEY, RECOVERY_CODE, TOTP
 from keyturn.core.refusal import AuthenticatorRefused, NotFound, PasskeysUnavailable, ProofRequired, Refusal
 from keyturn.ports import Factors, Transaction
 
@@ -66,9 +66,8 @@ def passkeys(tx: Transaction, user_id: str, *, lock: bool = False) -> Sequence[A
 
 
 def _use_recovery_code(tx: Transaction, user_id: str, code: str, factors: Factors) -> bool:
-    stands_for_one = bool(enrolled(tx, user_id) & SECOND_FACTORS)
-    digests = factors.recovery_digests(user_id, code)
-    if not stands_for_one or not any(tx.spend_recovery_code(user_id, one) for one in digests):
+    # There are none without a second factor: they go with the last one.
+    if not any(tx.spend_recovery_code(user_id, one) for one in factors.recovery_digests(user_id, code)):
         return False
     detail = {"left": str(tx.count_recovery_codes(user_id))}
     kind = "recovery_codes.used"
