@@ -11,7 +11,17 @@ from tests.web.house import PASSPHRASE, House
 
 pytestmark = pytest.mark.needs("chromium")
 
-PATHS = ("/account", "/account/security", "/account/sessions", "/accounts")
+PATHS = (
+    "/account",
+    "/account/members",
+    "/account/security",
+    "/account/sessions",
+    "/account/allowlists",
+    "/account/notices",
+    "/account/webhooks",
+    "/accounts",
+)
+LONG = "Maria-Magdalena von Hohenlohe-Langenburg-Schillingsfürst"
 
 
 def enter(visit: Visit, email: str) -> None:
@@ -34,7 +44,9 @@ def look_well(page: Page, story: str) -> None:
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 def test_every_page_can_be_used_by_everybody(chromium: Chromium, house: House, look: Reader) -> None:
-    _, email = house.user(name="Maria-Magdalena von Hohenlohe-Langenburg-Schillingsfürst")
+    account = house.account()
+    user, email = house.user(account, name=LONG)
+    house.server.create(name="a key with a rather long name, as keys have", account_id=account, owner_id=user)
     with chromium.visit(house.url, look) as visit:
         page = visit.page
         page.goto("/")
@@ -47,10 +59,31 @@ def test_every_page_can_be_used_by_everybody(chromium: Chromium, house: House, l
         for path in PATHS:
             page.goto(path)
             look_well(page, path)
+        page.goto(f"/account/members/{user}")
+        look_well(page, "a member")
+        page.goto("/account/members")
+        page.get_by_label("E-mail").fill("somebody.with.a.long.address@subsidiary.of.a.customer.example.com")
+        page.get_by_role("button", name="Mail the invitation").click()
+        expect(page.get_by_role("heading", name="Invited")).to_be_visible()
+        look_well(page, "invited")
         page.goto("/account/security")
+        page.get_by_label("Your password, again").fill("wrong")
+        page.get_by_role("button", name="Continue").click()
+        look_well(page, "again, wrong")
         page.get_by_label("Your password, again").fill(PASSPHRASE)
         page.get_by_role("button", name="Continue").click()
+        expect(page.get_by_role("button", name="Add an authenticator app")).to_be_visible()
         look_well(page, "security, open")
+        page.goto("/account/notices")
+        look_well(page, "notices, open")
+        page.goto("/account/webhooks")
+        page.get_by_label("Address").fill("https://hooks.example.com/a/rather/long/path/" + "x" * 80)
+        page.get_by_role("button", name="Add a webhook").click()
+        expect(page.locator("#secret")).to_be_visible()
+        look_well(page, "a webhook's secret")
+        page.get_by_role("button", name="Yes, I have stored it").click()
+        look_well(page, "webhooks")
+        page.goto("/account/security")
         page.get_by_role("button", name="Add an authenticator app").click()
         look_well(page, "totp")
     app, _ = house.totp(email)
@@ -66,6 +99,52 @@ def test_every_page_can_be_used_by_everybody(chromium: Chromium, house: House, l
         page.get_by_role("button", name="Continue").first.click()
         page.goto("/account/security")
         look_well(page, "security with a factor")
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_every_page_behind_a_link_can_be_used_by_everybody(chromium: Chromium, house: House, look: Reader) -> None:
+    account = house.account()
+    user, email = house.user(account, name=LONG)
+    house.server.create(name="order router", account_id=account, owner_id=user)
+    newcomer = f"new{next(house.numbers)}@example.com"
+    house.server.call(f"/v1/accounts/{account}/invitations", {"email": newcomer, "role": "member"})
+    house.totp(email)
+    stopped, invitation = house.link(email, "New API key"), house.link(newcomer, "Invitation to")
+    person = house.link(email, "Second factor added")
+    with chromium.visit(house.url, look) as visit:
+        page = visit.page
+        page.goto("/forgot")
+        look_well(page, "forgot")
+        page.get_by_label("User name or e-mail").fill(email)
+        page.get_by_role("button", name="Mail me a link").click()
+        expect(page.get_by_text("a mail is on its way")).to_be_visible()
+        look_well(page, "forgot, sent")
+        page.goto(house.link(email, "Set a new password"))
+        look_well(page, "new password")
+        page.get_by_label("New password").fill("short")
+        page.get_by_role("button", name="Show").click()
+        expect(page.get_by_label("New password")).to_have_attribute("type", "text")
+        page.get_by_role("button", name="Set the new password").click()
+        look_well(page, "new password, wrong")
+        page.goto(person)
+        look_well(page, "not me, everything")
+        page.goto(stopped)
+        page.get_by_role("button", name="Suspend the key").click()
+        expect(page.locator("#sure-error")).to_be_visible()
+        look_well(page, "not me, unsure")
+        page.get_by_label("I did not do this").check()
+        page.get_by_role("button", name="Suspend the key").click()
+        expect(page.get_by_text("The key is stopped")).to_be_visible()
+        look_well(page, "not me, stopped")
+        page.goto(invitation)
+        look_well(page, "invitation")
+        page.get_by_label("Your name").fill("N")
+        page.get_by_label("New password").fill("short")
+        page.get_by_role("button", name="Join").click()
+        expect(page.locator("#new_password-error")).to_be_visible()
+        look_well(page, "invitation, wrong")
+        page.goto("/links/nowhere")
+        look_well(page, "nowhere")
 
 
 @pytest.fixture

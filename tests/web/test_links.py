@@ -1,8 +1,6 @@
 """Mailed links: shown by GET and HEAD as often as anybody likes, used by the button only (R50, R51, pitfall 21)."""
 
 import json
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -10,14 +8,6 @@ from tests.web.house import FORGOTTEN, PASSPHRASE, House
 from tests.web.person import Person
 
 NEW = "seven quiet herons over the mill"
-
-
-def counted(house: House) -> dict[str, int]:
-    """How many rows there are of everything that a page could change."""
-    with closing(sqlite3.connect(house.server.folder / "keyturn.db")) as database:
-        tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
-        busy = {"outbox", "letters", "deliveries", "notices", "sessions"}
-        return {one: database.execute(f"select count(*) from {one}").fetchone()[0] for one in tables if one not in busy}
 
 
 def scan(house: House, link: str) -> Person:
@@ -34,9 +24,9 @@ def test_a_forgotten_password_is_set_anew_by_its_link(house: House) -> None:
     elsewhere = house.person()
     elsewhere.sign_in(email, PASSPHRASE)
     link = house.forgotten(email)
-    before = counted(house)
+    before = house.counted()
     scan(house, link)
-    assert counted(house) == before
+    assert house.counted() == before
     person = house.person()
     page = person.see(link)
     assert "Maria Lind" in page.text
@@ -125,9 +115,9 @@ def test_r50_not_me_stops_a_key_from_anywhere_with_a_box_and_a_button(house: Hou
     owner, email = house.user(account)
     key = house.server.create(name="order router", account_id=account, owner_id=owner)
     link = house.link(email, "New API key")
-    before = counted(house)
+    before = house.counted()
     scanner = scan(house, link)
-    assert counted(house) == before
+    assert house.counted() == before
     page = scanner.see(link)
     assert scanner.post(link, page.form(link).fields).status == 403, "without its cookie no button works"
     assert house.server.verdict(key["secret"]) == "valid"
