@@ -291,6 +291,20 @@ def test_r25_a_credential_that_is_stopped_takes_its_portals_with_it(
     assert not here.store.change(lambda tx: credential.stands(tx, actor))
 
 
+def test_r25_what_was_created_on_the_word_of_a_leaked_credential_is_suspended_with_it(
+    here: World, customer: Account, owner: User, backend: Actor
+) -> None:
+    """Whoever had the credential could speak for every customer: what they made there is found as the key's own."""
+    own = here.key(here.sign_in(owner)).key
+    actor = person(here, sure(open_(here, sure(mint(here, backend, customer)))))
+    made = here.key(actor)
+    assert (made.key.created_by, own.created_by) == (backend.id, owner.id)
+    sure(here.ask(here.root, backend.id, "leaked", suspend_created_since=here.clock()))
+    assert made.secret is not None
+    assert here.code(made.secret.reveal) == "suspended"
+    assert here.get(own.id).suspension is None
+
+
 @pytest.mark.usefixtures("owner")
 def test_r26_a_routine_reset_of_the_credential_leaves_its_portals_alone(
     here: World, customer: Account, backend: Actor

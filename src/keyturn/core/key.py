@@ -101,7 +101,7 @@ class Key:
     expires_at: Instant
     created_at: Instant
     created_by: str
-    """Who made it: a key id or a user id (R25)."""
+    """Who made it: a key id or a user id; through a portal, the credential on whose word it stands (R25)."""
     secrets: tuple[Secret, ...]
     """Oldest first.  Those that stopped long ago are left out."""
     suspension: Suspension | None = None

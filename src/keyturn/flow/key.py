@@ -130,7 +130,7 @@ def create(
             policy=wish.policy,
             expires_at=wish.expires_at or FOREVER,
             created_at=tx.now,
-            created_by=actor.id,
+            created_by=actor.through or actor.id,
             secrets=(secret_of(made, version=1, now=tx.now, starts_at=starts_at(tx, actor, owner_id)),),
         )
     )
