@@ -1,5 +1,6 @@
 """The served OpenAPI document describes what the server does: schemathesis tries it, and finds no 5xx."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -18,8 +19,9 @@ def test_openapi_is_3_1_and_served_with_an_offline_viewer(api: Serving) -> None:
     page = api.call("/docs")
     assert page.status == HTTPStatus.OK
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    for mark in ("http://", "https://", "<script", "style="):
-        assert mark not in page.text.replace("http://127.0.0.1", ""), mark
+    for mark in ("<script", "style="):
+        assert mark not in page.text, mark
+    assert not re.findall(r"""(?:src|href|srcset|action)\s*=\s*["']?\s*(?:[a-z]+:)?//(?!127\.0\.0\.1)""", page.text)
     assert all(path in page.text for path in document["paths"])
 
 

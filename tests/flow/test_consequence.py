@@ -139,6 +139,27 @@ def test_k15_hold_lets_what_widens_a_key_wait_and_nothing_else(here: Here, cause
     assert kind(one.on_key("revoke", here.machine, asleep.key.id)) == "done"
 
 
+def test_r30_nor_gets_a_person_who_is_held_a_secret_of_another_s_key_any_sooner(here: Here) -> None:
+    one = here.world
+    colleague = one.user(here.account, Role.ADMIN)
+    here.key(policy={"hold_after_account_change": "3d"})
+    plain = one.policy(proofs=["password"], step_up="none", cool_down="0s")
+    theirs = one.key(account_id=here.account.id, owner_id=colleague.id, policy=plain).key
+    one.store.change(
+        lambda tx: consequences.after_account_change(
+            tx, actor=one.root, user_id=here.owner.id, cause=Cause.AUTHENTICATOR_CHANGED
+        )
+    )
+
+    def starts(actor: Actor) -> Instant | None:
+        asked = sure(one.ask(actor, theirs)).reset
+        sure(one.prove(actor, asked.id))
+        return sure(one.mint(actor, asked.id)).reset.new_starts_at
+
+    assert starts(one.sign_in(colleague)) == T0
+    assert starts(here.person) == T0 + 3 * DAY
+
+
 def test_r30_the_longest_hold_stands_and_a_person_who_is_held_widens_nobody_s_key(here: Here) -> None:
     one = here.world
     colleague = one.user(here.account, Role.ADMIN)
