@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core.instant import Instant
+from keyturn.core.link import LASTS, LinkKind
 from keyturn.core.throttle import (
     FIRST_DELAY,
     FREE,
@@ -88,10 +89,10 @@ def test_k8_after_some_failures_a_stranger_solves_a_captcha_first() -> None:
     assert check(tried, captcha=True, now=T0) == Wait(until=at(2 * FIRST_DELAY))
 
 
-def test_k8_no_more_letters_are_sent_until_an_hour_after_the_last() -> None:
+def test_k8_no_more_letters_are_sent_until_the_earlier_links_are_over() -> None:
     sent = after(Counted.LETTERS, FREE[Counted.LETTERS])
-    assert delay(sent, at(timedelta(minutes=59))) == at(timedelta(hours=1))
-    assert delay(sent, at(timedelta(hours=1))) is None
+    assert delay(sent, at(timedelta(minutes=29))) == at(timedelta(minutes=30))
+    assert delay(sent, at(timedelta(minutes=30))) is None
 
 
 def test_a_right_try_clears_what_is_the_person_s_own_and_nothing_else() -> None:
@@ -115,3 +116,8 @@ def test_k8_addresses_are_counted_by_the_network_a_stranger_has_whole() -> None:
     }
     for story, (address, counted_with) in stories.items():
         assert network(address) == counted_with, story
+
+
+def test_k8_whoever_lost_a_password_always_has_a_link_or_gets_one() -> None:
+    """Strangers may use up the mails of an owner, and not for longer than the links in those mails last."""
+    assert QUIET[Counted.LETTERS] <= LASTS[LinkKind.PASSWORD]

@@ -20,8 +20,10 @@ from keyturn.core.refusal import (
     PersonRequired,
     Refusal,
     TooManyInvitations,
+    TooManyRequests,
 )
 from keyturn.core.session import Spans, Visitor
+from keyturn.core.throttle import FREE, QUIET, Counted
 from keyturn.flow import invitation as flow
 from keyturn.flow import member as members
 from keyturn.flow import session as sessions
@@ -228,3 +230,18 @@ def test_nobody_comes_in_at_the_word_of_who_has_no_say_any_more(
     assert accept(here, back) == LinkSpent()
     assert records(here, "invitation.withdrawn") == ["done"]
     sure(accept(here, other))
+
+
+def test_k8_nobody_is_mailed_without_end_and_no_other_account_is_kept_from_it(
+    here: World, account: Account, owner: User
+) -> None:
+    actor = here.sign_in(owner)
+    for _ in range(FREE[Counted.LETTERS]):
+        sure(invite(here, actor, account))
+    assert isinstance(invite(here, actor, account), TooManyRequests)
+    assert len(mailed(here)) == FREE[Counted.LETTERS]
+    sure(invite(here, actor, account, "other@example.com"))
+    another = here.account()
+    sure(invite(here, here.sign_in(here.user(another)), another))
+    here.clock.advance(QUIET[Counted.LETTERS])
+    sure(invite(here, here.sign_in(owner), account))

@@ -6,7 +6,7 @@ What is counted, and what it brings about:
 `network`  from one network, whoever was meant; it delays
 `second`   for one user with a wrong second factor, the password being right; it delays
 `own`      in a browser in which that user has signed in before, or in their session; it delays, and nothing else does
-`letters`  mails that anybody can cause for one user; more are not sent
+`letters`  links of one kind that are mailed to one address; more are not sent
 `asks`     for such mails, from one network; it delays
 
 So nobody can lock an owner out whose browser is known, and in a new browser a CAPTCHA is enough.
@@ -54,7 +54,7 @@ QUIET: Final = {
     Counted.NETWORK: _HOURS,
     Counted.SECOND: _DAY,
     Counted.OWN: _HOURS,
-    Counted.LETTERS: timedelta(hours=1),
+    Counted.LETTERS: timedelta(minutes=30),  # no longer than a link for a new password lasts
     Counted.ASKS: _HOURS,
 }
 """After so long without one more a counter begins anew."""

@@ -36,7 +36,7 @@ def listing(tx: Transaction, *, actor: Actor) -> Sequence[Address]:
 
 def add(tx: Transaction, *, actor: Actor, email: str, forge: Forge) -> Address | Refusal:
     """Add one, and mail a link there that confirms it."""
-    attempt = throttle.of_letter(forge, to=email)
+    attempt = throttle.of_letter(forge, kind=LinkKind.ADDRESS, to=email)
     refusal = _check_change(tx, actor) or _check_new(tx, actor, email) or throttle.check(tx, attempt)
     user = tx.user(actor.user_id)
     if refusal is not None or user is None:

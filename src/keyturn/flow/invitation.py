@@ -23,7 +23,7 @@ from keyturn.core.refusal import (
 )
 from keyturn.core.session import Spans, Visitor
 from keyturn.flow import member as members
-from keyturn.flow import session
+from keyturn.flow import session, throttle
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.session import SignedIn
 from keyturn.ports import Forge, Transaction
@@ -67,10 +67,13 @@ def invite(
     refusal = refusal or members.check_role(tx, actor, account_id, role) or _check_address(tx, account_id, email)
     if refusal is None and len([one for one in opened if one.email != email]) >= MOST_OPEN:
         refusal = TooManyInvitations(limit=MOST_OPEN)
+    letters = throttle.of_letter(forge, kind=LinkKind.INVITATION, to=email, account_id=account_id)
+    refusal = refusal or throttle.check(tx, letters)
     if refusal is not None or account is None:
         problem = refusal or NotFound()
         recorded = actor.account_id if isinstance(problem, NotFound) else account_id
         return refused(tx, actor, "invitation.made", problem, subject_id=account_id, account_id=recorded)
+    throttle.failed(tx, letters)
     for one in opened:
         if one.email == email:
             _end(tx, one)

@@ -127,7 +127,7 @@ def ask_forgotten(tx: Transaction, *, user: str, visitor: Visitor, forge: Forge)
     throttle.failed(tx, asking)
     found = session.named(tx, user)
     of_user = tx.members(user_id=found.id if found else "")
-    letters = throttle.of_letter(forge, to=found.email if found else user)
+    letters = throttle.of_letter(forge, kind=LinkKind.PASSWORD, to=found.email if found else user)
     is_one_too_many = throttle.check(tx, letters) is not None
     if not is_one_too_many:
         throttle.failed(tx, letters)

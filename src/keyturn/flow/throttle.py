@@ -19,6 +19,7 @@ from keyturn.core import throttle
 from keyturn.core.account import User
 from keyturn.core.actor import Actor
 from keyturn.core.captcha import Solved
+from keyturn.core.link import LinkKind
 from keyturn.core.refusal import CaptchaRequired, Refusal, TooManyRequests
 from keyturn.core.session import Visitor
 from keyturn.core.throttle import CaptchaFirst, Counted, Wait
@@ -69,9 +70,13 @@ def of_session(forge: Forge, actor: Actor) -> Attempt:
     return Attempt(subjects={Counted.OWN: _subject(forge, Counted.OWN, actor.session)})
 
 
-def of_letter(forge: Forge, *, to: str) -> Attempt:
-    """Anybody asks for a mail to that address, whoever's it is: never refused, but no more are sent."""
-    return Attempt(subjects={Counted.LETTERS: _subject(forge, Counted.LETTERS, _canonical(to))})
+def of_letter(forge: Forge, *, kind: LinkKind, to: str, account_id: str = "") -> Attempt:
+    """Somebody has a link of that kind mailed to that address, whoever's it is; no more of them are sent.
+
+    Counted apart, so that none of them keeps the owner of the address from another.
+    """
+    name = f"{kind.value}\n{account_id}\n{_canonical(to)}"
+    return Attempt(subjects={Counted.LETTERS: _subject(forge, Counted.LETTERS, name)})
 
 
 def of_asking(forge: Forge, *, visitor: Visitor) -> Attempt:
