@@ -1,5 +1,6 @@
 """Every setting, typed, with its default: flags over environment over `keyturn.toml`."""
 
+import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from keyturn.core import allowlist, captcha, duration
+from keyturn.core.oidc import OidcProvider, parse_provider
 from keyturn.core.portal import read_origin
 from keyturn.core.secret import check_brand
 from keyturn.core.session import IDLE, LONGEST, SEEN_EVERY, Spans
@@ -85,6 +87,18 @@ def _networks(value: Any) -> tuple[str, ...]:  # noqa: ANN401  # as above
             msg = f"{text} would trust everybody"
             raise ValueError(msg)
     return networks
+
+
+def _providers(value: Any) -> tuple[OidcProvider, ...]:  # noqa: ANN401  # as above
+    tables = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+        msg = "a list of tables, each a provider"
+        raise ValueError(msg)
+    providers = tuple(parse_provider(one) for one in tables)
+    if len({one.name for one in providers}) < len(providers):
+        msg = "two providers have one name"
+        raise ValueError(msg)
+    return providers
 
 
 def _origins(value: Any) -> tuple[str, ...]:  # noqa: ANN401  # as above
@@ -185,6 +199,13 @@ class Settings:
     )
     captcha_difficulty: int = _setting(
         50_000, "How many hashes a browser reckons at most for one ALTCHA.", _count(2, 100_000_000)
+    )
+
+    oidc: tuple[OidcProvider, ...] = _setting(
+        (),
+        "Providers to sign in with, each a table `[[oidc]]`: name, issuer, client_id, client_secret_file, label,"
+        " trust_email; in the environment a JSON list.",
+        _providers,
     )
 
     @property

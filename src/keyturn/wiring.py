@@ -23,12 +23,13 @@ from keyturn.flow.follow import Follower
 from keyturn.flow.housekeeping import Housekeeper
 from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.telling import Teller, Turn
-from keyturn.outside import captcha, clock, folder, presets
+from keyturn.outside import captcha, clock, folder, oidc, presets
 from keyturn.outside.clock import AuthorityClock
 from keyturn.outside.factors import SystemFactors
 from keyturn.outside.folder import FolderLock
 from keyturn.outside.forge import SystemForge, load_peppers
 from keyturn.outside.mail import MailSender, transport
+from keyturn.outside.oidc import OidcClient
 from keyturn.outside.passwords import Argon2Passwords
 from keyturn.outside.stretcher import Argon2Stretcher
 from keyturn.outside.webhook import WebhookSender
@@ -66,6 +67,7 @@ class Node:
     passwords: Argon2Passwords
     factors: SystemFactors
     captcha: Captcha
+    oidc: Mapping[str, OidcClient]
     clock: AuthorityClock
     durability: Durability
     deployment_account_id: str
@@ -136,6 +138,7 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         passwords=Argon2Passwords(),
         factors=SystemFactors(forge, base_url=settings.base_url),
         captcha=captcha.load(settings, forge),
+        oidc=oidc.load(settings.oidc),
         clock=AuthorityClock(now),
         durability=store.durability(),
         deployment_account_id=deployment,

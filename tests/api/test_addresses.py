@@ -13,7 +13,8 @@ def test_an_address_is_added_after_a_proof_and_removed(api: Serving) -> None:
     refused = api.call("/v1/addresses", wish, key=token)
     assert (refused.status, refused.body["code"]) == (403, "proof_required")
     shown = api.call("/v1/sessions/current/proofs", {"kind": "password", "password": PASSPHRASE}, key=token)
-    assert shown.status == HTTPStatus.OK, shown.text
+    assert shown.status == HTTPStatus.CREATED, shown.text
+    token = shown.body["token"]
     added = api.call("/v1/addresses", wish, key=token)
     assert (added.status, added.body["email"]) == (201, "further.addressed@example.com")
     assert added.body["confirmed_at"] is None

@@ -20,7 +20,7 @@ def test_what_was_derived_is_known_again_under_its_own_pepper() -> None:
     before, after = SystemForge(OLD), SystemForge(NEW, OLD)
     for prefix in ("lnk", "aut", "whk"):
         old, new = before.id(prefix), after.id(prefix)
-        assert (old.rpartition(".")[2], new.rpartition(".")[2]) == ("p0001", "p0002")
+        assert (old.rpartition("_")[2], new.rpartition("_")[2]) == ("p0001", "p0002")
         for name in (old, f"{old} 2"):
             assert after.derived("x", name) == before.derived("x", name)
         assert after.derived("x", new) == SystemForge(NEW).derived("x", new) != before.derived("x", new)
@@ -33,17 +33,17 @@ def test_what_was_derived_is_known_again_under_its_own_pepper() -> None:
 
 def test_what_names_no_pepper_rests_on_the_newest() -> None:
     after = SystemForge(NEW, OLD)
-    for name in ("altcha", "usr_1\nCODE", "a@example.com", "lnk_1.p0003"):
+    for name in ("altcha", "usr_1\nCODE", "a@example.com", "lnk_1_p0003"):
         assert after.derived("x", name) == SystemForge(NEW).derived("x", name)
         assert after.derived_by_each("x", name) == [SystemForge(one).derived("x", name) for one in (NEW, OLD)]
-    assert "." not in after.id("key")
+    assert after.id("key").count("_") == 1
 
 
 def test_a_pepper_s_name_can_stand_in_an_id(tmp_path: Path) -> None:
     assert [one.name for one in load_peppers(tmp_path)] == ["p0001"]
     (tmp_path / "peppers" / "p0002").write_text("ab" * 32)
     assert [one.name for one in load_peppers(tmp_path)] == ["p0002", "p0001"]
-    (tmp_path / "peppers" / "p.3").write_text("ab" * 32)
+    (tmp_path / "peppers" / "p_3").write_text("ab" * 32)
     with pytest.raises(ValueError, match="name of a pepper"):
         load_peppers(tmp_path)
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from keyturn.core.instant import Instant
 from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.telling import Teller
-from keyturn.ports import Captcha, Factors, Forge, Passwords, Store
+from keyturn.ports import Captcha, Factors, Forge, Oidc, Passwords, Store
 from keyturn.settings import Settings
 from keyturn.store.database import Durability
 from keyturn.verify.verifier import Fill, Verifier
@@ -61,6 +61,8 @@ class Node(Protocol):
     def factors(self) -> Factors: ...
     @property
     def captcha(self) -> Captcha: ...
+    @property
+    def oidc(self) -> Mapping[str, Oidc]: ...
     @property
     def whereabouts(self) -> Whereabouts: ...
     @property

@@ -81,6 +81,7 @@ def _forget(tx: Transaction) -> None:
     tx.forget_callers(before=Instant(tx.now - CALLERS_LAST))
     tx.forget_challenges()
     tx.forget_sessions(before=tx.now)
+    tx.forget_oidc_tries()
     tx.forget_counters(before=Instant(tx.now - LONGEST_QUIET))
     tx.forget_portals(before=Instant(tx.now - PORTALS_LAST))
     tx.forget_devices(before=Instant(tx.now - DEVICES_LAST))

@@ -142,7 +142,14 @@ def opened(tx: Transaction, digest: bytes) -> Opened | Refusal:
 
 
 def accept_anew(
-    tx: Transaction, *, digest: bytes, newcomer: Newcomer, visitor: Visitor, spans: Spans, forge: Forge
+    tx: Transaction,
+    *,
+    digest: bytes,
+    newcomer: Newcomer,
+    visitor: Visitor,
+    spans: Spans,
+    forge: Forge,
+    how: str = INVITED,
 ) -> SignedIn | Refusal:
     """Become a user and a member, and be signed in: the mail has shown whose address it is."""
     who = stranger(visitor.address)
@@ -171,7 +178,7 @@ def accept_anew(
     )
     tx.insert_user(user, password=newcomer.password)
     joined = _join(tx, replace(who, id=user.id, user_id=user.id), link, invitation, user.id, forge)
-    return session.begin(tx, joined, how=INVITED, visitor=visitor, spans=spans, forge=forge)
+    return session.begin(tx, joined, how=how, visitor=visitor, spans=spans, forge=forge)
 
 
 def join(tx: Transaction, *, actor: Actor, digest: bytes, forge: Forge) -> Member | Refusal:

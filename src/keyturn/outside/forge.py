@@ -25,7 +25,7 @@ PORTAL_PREFIX: Final = "ktp_"
 
 _DERIVED_FROM: Final = frozenset({"lnk", "aut", "whk"})
 """Ids that something secret is worked out from: each names its pepper, so that the peppers can be rotated (R3)."""
-_PEPPER_NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,30}", re.ASCII)
+_PEPPER_NAME: Final = re.compile(r"[0-9A-Za-z-]{1,30}", re.ASCII)
 
 
 class SystemForge:
@@ -48,7 +48,7 @@ class SystemForge:
     def id(self, prefix: str) -> str:
         """A new id such as `key_…`; one that something is derived from ends in the name of its pepper."""
         made = f"{prefix}_" + "".join(secrets.choice(ALPHABET) for _ in range(ID_CHARS))
-        return f"{made}.{self._pepper.name}" if prefix in _DERIVED_FROM else made
+        return f"{made}_{self._pepper.name}" if prefix in _DERIVED_FROM else made
 
     def token(self) -> tuple[str, bytes]:
         """A session token and the digest it is known by."""
@@ -69,7 +69,7 @@ class SystemForge:
         is stored, so that the database holds nothing that could be used by whoever reads it.  An id that `name` begins
         with tells the pepper; anything else is derived from the newest, and differs once there is a newer one.
         """
-        _, _, tag = name.replace("\n", " ").partition(" ")[0].rpartition(".")
+        _, _, tag = name.replace("\n", " ").partition(" ")[0].rpartition("_")
         return _derive(self._by_name.get(tag, self._pepper), purpose, name)
 
     def derived_by_each(self, purpose: str, name: str) -> Sequence[bytes]:
@@ -109,7 +109,7 @@ def load_peppers(folder: Path) -> Sequence[Pepper]:
         names = [_make_pepper(folder)]
     for name in names:
         if not _PEPPER_NAME.fullmatch(name):
-            msg = f"{folder / name}: the name of a pepper has 1 to 30 letters, digits, hyphens and underscores"
+            msg = f"{folder / name}: the name of a pepper has 1 to 30 letters, digits and hyphens"
             raise ValueError(msg)
     return [_read_pepper(folder / name) for name in names]
 

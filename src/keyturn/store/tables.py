@@ -185,6 +185,28 @@ invitations = Table(
     Column("accepted_by", _Id, nullable=False),
 )
 
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", String(2000), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False, index=True),
+    Column("email", String(320), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    PrimaryKeyConstraint("issuer", "subject"),
+)
+
+oidc_tries = Table(
+    "oidc_tries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("provider", String(32), nullable=False),
+    Column("ends_at", Moment, nullable=False, index=True),
+    Column("user_id", _Id, nullable=False),
+    Column("session", _Id, nullable=False),
+    Column("link_digest", LargeBinary(32), nullable=False),
+)
+
 counters = Table(
     "counters",
     metadata,

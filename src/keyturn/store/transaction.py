@@ -23,6 +23,7 @@ from keyturn.store.invitations import Invitations
 from keyturn.store.keys import Keys
 from keyturn.store.links import Links
 from keyturn.store.notices import Notices
+from keyturn.store.oidc import Oidc
 from keyturn.store.people import People
 from keyturn.store.policies import Policies
 from keyturn.store.portals import Portals
@@ -52,6 +53,7 @@ class SqlTransaction(
     Sessions,
     Counters,
     Invitations,
+    Oidc,
     Authenticators,
     Policies,
     Evidence,

@@ -20,6 +20,7 @@ from keyturn.web import (
     members,
     new_key,
     notices,
+    oidc,
     portal,
     resets,
     second_step,
@@ -36,6 +37,7 @@ from keyturn.web.static import PATH, Static
 
 _PLACES: Final[tuple[Place, ...]] = (
     *sign_in.PLACES,
+    *oidc.PLACES,
     *second_step.PLACES,
     *link_password.PLACES,
     *links.PLACES,

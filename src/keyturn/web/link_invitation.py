@@ -43,6 +43,8 @@ def _show(
         "errors": errors or {},
         "problem": problem,
         "action": f"/links/{asked.path['token']}",
+        "token": asked.path["token"],
+        "providers": [one.provider for one in asked.visit.node.oidc.values()],
     }
     return (known or asked).show("link_invitation.html", tab="", status=status, **values)
 

@@ -27,6 +27,7 @@ from keyturn.web.arrival import keep
 from keyturn.web.asked import SignedIn
 from keyturn.web.browser import DEVICE
 from keyturn.web.name import wrong_name
+from keyturn.web.oidc import listed as identities
 from keyturn.web.page import HEADERS
 from keyturn.web.password import why_unfit
 from keyturn.web.route import Place, posted_by_members, shown_to_members
@@ -52,6 +53,7 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
             "wanted": session_proof.wanted(tx, actor=asked.actor),
             "foresight": foresight.password_changed(tx, user_id=asked.actor.user_id),
             "rules": passwords.rules(tx, user_id=asked.actor.user_id, brand=asked.visit.node.settings.brand),
+            **identities(asked, tx),
         }
 
     found, _ = asked.call.read(query)

@@ -77,9 +77,16 @@ def door(asked: Asked, *, problem: str = "", wants_captcha: bool = False, status
     """The page with the form, and what went wrong before."""
     shown = captcha.part(asked) if wants_captcha else {"captcha": None}
     headers = captcha.headers(asked) if wants_captcha else None
-    typed = asked.form("user")
+    typed, providers = asked.form("user"), [one.provider for one in asked.visit.node.oidc.values()]
     return asked.show(
-        "sign_in.html", problem=problem, typed=typed, captcha_error="", status=status, headers=headers, **shown
+        "sign_in.html",
+        providers=providers,
+        problem=problem,
+        typed=typed,
+        captcha_error="",
+        status=status,
+        headers=headers,
+        **shown,
     )
 
 

@@ -21,6 +21,7 @@ def upgrade() -> None:
     _counters()
     _holds()
     _invitations()
+    _oidc()
     _authenticators()
     _shown_again()
     _notices()
@@ -256,6 +257,31 @@ def _sessions() -> None:
     )
     op.create_index(op.f("ix_sessions_user_id"), "sessions", ["user_id"], unique=False)
     op.create_index(op.f("ix_sessions_ends_at"), "sessions", ["ends_at"], unique=False)
+
+
+def _oidc() -> None:
+    op.create_table(
+        "identities",
+        sa.Column("issuer", sa.String(length=2000), nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_identities_user_id")),
+        sa.PrimaryKeyConstraint("issuer", "subject", name=op.f("pk_identities")),
+    )
+    op.create_index(op.f("ix_identities_user_id"), "identities", ["user_id"], unique=False)
+    op.create_table(
+        "oidc_tries",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("provider", sa.String(length=32), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("session", sa.String(length=64), nullable=False),
+        sa.Column("link_digest", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_oidc_tries")),
+    )
+    op.create_index(op.f("ix_oidc_tries_ends_at"), "oidc_tries", ["ends_at"], unique=False)
 
 
 def _invitations() -> None:
