@@ -1,0 +1,25 @@
+"""What an answer says about who has confirmed it."""
+
+from keyturn.api.schemas.form import Shown
+
+
+class VerifiersShown(Shown):
+    """Who has confirmed, who was waited out, who is not under a lease."""
+
+    acknowledged: int
+    waited_out: list[str]
+    unleased: list[str]
+
+
+class ReceiptShown(Shown):
+    """Since when the old state is refused everywhere (R53)."""
+
+    reset: str | None
+    key: str | None
+    rev: int
+    epoch: int
+    stopped_at: str | None
+    confirmed: bool
+    reason: str | None
+    waited_ms: int
+    verifiers: VerifiersShown
