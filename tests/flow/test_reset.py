@@ -14,6 +14,7 @@ from keyturn.core.key import Key
 from keyturn.core.refusal import Refusal
 from keyturn.core.stage import Stage
 from keyturn.flow import account as account_flow
+from keyturn.flow import handover as handover_flow
 from keyturn.flow import policy as policy_flow
 from keyturn.flow import reset as reset_flow
 from keyturn.flow.account import AccountEdit
@@ -377,8 +378,8 @@ def test_r33_quiet_ends_every_grace_that_is_due_however_many_there_are(here: Her
     sure(one.ask(here.machine, idle.key, grace=timedelta.max))
     one.housekeeper.tick()
     one.clock.advance(HOUR)
-    assert one.store.change(lambda tx: reset_flow.end_quiet(tx, limit=2)) == 2
-    assert one.store.change(lambda tx: reset_flow.end_quiet(tx, limit=2)) == 1
+    assert one.store.change(lambda tx: handover_flow.end_quiet(tx, limit=2)) == 2
+    assert one.store.change(lambda tx: handover_flow.end_quiet(tx, limit=2)) == 1
     assert [one.code(unseen(each)) for each in (*keys, idle)] == ["replaced"] * 3 + ["valid"]
 
 

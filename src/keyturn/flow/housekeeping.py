@@ -11,7 +11,7 @@ from typing import Final
 
 from keyturn.core.instant import Instant, from_micros
 from keyturn.core.throttle import LONGEST_QUIET
-from keyturn.flow import reset
+from keyturn.flow import handover
 from keyturn.flow.follow import Follower
 from keyturn.ports import Caller, Store, Transaction, Use
 from keyturn.verify.usage import Callers, Uses
@@ -48,9 +48,9 @@ class Housekeeper:
         self._follower.catch_up()
         self.write_uses()
         if self._store.read(lambda tx: tx.resets_due(limit=1)):
-            self._store.change(lambda tx: reset.close_due(tx, limit=_BATCH))
-        if self._store.read(reset.any_quiet):
-            self._store.change(lambda tx: reset.end_quiet(tx, limit=_BATCH))
+            self._store.change(lambda tx: handover.close_due(tx, limit=_BATCH))
+        if self._store.read(handover.any_quiet):
+            self._store.change(lambda tx: handover.end_quiet(tx, limit=_BATCH))
 
     def forget(self) -> None:
         """Drop what nobody will ask for any more: old replays and callers, ended sessions, old devices and mails."""
@@ -134,4 +134,4 @@ def _write(
         secret = (use.key_number, use.version)
         first[secret] = min(seen, first.get(secret, seen))
     for (number, version), used_at in first.items():
-        reset.report_use(tx, key_number=number, version=version, used_at=used_at)
+        handover.report_use(tx, key_number=number, version=version, used_at=used_at)
