@@ -1,0 +1,48 @@
+"""The one clock and feed of a deployment, its audit records, and what is done once."""
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, PrimaryKeyConstraint, String, Table, Text
+
+from keyturn.store.tables.column import Document, Id, Moment, Serial, metadata
+
+authority = Table(
+    "authority",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("rev", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("high_water", Moment, nullable=False),
+    Column("deployment_account_id", Id),
+)
+feed = Table(
+    "feed",
+    metadata,
+    Column("rev", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("change", Text, nullable=False),
+)
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Serial, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("actor_id", Id, nullable=False),
+    Column("user_id", Id, nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("address", String(64)),
+    Column("session", Id, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("outcome", String(64), nullable=False),
+    Column("account_id", Id, nullable=False, index=True),
+    Column("subject_id", Id, nullable=False, index=True),
+    Column("detail", Document, nullable=False),
+)
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("caller", Id, nullable=False),
+    Column("idempotency_key", String(255), nullable=False),
+    Column("request", LargeBinary(32), nullable=False),
+    Column("subject_id", Id, nullable=False),
+    Column("at", Moment, nullable=False),
+    PrimaryKeyConstraint("caller", "idempotency_key"),
+)
