@@ -221,6 +221,13 @@ def actor() -> Actor:
     )
 
 
+def test_whoever_came_through_a_portal_has_not_signed_in_here() -> None:
+    assert replace(actor(), through="").signed_in
+    assert not actor().signed_in
+    assert not replace(actor(), through="", session="").signed_in
+    assert not replace(actor(), through="", channel=Channel.MACHINE).signed_in
+
+
 def asked(
     reason: Reason = Reason.ROUTINE,
     *,
