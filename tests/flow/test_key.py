@@ -329,14 +329,18 @@ def test_users_are_made_within_an_account_one_for_each_address(here: World) -> N
     account, owner, machine = customer(here)
     keeper = here.machine(account, owner, "*:write", "keyturn.accounts:write")
 
-    def create(actor: Actor, email: str, account_id: str | None = None) -> str:
-        wished = UserWish(email=email, name="", role=Role.MEMBER, account_id=account_id, password="")
+    def create(actor: Actor, email: str, account_id: str | None = None, password: str = "") -> str:
+        wished = UserWish(email=email, name="", role=Role.MEMBER, account_id=account_id, password=password)
         return kind(here.store.change(lambda tx: user_flow.create(tx, actor=actor, wish=wished, forge=here.forge)))
 
     assert create(keeper, "new@example.com") == "done"
     assert create(keeper, "new@example.com") == create(here.root, "new@example.com", account.id) == "name_taken"
     assert create(machine, "other@example.com") == "permission_missing"
     assert create(keeper, "other@example.com", here.operator.id) == "not_found"
+    # Nobody gets hold of somebody's address by being the first to name it.
+    for customer_s in (keeper, here.sign_in(owner)):
+        assert create(customer_s, "stranger@example.com", password="stored") == "permission_missing"
+    assert create(here.root, "stranger@example.com", account.id, "stored") == "done"
 
     def shown(actor: Actor, user_id: str) -> str:
         return kind(here.store.read(lambda tx: user_flow.show(tx, actor=actor, user_id=user_id)))
@@ -348,7 +352,8 @@ def test_users_are_made_within_an_account_one_for_each_address(here: World) -> N
     assert shown(here.sign_in(member), owner.id) == "not_found"
 
 
-def test_a_password_set_by_the_account_ends_every_session(here: World) -> None:
+def test_a_password_set_by_the_operator_ends_every_session(here: World) -> None:
+    """R40: by nobody else, for whoever has no more than a session makes a key with every right of its owner."""
     account, owner, _ = customer(here)
     keeper = here.machine(account, owner, "*:admin", "keyturn.accounts:write", "keyturn.audit:read")
     reader = here.machine(account, owner, "keyturn.accounts:read")
@@ -361,9 +366,10 @@ def test_a_password_set_by_the_account_ends_every_session(here: World) -> None:
             )
         )
 
-    assert put(person) == put(reader) == "permission_missing"
+    assert put(person) == put(reader) == put(keeper) == "permission_missing"
     assert put(keeper, here.operator_user.id) == put(keeper, "usr_none") == "not_found"
-    assert put(keeper) == "done"
+    assert here.store.read(lambda tx: tx.password_of(owner.id)) == "stored"
+    assert put(here.root) == "done"
     assert here.store.read(lambda tx: tx.password_of(owner.id)) == "new"
     assert here.store.change(lambda tx: tx.end_sessions(user_id=owner.id)) == 0
 

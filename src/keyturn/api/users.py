@@ -63,7 +63,7 @@ def show(call: AnyCall, user_id: str) -> dict[str, Any]:
 
 @router.patch("/v1/users/{user_id}", response_model=UserShown, summary="Edit a user", tags=["users"])
 def edit(call: AnyCall, user_id: str, body: EditUser) -> dict[str, Any]:
-    """Oneself, or as who administers every account the user belongs to."""
+    """Oneself, or with a credential of the operator's."""
     given = body.model_fields_set
     change = UserEdit(
         name=body.name,
@@ -79,7 +79,7 @@ def edit(call: AnyCall, user_id: str, body: EditUser) -> dict[str, Any]:
 
 @router.put("/v1/users/{user_id}/password", response_model=UserShown, summary="Set a password", tags=["users"])
 async def set_password(call: AnyCall, user_id: str, body: SetPassword) -> dict[str, Any]:
-    """For who administers every account the user belongs to; every session of the user ends."""
+    """With a credential of the operator's; every session of the user ends."""
     return await call.slowly(_set_password)(call, user_id, body)
 
 

@@ -153,11 +153,13 @@ def check_administers(tx: Transaction, actor: Actor, user_id: str) -> Refusal | 
     """Why the actor may not act in that user's place; it takes the right over every account the user belongs to.
 
     A person may not: what they do to themselves comes with its proofs, and for others an operator's credential does it.
+    Nor may a customer's own key: whoever has no more than a session makes one, and would be that person by it.
     """
     members = tx.members(user_id=user_id)
     if not any(actor.may(RIGHT_ACCOUNTS_READ, one.account_id) for one in members):
         return NotFound()
-    if actor.channel is Channel.PERSON or not all(actor.may(RIGHT_ACCOUNTS_WRITE, one.account_id) for one in members):
+    is_operator = actor.channel is not Channel.PERSON and actor.in_deployment_account
+    if not is_operator or not all(actor.may(RIGHT_ACCOUNTS_WRITE, one.account_id) for one in members):
         return PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
     if beyond := tuple(right for one in members for right in beyond_role(tx, actor, one.account_id, one.role)):
         return WiderThanActor(beyond=beyond)

@@ -38,7 +38,11 @@ class UserEdit:
 
 
 def create(tx: Transaction, *, actor: Actor, wish: UserWish, forge: Forge) -> tuple[User, Member] | Refusal:
-    """Add a user as a member of an account."""
+    """Add a user as a member of an account.
+
+    Only the operator gives them a password: it is not yet shown whose address that is, and whoever knew a password of
+    it would be its owner wherever else they are let in.  The others mail an invitation.
+    """
     account_id = wish.account_id or actor.account_id
     if tx.account(account_id) is None or not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
         foreign = account_id != actor.account_id
@@ -46,6 +50,9 @@ def create(tx: Transaction, *, actor: Actor, wish: UserWish, forge: Forge) -> tu
         return refused(tx, actor, "user.created", missing, subject_id=account_id)
     if refusal := check_role(tx, actor, account_id, wish.role):
         return refused(tx, actor, "user.created", refusal, subject_id=account_id, account_id=account_id)
+    if wish.password and not actor.in_deployment_account:
+        missing = PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
+        return refused(tx, actor, "user.created", missing, subject_id=account_id, account_id=account_id)
     if tx.user_by_email(wish.email) is not None:
         taken = NameTaken(field="email")
         return refused(tx, actor, "user.created", taken, subject_id=account_id, account_id=account_id)
