@@ -115,6 +115,17 @@ def test_r15_a_form_pressed_twice_makes_one_secret_and_shows_it_once(scene: Scen
     assert scene.shown()["version"] == 2
 
 
+def test_pitfall_16_what_makes_a_form_count_once_is_of_that_form_alone(scene: Scene) -> None:
+    """Sent with another key's form it opens nothing there, and does not lead to what it opened here."""
+    person = scene.person()
+    scene.begin(person, once="same")
+    other = scene.house.server.create(account_id=scene.account, owner_id=scene.owner, permissions=["orders:read"])
+    path = f"/keys/{other['id']}/reset"
+    page = person.submit(path, at=f"{path}?reason=routine", once="same")
+    assert (page.status, page.path) == (422, path)
+    assert person.submit(path, at=f"{path}?reason=routine", once="new").path.startswith("/resets/")
+
+
 def test_r14_of_two_browsers_that_ask_one_has_the_reset(scene: Scene) -> None:
     """The page names the version it was written for, so a stale one asks for nothing."""
     first, second = scene.person(), scene.person()
