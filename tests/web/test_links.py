@@ -59,6 +59,16 @@ def test_what_is_wrong_with_a_new_password_stands_beside_it(house: House) -> Non
     assert person.submit(link, new_password=NEW).path == "/?done=password_set"
 
 
+def test_k11_no_password_is_set_over_a_line_that_others_read(house: House) -> None:
+    _, email = house.user()
+    link = house.forgotten(email)
+    person = house.person()
+    form = person.see(link).form(link).fields
+    assert person.post(link, form | {"new_password": NEW}, via="1.1 somebody").status == 403
+    assert person.sign_in(email, NEW).status == 401
+    assert person.submit(link, at=link, new_password=NEW).path == "/?done=password_set", "the link is not used up"
+
+
 def test_whoever_has_a_second_factor_shows_it_for_a_new_password(house: House) -> None:
     _, email = house.user()
     app, codes = house.totp(email)

@@ -222,6 +222,43 @@ def test_pitfall_21_no_answer_repeats_the_host_that_was_sent(scene: Scene) -> No
         assert "evil.test" not in str(answer.headers)
 
 
+READ_ALONG = {"via": "1.1 somebody"}  # a proxy that nobody has listed: others may read along
+
+
+def test_k11_no_secret_is_made_for_a_browser_whose_line_others_read(scene: Scene) -> None:
+    person = scene.person()
+    reset = scene.begin(person)
+    prove(person, reset)
+    form = person.page.form(f"{reset}/mint").fields
+    refused = person.post(f"{reset}/mint", form, **READ_ALONG)
+    assert (refused.status, "kt_live_" in refused.html) == (403, False)
+    assert scene.shown()["version"] == 1
+    form = person.see("/keys/new").form("/keys/new").fields
+    assert person.post("/keys/new", form | {"name": "unread"}, **READ_ALONG).status == 403
+    items = scene.house.server.call(f"/v1/audit?account_id={scene.account}&limit=3").body["items"]
+    assert [(one["action"], one["outcome"]) for one in items[:2]] == [
+        ("key.created", "https_required"),
+        ("reset.minted", "https_required"),
+    ]
+    keys = scene.house.server.call(f"/v1/keys?account_id={scene.account}").body["items"]
+    assert [one["id"] for one in keys] == [scene.key["id"]]
+
+
+def test_k11_nor_does_anybody_sign_in_over_it(scene: Scene) -> None:
+    stranger = scene.house.person()
+    form = stranger.see("/").form("/sign-in").fields
+    page = stranger.post("/sign-in", form | {"user": scene.email, "password": PASSPHRASE}, **READ_ALONG)
+    assert (page.status, stranger.session) == (403, "")
+
+
+@pytest.mark.parametrize("name", ["key", "token", "other"])
+def test_k11_an_address_that_holds_a_secret_is_refused_and_repeated_nowhere(scene: Scene, name: str) -> None:
+    person = scene.person()
+    secret = scene.key["secret"]
+    page = person.see(f"/keys?{name}={secret}")
+    assert (page.status, secret in page.html) == (400, False)
+
+
 def test_k11_no_page_but_one_ever_holds_a_secret(scene: Scene) -> None:
     """Whatever is opened afterwards, none of it shows what was shown once."""
     person = scene.person()

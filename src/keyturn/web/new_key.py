@@ -5,7 +5,6 @@ from typing import Final
 from starlette.responses import Response
 
 from keyturn.core.policy import Effective
-from keyturn.core.refusal import HttpsRequired
 from keyturn.edge.refused import Refused
 from keyturn.flow import key as keys
 from keyturn.flow import policy as policies
@@ -42,8 +41,7 @@ def _policy(tx: Transaction, asked: SignedIn) -> Effective:
 
 def create(asked: SignedIn) -> Response:
     """Issue it; the secret is on this page and nowhere else, ever."""
-    if not asked.visit.secure:
-        raise Refused(HttpsRequired())
+    asked.call.needs_https("key.created", asked.actor.account_id)
     node, call = asked.visit.node, asked.call
     new = read_wish(asked.form, asked.browser, now=asked.now)
     if isinstance(new, KeyForm):

@@ -18,7 +18,7 @@ from keyturn.core.proof import (
     RECOVERY_CODE,
     TOTP,
 )
-from keyturn.core.refusal import HttpsRequired, InvalidField, ResetAlreadyOpen
+from keyturn.core.refusal import InvalidField, ResetAlreadyOpen
 from keyturn.core.reset import Asking, Reason, Reset
 from keyturn.core.stage import OPEN, Stage
 from keyturn.edge.proving import Sent, prove_reset
@@ -248,9 +248,8 @@ def mailed(asked: SignedIn) -> Response:
 
 def mint(asked: SignedIn) -> Response:
     """Make the new secret: on this page and nowhere else, ever."""
-    if not asked.visit.secure:
-        raise Refused(HttpsRequired())
     reset_id, call = asked.path["reset_id"], asked.call
+    call.needs_https("reset.minted", reset_id)
     wrong: dict[str, str] = {}
     public_key, own_secret = brought(asked.form, asked.browser, wrong)
     if wrong:
