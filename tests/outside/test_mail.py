@@ -121,6 +121,17 @@ def test_r50_a_mail_says_what_happened_when_by_whom_and_from_where() -> None:
     assert part(mail, "html").count("<a ") == 1
 
 
+def test_each_fact_has_a_line_of_its_own_and_so_has_the_link() -> None:
+    lines = part(said(consignment()), "plain").splitlines()
+    facts = [line for line in lines if line.startswith("  ")]
+    assert [line.partition(":")[0].strip() for line in facts][:4] == ["Key", "Account", "When", "Done by"]
+    assert facts[-1] == "  This was not me: https://keys.example.com/links/ktl_token"
+    assert (lines[1], lines[-3]) == ("", "")
+    letter = Letter(kind="password", to="anna@example.com", link_id="lnk_1")
+    text = part(said(consignment(notice=None, letter=letter, key=None, account=None, user=None)), "plain")
+    assert "\n\n\n" not in text
+
+
 def test_r50_a_mail_speaks_the_reader_s_language_and_reckons_in_their_zone() -> None:
     anna = User(
         id="usr_1",

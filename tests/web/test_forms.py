@@ -23,7 +23,7 @@ def paths(method: str) -> list[str]:
 
 
 def path_of(route: Route) -> str:
-    return route.path_format.format(key_id="key_x", reset_id="rst_x", user_id="usr_x", token="ktl_x", name="x")
+    return route.path_format.format_map(dict.fromkeys(route.param_convertors, "x"))
 
 
 def encoded(fields: dict[str, str]) -> bytes:

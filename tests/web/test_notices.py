@@ -1,5 +1,7 @@
 """Notices by the pages: addresses that are told, language and zone, what was told (R50)."""
 
+import re
+
 from tests.web.house import PASSPHRASE, House
 from tests.web.person import Person
 
@@ -60,6 +62,23 @@ def test_addresses_change_only_after_a_recent_proof(house: House) -> None:
     sent = {"csrf": person.csrf, "email": "second@example.com"}
     assert person.post(f"{PATH}/addresses", sent).status == 403
     assert not house.mails("second@example.com")
+
+
+def test_another_address_becomes_the_one_to_sign_in_with(house: House) -> None:
+    person, first, _ = proven(house)
+    second = f"second{next(house.numbers)}@example.com"
+    person.submit(f"{PATH}/addresses", at=PATH, email=second)
+    assert not person.page.has_form(f"{PATH}/addresses/sign-in"), "not before it is confirmed"
+    link = house.link(second, CONFIRM)
+    house.person().submit(link, at=link)
+    page = person.submit(f"{PATH}/addresses/sign-in", at=PATH, password="wrong")
+    assert page.status == 403
+    assert re.search(r'id="password-adr_\w+-error"', page.html)
+    page = person.submit(f"{PATH}/addresses/sign-in", password=PASSPHRASE)
+    assert "From now on you sign in with that address" in page.text
+    assert house.person().sign_in(first, PASSPHRASE).status == 401
+    assert house.person().sign_in(second, PASSPHRASE).path == "/keys"
+    house.link(first, "Address changed")
 
 
 def test_language_and_zone_are_kept(house: House) -> None:

@@ -168,3 +168,17 @@ def test_k8_a_try_that_comes_too_early_is_told_how_long_to_wait(house: House) ->
     assert page.status == 429
     assert "Too many tries. Wait" in page.text
     assert page.has_form("/sign-in")
+
+
+def test_the_language_is_chosen_where_one_is(house: House) -> None:
+    person = house.signed_in()
+    for path in ("/account/security", "/forgot"):
+        page = person.submit("/language", at=path, language="de")
+        assert page.path == path
+        assert 'lang="de"' in page.html
+        assert person.submit("/language", language="en").path == path
+    person.see("/account")
+    for back in ("//evil.example", "https://evil.example", "/\\evil.example", "/%2f/evil.example", "/a?b=c", "x"):
+        sent = {"csrf": person.csrf, "language": "en", "back": back}
+        answer = person.client.post("/language", data=sent)
+        assert answer.headers["location"] == "/", back

@@ -33,6 +33,8 @@ class Asked:
     user_agent: str
     origin: str
     """Whose page sent the form, as the browser says."""
+    here: str
+    """The page's own address, where it can be asked for again."""
     around: Mapping[str, Any]
     """What every page shows of whoever is signed in."""
     known: Callable[[], "SignedIn | None"]
@@ -53,7 +55,8 @@ class Asked:
     ) -> Response:
         """A page."""
         done = self.query.get("done", "")
-        values = {"done": done if self.browser.words.has(f"done.{done}") else "", **self.around, **values}
+        done = done if self.browser.words.has(f"done.{done}") else ""
+        values = {"done": done, "here": self.here, **self.around, **values}
         html = self.pages.write(template, self.browser, self.now, **values)
         return answer(html, self.browser, status=status, headers=headers, framed_by=self.framed_by)
 

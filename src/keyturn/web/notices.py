@@ -8,7 +8,8 @@ from starlette.responses import Response
 from keyturn.core.address import parse_email
 from keyturn.core.delivery import masked
 from keyturn.core.permission import RIGHT_AUDIT_READ
-from keyturn.core.refusal import NameTaken, Refusal
+from keyturn.core.refusal import NameTaken, PasswordRefused, Refusal
+from keyturn.edge.proving import matched_password
 from keyturn.flow import address as addresses
 from keyturn.flow import notice as told
 from keyturn.flow import session_proof
@@ -78,6 +79,20 @@ def remove(asked: SignedIn) -> Response:
     return _refused(asked, refusal) if refusal else asked.go(PATH + "?done=address_removed")
 
 
+def sign_in_with(asked: SignedIn) -> Response:
+    """Sign in with one of the further addresses from now on."""
+    call, address_id = asked.call, asked.form("address")
+    matched, forge = matched_password(call, asked.form.raw("password")), asked.visit.node.forge
+    refusal = asked.try_change(
+        lambda tx: addresses.sign_in_with(
+            tx, actor=asked.actor, address_id=address_id, matched_password=matched, forge=forge
+        )
+    )
+    if isinstance(refusal, PasswordRefused):
+        return _show(asked, errors={address_id: asked.say(refusal)}, status=refusal.status)
+    return _refused(asked, refusal) if refusal else asked.go(PATH + "?done=address_changed")
+
+
 def _refused(asked: SignedIn, refusal: Refusal) -> Response:
     return _show(asked, problem=asked.say(refusal), status=refusal.status)
 
@@ -112,5 +127,6 @@ PLACES: Final[tuple[Place, ...]] = (
     shown_to_members(PATH, page),
     posted_by_members(PATH + "/addresses", add),
     posted_by_members(PATH + "/addresses/remove", remove),
+    posted_by_members(PATH + "/addresses/sign-in", sign_in_with, slow=True),
     posted_by_members(PATH + "/reading", read_in),
 )

@@ -222,6 +222,7 @@ def _facts(house: House, arrived: _Arrived) -> dict[str, Any]:
         "user_agent": request.headers.get("user-agent", "")[:_LONGEST_AGENT],
         "known": lambda: _known(house, arrived),
         "origin": request.headers.get("origin", ""),
+        "here": request.url.path if request.method in _READ else "",
     }
 
 

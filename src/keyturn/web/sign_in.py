@@ -1,5 +1,6 @@
 """Signing in and out, and the language a page is in."""
 
+import re
 from typing import Final
 
 from starlette.responses import Response
@@ -15,6 +16,9 @@ from keyturn.web.arrival import HOME, SECOND_STEP, enter
 from keyturn.web.asked import Asked, SignedIn
 from keyturn.web.browser import DEVICE, SESSION
 from keyturn.web.route import Place, posted, posted_by_members, shown
+
+_OURS: Final = re.compile(r"/(?:[\w-]+/)*[\w-]*", re.ASCII)
+"""The address of a page, and of nothing elsewhere."""
 
 
 def page(asked: Asked) -> Response:
@@ -99,8 +103,8 @@ def sign_out(asked: SignedIn) -> Response:
 
 
 def language(asked: Asked) -> Response:
-    """Choose the language of pages."""
-    response = asked.go("/")
+    """Choose the language of pages, and go on where one was."""
+    response = asked.go(asked.form("back") if _OURS.fullmatch(asked.form("back")) else "/")
     asked.browser.remember_language(response, asked.form("language"))
     return response
 
