@@ -46,6 +46,7 @@ def look_well(page: Page, story: str) -> None:
 def test_every_page_can_be_used_by_everybody(chromium: Chromium, house: House, look: Reader) -> None:
     account = house.account()
     user, email = house.user(account, name=LONG)
+    house.join(house.account(name="Another customer"), user)
     house.server.create(name="a key with a rather long name, as keys have", account_id=account, owner_id=user)
     with chromium.visit(house.url, look) as visit:
         page = visit.page

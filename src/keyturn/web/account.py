@@ -52,6 +52,8 @@ def overview(asked: SignedIn) -> Response:
 def choose(asked: SignedIn) -> Response:
     """Which account to speak for, where there are several."""
     found, _ = asked.call.read(lambda tx: accounts.own(tx, actor=asked.actor))
+    if len(found) == 1:
+        return asked.go(HOME)
     return asked.show("accounts.html", memberships=found)
 
 

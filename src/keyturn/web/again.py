@@ -20,7 +20,11 @@ from keyturn.web.asked import SignedIn
 from keyturn.web.page import HEADERS
 from keyturn.web.route import Place, posted_by_members
 
-_BACK: Final[Mapping[str, str]] = {"security": "/account/security", "notices": "/account/notices"}
+_BACK: Final[Mapping[str, str]] = {
+    "security": "/account/security",
+    "notices": "/account/notices",
+    "allowlists": "/account/allowlists",
+}
 """The pages that ask for it, by their sub-tabs."""
 
 

@@ -10,6 +10,7 @@ from keyturn.core.permission import RIGHT_ACCOUNTS_WRITE
 from keyturn.core.refusal import Refusal
 from keyturn.flow import account as accounts
 from keyturn.flow import policy as policies
+from keyturn.flow import session_proof
 from keyturn.flow.account import AccountEdit
 from keyturn.ports import Transaction
 from keyturn.web import account
@@ -34,7 +35,12 @@ def _show(
         if isinstance(found, Refusal):
             return found
         in_force = policies.effective(tx, found, "")
-        return {"networks": found.reset_allowlist, "origin": in_force.policy.reset_origin, "policy": in_force.policy}
+        return {
+            "networks": found.reset_allowlist,
+            "origin": in_force.policy.reset_origin,
+            "policy": in_force.policy,
+            "wanted": session_proof.wanted(tx, actor=actor),
+        }
 
     found, _ = asked.call.read(query)
     networks = found["networks"]
@@ -46,6 +52,7 @@ def _show(
         is_listed=not networks or (address is not None and Matcher(networks).admits(address)),
         may_write=actor.may(RIGHT_ACCOUNTS_WRITE, actor.account_id),
         wrong=wrong,
+        errors={},
         problem=problem,
         status=status,
         **found,

@@ -22,7 +22,7 @@ from keyturn.web.asked import SignedIn
 from keyturn.web.route import Place, posted_by_members, shown_to_members
 
 PATH: Final = "/account/notices"
-_LATELY: Final = Page(size=30)
+_LATELY: Final = Page(size=20)
 
 
 def page(asked: SignedIn) -> Response:
