@@ -7,6 +7,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,7 +18,9 @@ import pytest
 from keyturn import wiring
 from keyturn.api.app import build_app
 from keyturn.api.body import BODY_SECONDS, refusal_of
+from keyturn.core.instant import Instant
 from keyturn.edge.node import Authority
+from keyturn.outside.clock import AuthorityClock
 from keyturn.ports import StoreBusy, StoreUnavailable
 from keyturn.settings import Settings
 from keyturn.wiring import Node
@@ -377,6 +380,15 @@ def _broken(node: Node, error: Callable[[], Exception]) -> Node:
     assert _ask(node, "/v1/keys").status_code == HTTPStatus.OK  # the administrator's key is warm now
     broken: Any = _Broken(node.store, error)
     return dataclasses.replace(node, store=broken)
+
+
+def test_f8_a_new_key_may_do_at_once_what_it_may_also_where_this_node_s_clock_lags(node: Node) -> None:
+    """A node that is slow to hear the authority's time goes by what the feed has told (R24)."""
+    made = _ask(node, "/v1/keys", body={"name": "new", "permissions": ["keyturn.admin"]}).json()
+    behind = AuthorityClock(Instant(node.clock.now() - timedelta(seconds=5)))
+    lagging = dataclasses.replace(node, clock=behind)
+    assert _ask(lagging, f"/v1/keys/{made['id']}", key=made["secret"]).status_code == HTTPStatus.OK
+    assert _ask(lagging, "/v1/accounts", key=made["secret"]).status_code == HTTPStatus.OK
 
 
 def test_a_bug_is_answered_without_a_word_of_it_and_logged_without_values(

@@ -88,7 +88,8 @@ def _of_verdict(node: Node, verdict: Verdict, *, now: int, address: str | None, 
     if seen is None or verdict.code not in (VALID, RATE_LIMITED):  # the limit is the last that is asked
         return Unauthenticated()
     permissions = verdict.profile.permissions
-    if now < seen.dangerous_starts:
+    if max(now, node.verifier.floor) < seen.dangerous_starts:
+        # By the time the verdict was reached at: this node's clock may lag behind what the feed has told (F8).
         # R24: whoever took over a reset waits with everything but reading, here as well.
         permissions = tuple(one for one in permissions if action_rank(one) == 0)
     return Caller(
