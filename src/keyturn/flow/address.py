@@ -6,7 +6,6 @@ Adding and removing take a proof of the last ten minutes, for notices are what t
 from collections.abc import Sequence
 from dataclasses import replace
 
-from keyturn.core import authenticator as factor
 from keyturn.core.account import User
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.address import MOST_ADDRESSES, Address
@@ -19,25 +18,25 @@ from keyturn.core.refusal import (
     NameTaken,
     NotFound,
     PasswordRefused,
-    PersonRequired,
     Refusal,
     TooManyAddresses,
 )
-from keyturn.flow import authenticator, throttle
+from keyturn.flow import throttle
 from keyturn.flow.consequence import after_account_change
 from keyturn.flow.evidence import done, done_to_person, refused
+from keyturn.flow.session_proof import check_change, check_person
 from keyturn.ports import Forge, Transaction
 
 
 def listing(tx: Transaction, *, actor: Actor) -> Sequence[Address]:
     """One's own, also those that are not confirmed yet."""
-    return tx.addresses(actor.user_id) if _is_person(actor) else ()
+    return tx.addresses(actor.user_id) if actor.signed_in else ()
 
 
 def add(tx: Transaction, *, actor: Actor, email: str, forge: Forge) -> Address | Refusal:
     """Add one, and mail a link there that confirms it."""
     attempt = throttle.of_letter(forge, kind=LinkKind.ADDRESS, to=email)
-    refusal = _check_change(tx, actor) or _check_new(tx, actor, email) or throttle.check(tx, attempt)
+    refusal = check_change(tx, actor) or _check_new(tx, actor, email) or throttle.check(tx, attempt)
     user = tx.user(actor.user_id)
     if refusal is not None or user is None:
         return refused(tx, actor, "address.added", refusal or NotFound(), subject_id=actor.user_id)
@@ -84,7 +83,7 @@ def confirm(tx: Transaction, digest: bytes, *, address: str | None) -> Address |
 
 def remove(tx: Transaction, *, actor: Actor, address_id: str) -> Address | Refusal:
     """Take one away; it is told of that, and of everything else for another week."""
-    refusal = _check_change(tx, actor)
+    refusal = check_change(tx, actor)
     found = None if refusal else _own(tx, actor, address_id)
     if found is None:
         return refused(tx, actor, "address.removed", refusal or NotFound(), subject_id=address_id)
@@ -105,11 +104,11 @@ def sign_in_with(
     `matched_password` is the stored form that the shown password was found to match, or empty.
     """
     attempt = throttle.of_session(forge, actor)
-    refusal = (None if _is_person(actor) else PersonRequired()) or throttle.check(tx, attempt)
+    refusal = check_person(actor) or throttle.check(tx, attempt)
     if refusal is None and not (matched_password and tx.password_of(actor.user_id) == matched_password):
         throttle.failed(tx, attempt)
         refusal = PasswordRefused()
-    refusal = refusal or _check_change(tx, actor)
+    refusal = refusal or check_change(tx, actor)
     found = None if refusal else _own(tx, actor, address_id)
     user = tx.user(actor.user_id)
     if found is not None and found.confirmed_at is None:
@@ -133,14 +132,6 @@ def _changed(tx: Transaction, actor: Actor, action: str, address: Address, *, ac
     after_account_change(tx, actor=actor, user_id=address.user_id, cause=Cause.ADDRESS_CHANGED)
 
 
-def _check_change(tx: Transaction, actor: Actor) -> Refusal | None:
-    if not _is_person(actor):
-        return PersonRequired()
-    tx.lock_owner(actor.user_id)
-    proofs, enrolled = tx.session_proofs(actor.session), authenticator.enrolled(tx, actor.user_id)
-    return factor.check_recent(proofs, enrolled, now=tx.now)
-
-
 def _check_new(tx: Transaction, actor: Actor, email: str) -> Refusal | None:
     if email in tx.addresses_of(actor.user_id) or email in {one.email for one in tx.addresses(actor.user_id)}:
         return NameTaken(field="email")
@@ -161,10 +152,6 @@ def _find(tx: Transaction, digest: bytes, *, lock: bool = False) -> tuple[Link, 
 def _own(tx: Transaction, actor: Actor, address_id: str) -> Address | None:
     found = tx.address(address_id, lock=True)
     return found if found and found.user_id == actor.user_id and found.removed_at is None else None
-
-
-def _is_person(actor: Actor) -> bool:
-    return actor.channel is Channel.PERSON and bool(actor.session) and not actor.through
 
 
 def _reader(user_id: str, address: str | None) -> Actor:

@@ -15,9 +15,9 @@ from keyturn.core.proof import PASSKEY, SECOND_FACTORS, TOTP
 from keyturn.core.refusal import AuthenticatorRefused, NotFound, PasskeysUnavailable, Refusal
 from keyturn.core.secret import SecretText
 from keyturn.flow import consequence
-from keyturn.flow.authenticator import check_recent, enrolled, passkeys, put_challenge, taken
+from keyturn.flow.authenticator import enrolled, passkeys, put_challenge, taken
 from keyturn.flow.evidence import done, refused, tell
-from keyturn.flow.session_proof import check_person
+from keyturn.flow.session_proof import check_change, check_person
 from keyturn.ports import Factors, Forge, Transaction
 
 
@@ -175,11 +175,8 @@ def new_recovery_codes(tx: Transaction, *, actor: Actor, factors: Factors) -> Se
 
 
 def _check_change(tx: Transaction, actor: Actor, *, adds: bool = False) -> Refusal | None:
-    """Whether the person may change their second factors now; one change of one person's at a time."""
-    if refusal := check_person(actor):
-        return refusal
-    tx.lock_owner(actor.user_id)
-    if refusal := check_recent(tx, actor):
+    """Whether the person may change their second factors now."""
+    if refusal := check_change(tx, actor):
         return refusal
     return factor.check_room(tx.authenticators(actor.user_id)) if adds else None
 

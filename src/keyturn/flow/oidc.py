@@ -11,24 +11,23 @@ from hashlib import sha256
 from hmac import compare_digest
 
 from keyturn.core.account import Member, User
-from keyturn.core.actor import Actor, Channel, stranger
-from keyturn.core.authenticator import check_recent
+from keyturn.core.actor import Actor, stranger
 from keyturn.core.instant import later
 from keyturn.core.oidc import TRY_LASTS, Identity, OidcProvider, OidcTry
 from keyturn.core.refusal import (
     IdentityTaken,
     IdentityUnknown,
     NotFound,
-    PersonRequired,
     ProviderRefused,
     Refusal,
 )
 from keyturn.core.session import Spans, Visitor
-from keyturn.flow import authenticator, session
 from keyturn.flow import invitation as invitations
+from keyturn.flow import session
 from keyturn.flow.evidence import done_to_person, refused
 from keyturn.flow.invitation import Newcomer
 from keyturn.flow.session import SignedIn
+from keyturn.flow.session_proof import check_change, check_person
 from keyturn.ports import Forge, Transaction
 
 HOW = "oidc"
@@ -62,7 +61,7 @@ def begin(
     invitation: bytes | None = None,
 ) -> Begun | Refusal:
     """Begin in that browser: to sign in, to accept an invitation, or, signed in, to connect the provider's account."""
-    if actor is not None and (refusal := _check_change(tx, actor)):
+    if actor is not None and (refusal := check_change(tx, actor)):
         return refused(tx, actor, "identity.linked", refusal, subject_id=actor.user_id)
     one = OidcTry(
         id=forge.id("oid"),
@@ -131,12 +130,12 @@ def finish(
 
 def listing(tx: Transaction, *, actor: Actor) -> Sequence[Identity] | Refusal:
     """The identities that the actor signs in with."""
-    return _check_person(actor) or tx.identities(actor.user_id)
+    return check_person(actor) or tx.identities(actor.user_id)
 
 
 def disconnect(tx: Transaction, *, actor: Actor, issuer: str, subject: str) -> Identity | Refusal:
     """Let nobody sign in with that identity any more."""
-    refusal = _check_change(tx, actor)
+    refusal = check_change(tx, actor)
     mine = () if refusal else tx.identities(actor.user_id)
     found = next((one for one in mine if (one.issuer, one.subject) == (issuer, subject)), None)
     if found is None:
@@ -192,20 +191,6 @@ def _link(tx: Transaction, actor: Actor, user: User, identity: Identity, *, acco
     tx.insert_identity(identity, user_id=user.id)
     detail = {"issuer": identity.issuer}
     done_to_person(tx, actor, "identity.linked", account_id=account_id, user_id=user.id, detail=detail)
-
-
-def _check_person(actor: Actor) -> Refusal | None:
-    is_person = actor.channel is Channel.PERSON and actor.session and not actor.through
-    return None if is_person else PersonRequired()
-
-
-def _check_change(tx: Transaction, actor: Actor) -> Refusal | None:
-    """What signs somebody in is changed by who has lately shown who they are."""
-    if refusal := _check_person(actor):
-        return refusal
-    tx.lock_owner(actor.user_id)
-    enrolled = authenticator.enrolled(tx, actor.user_id)
-    return check_recent(tx.session_proofs(actor.session), enrolled, now=tx.now)
 
 
 def _seal(forge: Forge, try_id: str, browser: str) -> str:

@@ -30,6 +30,14 @@ def check_person(actor: Actor) -> Refusal | None:
     return None if actor.signed_in else PersonRequired()
 
 
+def check_change(tx: Transaction, actor: Actor) -> Refusal | None:
+    """Whether they may change now what they are known or told by, having lately shown who they are; one at a time."""
+    if refusal := check_person(actor):
+        return refusal
+    tx.lock_owner(actor.user_id)
+    return check_recent(tx, actor)
+
+
 def wanted(tx: Transaction, *, actor: Actor) -> tuple[str, ...]:
     """What is to be shown again before a change of second factors, any of it; empty where it just was."""
     refusal = check_recent(tx, actor)
