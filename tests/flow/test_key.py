@@ -8,9 +8,10 @@ import pytest
 
 from keyturn.core.account import Account, Role, User
 from keyturn.core.actor import Actor
+from keyturn.core.authenticator import RECENT, SessionProof
 from keyturn.core.instant import FOREVER, later
 from keyturn.core.key import Key
-from keyturn.core.refusal import Refusal
+from keyturn.core.refusal import ProofRequired, Refusal
 from keyturn.flow import account as account_flow
 from keyturn.flow import bootstrap, housekeeping
 from keyturn.flow import key as key_flow
@@ -424,3 +425,28 @@ def test_many_callers_are_gathered_for_a_while_before_they_are_written(
     assert count() == 4
     housekeeper.tick()
     assert count() == 5
+
+
+# What a session alone does not hand on
+
+
+def test_k2_nobody_makes_a_key_that_resets_others_without_showing_who_they_are(here: World) -> None:
+    """R40: such a key is a complete proof, so a stolen session would need no other for any reset."""
+    _, owner, _ = customer(here)
+    person = here.sign_in(owner)
+    plain = sure(here.try_key(person, permissions=("orders:write",)))
+    rights = ("orders:write", "keyturn.keys:reset")
+    edit = KeyEdit(permissions=rights)
+    for answer in (
+        here.try_key(person, permissions=rights),
+        here.on_key("edit", person, plain.key.id, edit=edit),
+    ):
+        assert answer == ProofRequired(missing=("password",))
+    proof = SessionProof(kind="password", at=here.clock())
+    here.store.change(lambda tx: tx.note_session_proof(person.session, proof))
+    sure(here.try_key(person, permissions=rights))
+    assert sure(here.on_key("edit", person, plain.key.id, edit=edit)).key.permissions == rights
+    here.clock.advance(RECENT)
+    assert isinstance(here.try_key(person, permissions=rights), ProofRequired)
+    narrower = KeyEdit(name="narrower", permissions=("keyturn.keys:reset",))
+    assert sure(here.on_key("edit", person, plain.key.id, edit=narrower)).key.name == "narrower"  # nothing is added

@@ -38,6 +38,7 @@ from keyturn.core.refusal import (
 from keyturn.core.reset import check_origin, end, is_asker, is_open
 from keyturn.core.secret import SecretText
 from keyturn.core.stage import Event
+from keyturn.flow.authenticator import check_recent
 from keyturn.flow.bring import Bring, check_policy, first_secret, is_same, text_of
 from keyturn.flow.evidence import done, done_to_key, refused, tell
 from keyturn.flow.hold import check_held, starts_at
@@ -298,7 +299,8 @@ def _check_new(
 ) -> Refusal | None:
     if beyond := actor.beyond(wish.permissions):
         return WiderThanActor(beyond=beyond)
-    if refusal := _check_policy_choice(tx, actor, wish.policy, account.id):
+    refusal = _check_hands_on(tx, actor, wish.permissions) or _check_policy_choice(tx, actor, wish.policy, account.id)
+    if refusal is not None:
         return refusal
     in_force = effective(tx, account, wish.policy)
     of_account = effective(tx, account, "")  # the limit is the user's, so no single key's policy may move it (K10)
@@ -310,6 +312,16 @@ def _check_new(
     if wish.expires_at is not None and wish.expires_at <= tx.now:
         return InvalidField(field="expires_at", reason="lies in the past")
     return check_policy(bring, in_force) or _check_allowlist(in_force, wish.permissions, wish.allowlist)
+
+
+def _check_hands_on(tx: Transaction, actor: Actor, permissions: tuple[str, ...]) -> ProofRequired | None:
+    """K2: keyturn's own rights are handed on by a person who has just shown again who they are.
+
+    A key that may reset others is a complete proof (R40): made without one, a session would do for every reset.
+    """
+    if actor.channel is not Channel.PERSON or not any(map(permission.is_right, permissions)):
+        return None
+    return check_recent(tx, actor)
 
 
 def _check_policy_choice(tx: Transaction, actor: Actor, policy: str, account_id: str) -> Refusal | None:
@@ -351,6 +363,8 @@ def _check_edit(tx: Transaction, actor: Actor, key: Key, edited: Key) -> Refusal
     added = tuple(one for one in edited.permissions if not permission.grants(key.permissions, one))
     if beyond := actor.beyond(added):
         return WiderThanActor(beyond=beyond)
+    if again := _check_hands_on(tx, actor, added):
+        return again
     if actor.id == key.id and edited != replace(key, name=edited.name):
         return WiderThanActor(beyond=key.permissions)  # a key does not shed what was put upon it
     if edited.policy != key.policy and (
