@@ -38,6 +38,14 @@ def test_r23_the_counter_is_the_core_s_reckoning(requests: int, window: int, ste
         arrival = arrival if following is None else following
 
 
+def test_pitfall_15_whoever_meant_to_count_first_and_comes_second_counts_second() -> None:
+    """What a thread does that found no counter, and meets one when it is its turn to make it."""
+    counters = Counters(10)
+    assert counters.take(1, SECOND, SECOND, NOW) == 0
+    assert counters._take_first(1, SECOND, SECOND, NOW) == SECOND
+    assert len(counters) == 1
+
+
 @pytest.mark.parametrize("most", [10, 1])
 def test_pitfall_15_threads_never_take_more_than_there_is(most: int) -> None:
     """Switching threads as often as the interpreter can: a lost update would admit one too many."""
