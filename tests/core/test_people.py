@@ -110,3 +110,18 @@ def test_an_invitation_is_open_until_it_is_accepted_withdrawn_or_late() -> None:
     assert check_open(made, T0) is None
     late = Instant(T0 + timedelta(days=7))
     assert check_open(made, late) == check_open(replace(made, ended_at=T0), T0) == check_open(None, T0) == LinkSpent()
+
+
+def test_a_right_that_names_an_account_reaches_that_one() -> None:
+    named = replace(of(Role.MEMBER, "acc_other"), permissions=(f"{RIGHT_KEYS_READ}@{CUSTOMER}",))
+    assert named.may(RIGHT_KEYS_READ, CUSTOMER)
+    assert named.may_stop(CUSTOMER)
+    assert not named.may(RIGHT_KEYS_RESET, CUSTOMER)
+    assert not named.may(RIGHT_KEYS_READ, "acc_third")
+
+
+def test_only_who_signed_in_themselves_is_signed_in() -> None:
+    actor = of(Role.OWNER)
+    assert actor.signed_in
+    others = ({"session": ""}, {"through": "key_1"}, {"channel": Channel.MACHINE})
+    assert not any(replace(actor, **changes).signed_in for changes in others)

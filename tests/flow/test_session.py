@@ -227,6 +227,7 @@ def test_a_member_of_two_accounts_chooses_for_which_to_speak(here: World, owner:
         )
 
     assert choose(before, foreign.id) == choose(here.root, other.id) == NotFound()
+    assert choose(replace(before, through="key_1"), other.id) == NotFound()  # a portal is for one account
     second = choose(before, other.id)
     after = actor_of(here, second)
     assert (after.account_id, after.session) == (other.id, before.session)

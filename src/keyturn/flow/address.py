@@ -144,7 +144,7 @@ def _find(tx: Transaction, digest: bytes, *, lock: bool = False) -> tuple[Link, 
     link = tx.link(digest, lock=lock)
     refusal = check_link(link, LinkKind.ADDRESS, session="", now=tx.now)
     found = tx.address(link.subject_id, lock=lock) if link else None
-    if refusal is not None or link is None or found is None or found.removed_at or found.email != link.email:
+    if refusal is not None or link is None or found is None or found.removed_at is not None:
         return refusal or NotFound()
     return link, found
 
