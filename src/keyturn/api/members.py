@@ -21,9 +21,7 @@ from keyturn.api.schemas import (
     RemovedMember,
 )
 from keyturn.core.account import Role
-from keyturn.core.refusal import HttpsRequired
 from keyturn.edge.password import fitted, rules
-from keyturn.edge.refused import Refused
 from keyturn.flow import invitation as invitations
 from keyturn.flow import member as members
 from keyturn.flow.invitation import Newcomer
@@ -130,8 +128,7 @@ def withdraw(call: AnyCall, account_id: str, invitation_id: str) -> dict[str, An
 @router.post("/v1/invitations/accept", status_code=201, response_model=NewSession, summary="Accept an invitation")
 async def accept(visit: AnyVisit, body: AcceptInvitation) -> dict[str, Any]:
     """Become a user, by the token of the mailed link, and be signed in.  Who is a user already joins instead."""
-    if not visit.secure:
-        raise Refused(HttpsRequired())
+    visit.check_https()
     return await visit.slowly(_accept)(visit, body)
 
 

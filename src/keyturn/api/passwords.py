@@ -9,10 +9,8 @@ from keyturn.api.call import AnyCall, AnyVisit
 from keyturn.api.schemas import ChangePassword, ForgotPassword, NewSession, PasswordAnew, SetPasswordAnew
 from keyturn.core.authenticator import Shown
 from keyturn.core.proof import PASSKEY, RECOVERY_CODE, TOTP
-from keyturn.core.refusal import HttpsRequired
 from keyturn.edge.password import fitted, rules
 from keyturn.edge.proving import matched_password
-from keyturn.edge.refused import Refused
 from keyturn.flow import password as passwords
 from keyturn.outside.forge import token_digest
 
@@ -53,8 +51,7 @@ def forgotten(visit: AnyVisit, body: ForgotPassword) -> None:
 @router.post("/v1/passwords/reset", response_model=PasswordAnew, summary="Set a new password by a mailed link")
 async def set_anew(visit: AnyVisit, body: SetPasswordAnew) -> dict[str, Any]:
     """With the second factor where one is enrolled.  Every session ends; sign in with the new password."""
-    if not visit.secure:
-        raise Refused(HttpsRequired())
+    visit.check_https()
     return await visit.slowly(_set_anew)(visit, body)
 
 

@@ -9,9 +9,7 @@ from keyturn.api.call import AnyCall, AnyVisit, id_in_path
 from keyturn.api.schemas import ChooseAccount, NewSession, SessionsShown, SignIn
 from keyturn.core.authenticator import Shown
 from keyturn.core.proof import RECOVERY_CODE, TOTP
-from keyturn.core.refusal import HttpsRequired
 from keyturn.edge.proving import solved_captcha
-from keyturn.edge.refused import Refused
 from keyturn.flow import session as sessions
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
@@ -23,8 +21,7 @@ async def sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
 
     The token is in this answer and nowhere else, ever.
     """
-    if not visit.secure:
-        raise Refused(HttpsRequired())
+    visit.check_https()
     return await visit.slowly(_sign_in)(visit, body)
 
 

@@ -54,6 +54,14 @@ class Visit:
         digest = token_digest(device) if device else None
         return Visitor(address=self.address, user_agent=self.user_agent, device=digest, remember=remember)
 
+    def check_https(self) -> None:
+        """Refuse a stranger's password or token on a line that others read along (K11).
+
+        Nothing was looked at, and nobody knows whose it is: so it is nobody's attempt.
+        """
+        if not self.secure:
+            raise Refused(HttpsRequired())
+
     def change(self, flow: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
         """Run a flow and answer what it made, with authority time; its refusal leaves as a problem."""
         now, answer = self.node.store.change(lambda tx: (tx.now, flow(tx)))

@@ -5,7 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from keyturn.core.account import parse_username
-from keyturn.core.refusal import HttpsRequired, NameTaken, PasswordUnfit, Refusal
+from keyturn.core.refusal import NameTaken, PasswordUnfit, Refusal
 from keyturn.edge.password import fitted, rules
 from keyturn.edge.refused import Refused
 from keyturn.flow import invitation as invitations
@@ -75,8 +75,7 @@ def _join(known: SignedIn, digest: bytes) -> Response:
 
 
 def _anew(asked: Asked, digest: bytes) -> Response:
-    if not asked.visit.secure:
-        raise Refused(HttpsRequired())
+    asked.visit.check_https()
     found, node = _opened(asked, digest), asked.visit.node
     name, username, errors = asked.form("name"), asked.form("username"), dict[str, str]()
     if wrong := wrong_name(name, asked.browser.words):

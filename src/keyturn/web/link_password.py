@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse, Response
 
 from keyturn.core.authenticator import Purpose, Shown
 from keyturn.core.proof import PASSKEY, RECOVERY_CODE, TOTP
-from keyturn.core.refusal import HttpsRequired, PasswordUnfit, Refusal, SecondFactorRequired
+from keyturn.core.refusal import PasswordUnfit, Refusal, SecondFactorRequired
 from keyturn.edge.password import fitted
 from keyturn.edge.refused import Refused
 from keyturn.flow import authenticator as authenticators
@@ -48,8 +48,7 @@ def _show(asked: Asked, found: Forgotten, *, wrong: str = "", problem: str = "",
 
 def press(asked: Asked, digest: bytes) -> Response:
     """Set it; every session ends, and its owner signs in."""
-    if not asked.visit.secure:
-        raise Refused(HttpsRequired())
+    asked.visit.check_https()
     node, found = asked.visit.node, _opened(asked, digest)
     new, second = fitted(asked.visit, asked.form.raw("new_password"), found.rules), _second(asked)
     try:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from keyturn.core.account import User
 from keyturn.core.oidc import Identity
-from keyturn.core.refusal import HttpsRequired, NotFound, ProviderAway, ProviderRefused, Refusal
+from keyturn.core.refusal import NotFound, ProviderAway, ProviderRefused, Refusal
 from keyturn.edge.refused import Refused
 from keyturn.flow import oidc
 from keyturn.flow.oidc import Begun, Taken
@@ -145,8 +145,7 @@ def _again(asked: Asked, refusal: Refusal) -> Response:
 
 
 def _client(asked: Asked) -> Oidc:
-    if not asked.visit.secure:
-        raise Refused(HttpsRequired())
+    asked.visit.check_https()
     client = asked.visit.node.oidc.get(asked.path["provider"])
     if client is None:
         raise Refused(NotFound())

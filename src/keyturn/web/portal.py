@@ -9,7 +9,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from keyturn.core.refusal import CrossSite, HttpsRequired, Refusal
+from keyturn.core.refusal import CrossSite, Refusal
 from keyturn.edge.refused import Refused
 from keyturn.flow import portal as portals
 from keyturn.flow import session as sessions
@@ -44,8 +44,7 @@ def open_in_frame(asked: Asked) -> Response:
 
 
 def _open(asked: Asked, *, framed_by: str) -> Response:
-    if not asked.visit.secure:
-        raise Refused(HttpsRequired())
+    asked.visit.check_https()
     node, earlier = asked.visit.node, asked.browser.cookie(SESSION)
     digest = token_digest(asked.form("token"))
     try:

@@ -5,7 +5,7 @@ from typing import Final
 from starlette.responses import JSONResponse, Response
 
 from keyturn.core.authenticator import Purpose
-from keyturn.core.refusal import HttpsRequired, Refusal, Unauthenticated
+from keyturn.core.refusal import Refusal, Unauthenticated
 from keyturn.edge.refused import Refused
 from keyturn.flow import authenticator as authenticators
 from keyturn.flow import session as sessions
@@ -44,8 +44,7 @@ def _show(asked: Asked, waiting: Waiting, *, wrong: str = "", problem: str = "",
 
 def prove(asked: Asked) -> Response:
     """Show it; the session opens under another token."""
-    if not asked.visit.secure:
-        raise Refused(HttpsRequired())
+    asked.visit.check_https()
     node, second = asked.visit.node, factor.shown(asked.form)
     digest = token_digest(asked.browser.cookie(SESSION))
     try:

@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from keyturn.core.refusal import CaptchaRequired, HttpsRequired, Refusal, Unauthenticated
+from keyturn.core.refusal import CaptchaRequired, Refusal, Unauthenticated
 from keyturn.edge.proving import solved_captcha
 from keyturn.edge.refused import Refused
 from keyturn.flow import session as sessions
@@ -37,8 +37,7 @@ def _further(tx: Transaction, digest: bytes) -> str:
 
 def sign_in(asked: Asked) -> Response:
     """With user name or e-mail and password."""
-    if not asked.visit.secure:
-        raise Refused(HttpsRequired())
+    asked.visit.check_https()
     node, name, earlier = asked.visit.node, asked.form("user"), asked.browser.cookie(SESSION)
     visitor = asked.visit.visitor(asked.browser.cookie(DEVICE))
     try:
