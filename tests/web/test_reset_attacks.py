@@ -203,6 +203,19 @@ def test_a_token_of_another_session_is_worth_nothing(scene: Scene) -> None:
     assert scene.verdict() == "valid"
 
 
+def test_nor_is_this_browser_s_own_token_from_before_it_signed_in(scene: Scene) -> None:
+    """Whoever has seen or set what the browser showed signed out can send no form of whoever signs in there."""
+    person = scene.house.person()
+    person.see("/")
+    before = person.csrf
+    person.sign_in(scene.email, PASSPHRASE)
+    assert person.post(f"/keys/{scene.key['id']}/suspend", {"csrf": before}).status == 403
+    assert scene.verdict() == "valid"
+    person.see("/keys")
+    assert person.post(f"/keys/{scene.key['id']}/suspend", {"csrf": person.csrf}).status == 200
+    assert scene.verdict() == "suspended"
+
+
 def test_no_page_can_be_framed_or_run_what_is_not_ours(scene: Scene) -> None:
     person = scene.person()
     for path in ("/keys", f"/keys/{scene.key['id']}", f"/keys/{scene.key['id']}/reset?reason=routine", "/no/such/page"):
