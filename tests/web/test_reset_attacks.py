@@ -216,6 +216,18 @@ def test_nor_is_this_browser_s_own_token_from_before_it_signed_in(scene: Scene) 
     assert scene.verdict() == "suspended"
 
 
+def test_nor_is_a_stranger_s_own_token_in_another_s_browser(scene: Scene) -> None:
+    """Else another page could sign its reader in as somebody else, and wait for what they then type."""
+    one, other = scene.house.person(), scene.house.person()
+    one.see("/")
+    token = one.csrf
+    other.see("/")
+    typed = {"user": scene.email, "password": PASSPHRASE}
+    assert other.post("/sign-in", typed | {"csrf": token}).status == 403
+    assert other.session == ""
+    assert one.post("/sign-in", typed | {"csrf": token}).path == "/keys"
+
+
 def test_no_page_can_be_framed_or_run_what_is_not_ours(scene: Scene) -> None:
     person = scene.person()
     for path in ("/keys", f"/keys/{scene.key['id']}", f"/keys/{scene.key['id']}/reset?reason=routine", "/no/such/page"):
