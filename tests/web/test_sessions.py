@@ -1,5 +1,6 @@
 """Sessions by the page: which there are, and how they end."""
 
+from keyturn.web.agent import named as named_agent
 from tests.web.house import PASSPHRASE, House
 
 PATH = "/account/sessions"
@@ -43,3 +44,20 @@ def test_somebody_else_s_session_is_not_found(house: House) -> None:
     other.see(PATH)
     assert other.post(f"{PATH}/end", {"csrf": other.csrf, "session": theirs}).status == 404
     assert one.see("/keys").path == "/keys"
+
+
+def test_a_program_is_called_what_people_call_it() -> None:
+    windows = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
+    for agent, named in {
+        windows: ("Chrome", "Windows"),
+        f"{windows} Edg/140.0": ("Edge", "Windows"),
+        f"{windows} OPR/120.0": ("Opera", "Windows"),
+        FIREFOX: ("Firefox", "Linux"),
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1": ("Safari", "iPhone"),
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_0) Version/18.0 Safari/605.1": ("Safari", "macOS"),
+        "Mozilla/5.0 (Linux; Android 15) Chrome/140.0 Mobile Safari/537.36": ("Chrome", "Android"),
+        "curl/8.5": ("curl/8.5", ""),
+        "not Firefox/1 at all": ("not Firefox/1 at all", ""),
+        "": ("", ""),
+    }.items():
+        assert named_agent(agent) == named, agent
