@@ -228,6 +228,15 @@ def test_nor_is_a_stranger_s_own_token_in_another_s_browser(scene: Scene) -> Non
     assert one.post("/sign-in", typed | {"csrf": token}).path == "/keys"
 
 
+@pytest.mark.parametrize("media", ["text/plain", "application/json", "multipart/form-data; boundary=x", ""])
+def test_a_good_token_in_what_is_no_form_does_nothing(scene: Scene, media: str) -> None:
+    person = scene.person()
+    path = f"/keys/{scene.key['id']}/suspend"
+    body = f"csrf={person.csrf}".encode()
+    assert person.client.post(path, content=body, headers={"content-type": media}).status_code == 415
+    assert scene.verdict() == "valid"
+
+
 def test_no_page_can_be_framed_or_run_what_is_not_ours(scene: Scene) -> None:
     person = scene.person()
     for path in ("/keys", f"/keys/{scene.key['id']}", f"/keys/{scene.key['id']}/reset?reason=routine", "/no/such/page"):
