@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from keyturn.core import permission
-from keyturn.core.actor import Actor, Channel, stranger
+from keyturn.core.actor import Actor, Channel, reader, stranger
 from keyturn.core.permission import MOST_PERMISSIONS, RIGHT_ADMIN, RIGHTS
 
 
@@ -133,3 +133,9 @@ def test_pitfall_7_a_stranger_may_do_nothing() -> None:
     assert not any(nobody.may(right, account) for right in (*RIGHTS, "orders:read") for account in ("", "acc_own"))
     assert nobody.beyond(("orders:read",)) == ("orders:read",)
     assert (nobody.address, nobody.session, nobody.user_id) == ("192.0.2.1", "", "")
+
+
+def test_r50_nor_may_whoever_a_link_was_mailed_to() -> None:
+    one = reader("usr_1", None, account_id="acc_own")
+    assert (one.id, one.user_id, one.account_id, one.signed_in) == ("usr_1", "usr_1", "acc_own", False)
+    assert not any(one.may(right, "acc_own") for right in RIGHTS)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from keyturn.core.account import Account, Member, Role, User
+from keyturn.core.actor import reader
 from keyturn.core.key import Key
 from keyturn.core.link import LASTS, LinkKind
 from keyturn.core.notice import Notice
@@ -177,7 +178,7 @@ def test_r50_the_link_can_resume_nothing_and_read_nothing(here: Here) -> None:
     link = here.world.store.read(lambda tx: tx.link(digest))
     assert link is not None
     assert link.kind is LinkKind.NOT_ME
-    actor = not_me._reader(link, None)
+    actor = reader(link.user_id, None, account_id=link.account_id)
     for step, words in (("resume", {}), ("revoke", {}), ("suspend", {"reason": "x"})):
         assert isinstance(here.world.on_key(step, actor, here.keys[1].id, **words), Refusal), step
     assert here.codes() == ["suspended", "valid"]

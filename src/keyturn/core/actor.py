@@ -128,11 +128,16 @@ SYSTEM = Actor(
 
 def stranger(address: str | None) -> Actor:
     """Whoever tries to sign in and is not known yet; may do nothing."""
+    return replace(reader("", address), id="stranger")
+
+
+def reader(user_id: str, address: str | None, *, account_id: str = "") -> Actor:
+    """Whoever a link was mailed to: they may do what it is for, and hold no right to anything else."""
     return Actor(
-        id="stranger",
+        id=user_id,
         channel=Channel.PERSON,
-        account_id="",
-        user_id="",
+        account_id=account_id,
+        user_id=user_id,
         permissions=(),
         in_deployment_account=False,
         address=address,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from keyturn.core.account import User
-from keyturn.core.actor import Actor, Channel
+from keyturn.core.actor import Actor, reader, stranger
 from keyturn.core.address import MOST_ADDRESSES, Address
 from keyturn.core.consequence import Cause
 from keyturn.core.instant import later
@@ -69,12 +69,12 @@ def confirm(tx: Transaction, digest: bytes, *, address: str | None) -> Address |
     """Confirm it: whoever presses the button reads mails there.  `address` is where they come from."""
     found = _find(tx, digest, lock=True)
     if isinstance(found, Refusal):
-        return refused(tx, _reader("", address), "address.confirmed", found, subject_id="")
+        return refused(tx, stranger(address), "address.confirmed", found, subject_id="")
     link, added = found
     tx.spend_link(link)
     confirmed = replace(added, confirmed_at=tx.now)
     tx.save_address(confirmed)
-    actor = _reader(added.user_id, address)
+    actor = reader(added.user_id, address)
     accounts = [one.account_id for one in tx.members(user_id=added.user_id)]
     account_id = accounts[0] if accounts else ""
     _changed(tx, actor, "address.confirmed", confirmed, account_id=account_id)
@@ -152,16 +152,3 @@ def _find(tx: Transaction, digest: bytes, *, lock: bool = False) -> tuple[Link, 
 def _own(tx: Transaction, actor: Actor, address_id: str) -> Address | None:
     found = tx.address(address_id, lock=True)
     return found if found and found.user_id == actor.user_id and found.removed_at is None else None
-
-
-def _reader(user_id: str, address: str | None) -> Actor:
-    """Whoever the link was mailed to: they may do this, and hold no right to anything else."""
-    return Actor(
-        id=user_id or "stranger",
-        channel=Channel.PERSON,
-        account_id="",
-        user_id=user_id,
-        permissions=(),
-        in_deployment_account=False,
-        address=address,
-    )

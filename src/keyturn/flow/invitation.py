@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from keyturn.core import invitation as invitations
 from keyturn.core.account import Account, Member, Role, User
-from keyturn.core.actor import Actor, Channel, stranger
+from keyturn.core.actor import Actor, Channel, reader, stranger
 from keyturn.core.instant import later
 from keyturn.core.invitation import MOST_OPEN, Invitation
 from keyturn.core.letter import Letter
@@ -177,7 +177,7 @@ def accept_anew(
         created_at=tx.now,
     )
     tx.insert_user(user, password=newcomer.password)
-    joined = _join(tx, replace(who, id=user.id, user_id=user.id), link, invitation, user.id, forge)
+    joined = _join(tx, reader(user.id, visitor.address), link, invitation, user.id, forge)
     return session.begin(tx, joined, how=how, visitor=visitor, spans=spans, forge=forge)
 
 

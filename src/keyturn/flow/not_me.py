@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from keyturn.core.account import Role
-from keyturn.core.actor import Actor, Channel
+from keyturn.core.actor import Actor, reader
 from keyturn.core.key import Key, Suspension
 from keyturn.core.link import Link, LinkKind, check_link
 from keyturn.core.refusal import InvalidField, NotFound, Refusal
@@ -49,8 +49,9 @@ def suspend(tx: Transaction, digest: bytes, *, sure: bool, address: str | None) 
     if isinstance(link, Refusal):
         ended = tx.link(digest)
         assert ended is not None  # noqa: S101  # what is not found was answered above
-        return refused(tx, _reader(ended, address), "link.not_me", link, subject_id=ended.subject_id)
-    actor = _reader(link, address)
+        who = reader(ended.user_id, address, account_id=ended.account_id)
+        return refused(tx, who, "link.not_me", link, subject_id=ended.subject_id)
+    actor = reader(link.user_id, address, account_id=link.account_id)
     if not sure:
         unsure = InvalidField(field="sure", reason="tick the box as well: programs that open mails press buttons too")
         return refused(tx, actor, "link.not_me", unsure, subject_id=link.subject_id)
@@ -112,16 +113,3 @@ def _is_told_of(tx: Transaction, key: Key, user_id: str) -> bool:
 
 def _can_stop(key: Key) -> bool:
     return key.revoked_at is None and key.suspension is None
-
-
-def _reader(link: Link, address: str | None) -> Actor:
-    """Whoever the link was mailed to: they may do this, and hold no right to anything else."""
-    return Actor(
-        id=link.user_id,
-        channel=Channel.PERSON,
-        account_id=link.account_id,
-        user_id=link.user_id,
-        permissions=(),
-        in_deployment_account=False,
-        address=address,
-    )

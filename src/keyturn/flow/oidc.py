@@ -6,12 +6,12 @@ The state is bound to the browser; a try is taken away by its first use.
 
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
 
 from keyturn.core.account import Member, User
-from keyturn.core.actor import Actor, stranger
+from keyturn.core.actor import Actor, reader, stranger
 from keyturn.core.instant import later
 from keyturn.core.oidc import TRY_LASTS, Identity, OidcProvider, OidcTry
 from keyturn.core.refusal import (
@@ -182,7 +182,7 @@ def _by_address(tx: Transaction, identity: Identity, visitor: Visitor) -> User |
     user = tx.user_by_email(identity.email)
     members: Sequence[Member] = tx.members(user_id=user.id) if user else ()
     if user is not None and members:
-        owner = replace(stranger(visitor.address), id=user.id, user_id=user.id)
+        owner = reader(user.id, visitor.address)
         _link(tx, owner, user, identity, account_id=members[0].account_id)
     return user
 
