@@ -13,11 +13,13 @@ from typing import Any, Final, TypeVar
 from keyturn.core import limit as limits
 from keyturn.core.account import Account, Role, User
 from keyturn.core.actor import Actor, Channel
+from keyturn.core.authenticator import SessionProof
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant, to_micros
 from keyturn.core.key import Key
 from keyturn.core.own_secret import label_of
 from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET, RIGHT_KEYS_WRITE
+from keyturn.core.proof import PASSWORD
 from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Asking, Narrowing, Reason
 from keyturn.core.secret import Pepper, SecretText, fingerprint
@@ -165,6 +167,13 @@ class World:
                 lambda tx: password_flow.set_for(tx, actor=self.root, user_id=user.id, new=stored, forge=self.forge)
             )
         )
+
+    def prove_again(self, actor: Actor) -> Actor:
+        """A person shows once more who they are: what that opens stays open for ten minutes."""
+        if actor.session:
+            proof = SessionProof(kind=PASSWORD, at=self.clock.at)
+            self.store.change(lambda tx: tx.note_session_proof(actor.session, proof))
+        return actor
 
     def sign_in(self, user: User, stored: str = "stored", address: str | None = "192.0.2.1") -> Actor:
         """The person, in a new session."""

@@ -19,7 +19,9 @@ MINE, NEXT = "tr4wl-Kettle.9_Quay~moss+Hinge77x", "Plum_brisk:44-Orbit~vane/Tusk
 def allowing(api: Serving) -> str:
     """An account in which customers may choose their secrets."""
     api.call("/v1/policies", {"name": "choosing", "own_secret": "allowed"})
-    made: str = api.call("/v1/accounts", {"name": "choosing", "policy": "choosing"}).body["id"]
+    made: str = api.call("/v1/accounts", {"name": "choosing", "policy": "choosing", "max_keys_per_user": 1000}).body[
+        "id"
+    ]
     return made
 
 

@@ -18,6 +18,7 @@ from keyturn.core.refusal import (
     PasswordUnfit,
     PermissionMissing,
     PersonRequired,
+    ProofRequired,
     Refusal,
     TooManyInvitations,
     TooManyRequests,
@@ -46,11 +47,42 @@ def owner(here: World, account: Account) -> User:
 
 
 def invite(here: World, actor: Actor, account: Account, email: str = "new@example.com", role: Role = Role.ADMIN) -> Any:
+    here.prove_again(actor)
     return here.store.change(
         lambda tx: flow.invite(
             tx, actor=actor, account_id=account.id, email=email, role=role, language="de", forge=here.forge
         )
     )
+
+
+def test_k2_who_is_to_manage_the_account_is_not_invited_with_no_more_than_a_session(
+    here: World, account: Account, owner: User
+) -> None:
+    """Whoever manages it resets its keys: a thief of an open session would prove with a password of their own."""
+    session = here.sign_in(owner)
+
+    def invited(role: Role) -> Any:
+        return here.store.change(
+            lambda tx: flow.invite(
+                tx,
+                actor=session,
+                account_id=account.id,
+                email=f"{role.value}@example.com",
+                role=role,
+                language="en",
+                forge=here.forge,
+            )
+        )
+
+    for role in (Role.OWNER, Role.ADMIN):
+        assert invited(role) == ProofRequired(missing=("password",)), role
+    for role in (Role.MEMBER, Role.AUDITOR):
+        assert invited(role).role is role
+    here.prove_again(session)
+    assert invited(Role.OWNER).role is Role.OWNER
+    here.clock.advance(timedelta(minutes=10))
+    assert invited(Role.ADMIN) == ProofRequired(missing=("password",))
+    assert records(here, "invitation.made").count("proof_required") == 3
 
 
 def mailed(here: World) -> list[str]:
@@ -226,6 +258,7 @@ def test_nobody_comes_in_at_the_word_of_who_has_no_say_any_more(
     if how == "removed":
         sure(here.store.change(lambda tx: members.remove(tx, **with_whom)))
     else:
+        here.prove_again(with_whom["actor"])
         sure(here.store.change(lambda tx: members.edit(tx, **with_whom, role=Role.ADMIN)))
     assert accept(here, back) == LinkSpent()
     assert records(here, "invitation.withdrawn") == ["done"]

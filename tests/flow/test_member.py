@@ -14,6 +14,7 @@ from keyturn.core.refusal import (
     LastOwner,
     NotFound,
     PermissionMissing,
+    ProofRequired,
     Refusal,
     WiderThanActor,
 )
@@ -39,6 +40,7 @@ def do(here: World, name: str, actor: Actor, account: Account, **words: Any) -> 
 
 
 def edit(here: World, actor: Actor, account: Account, user: User, role: Role) -> Any:
+    here.prove_again(actor)
     return do(here, "edit", actor, account, user_id=user.id, role=role)
 
 
@@ -84,6 +86,20 @@ def test_a_role_is_changed_by_who_may_give_it_and_sessions_end(here: World, acco
     assert stands(here, again)  # nothing has changed
     assert records(here, "member.edited") == ["permission_missing", "not_found", "invalid_field", "done"]
     assert told(here, "member.edited") == [member.id]
+
+
+def test_k2_nobody_is_made_a_manager_with_no_more_than_a_session(here: World, account: Account, owner: User) -> None:
+    member, session = here.user(account, Role.MEMBER), here.sign_in(owner)
+
+    def made(role: Role) -> Any:
+        return here.store.change(
+            lambda tx: flow.edit(tx, actor=session, account_id=account.id, user_id=member.id, role=role)
+        )
+
+    assert made(Role.ADMIN) == made(Role.OWNER) == ProofRequired(missing=("password",))
+    assert role_of(here, account, member) is Role.MEMBER
+    here.prove_again(session)
+    assert made(Role.ADMIN).role is Role.ADMIN
 
 
 def test_an_account_keeps_its_last_owner_whoever_asks(here: World, account: Account, owner: User) -> None:

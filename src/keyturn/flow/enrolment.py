@@ -168,6 +168,7 @@ def new_recovery_codes(tx: Transaction, *, actor: Actor, factors: Factors) -> Se
     detail = {"codes": str(len(codes))}
     done(tx, actor, "recovery_codes.made", account_id=actor.account_id, subject_id=actor.user_id, detail=detail)
     _tell_person(tx, actor, "recovery_codes.made", detail)
+    consequence.after_account_change(tx, actor=actor, user_id=actor.user_id, cause=Cause.AUTHENTICATOR_CHANGED)
     return codes
 
 

@@ -22,6 +22,7 @@ from keyturn.core.refusal import (
     Refusal,
     WiderThanActor,
 )
+from keyturn.flow.authenticator import check_recent
 from keyturn.flow.consequence import after_member_added
 from keyturn.flow.evidence import done, done_to_key, refused
 from keyturn.flow.key import end_open_reset
@@ -146,7 +147,10 @@ def check_role(tx: Transaction, actor: Actor, account_id: str, role: Role) -> Re
     if role in STAFF_ROLES and account_id != tx.deployment_account_id:
         return InvalidField(field="role", reason="a role of the operator's own account")
     beyond = beyond_role(tx, actor, account_id, role)
-    return WiderThanActor(beyond=beyond) if beyond else None
+    if beyond:
+        return WiderThanActor(beyond=beyond)
+    # Whoever manages the account resets its keys: with no more than somebody's open session nobody becomes that.
+    return check_recent(tx, actor) if actor.channel is Channel.PERSON and role not in _HARMLESS else None
 
 
 def check_administers(tx: Transaction, actor: Actor, user_id: str) -> Refusal | None:
@@ -169,6 +173,8 @@ def check_administers(tx: Transaction, actor: Actor, user_id: str) -> Refusal | 
 # Shared steps
 
 _ALL = Page(size=1_000_000)
+_HARMLESS = frozenset({Role.MEMBER, Role.AUDITOR})
+"""Roles that reach no key but its member's own."""
 
 
 def _check_account(tx: Transaction, actor: Actor, account_id: str) -> Refusal | None:

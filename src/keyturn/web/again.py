@@ -24,6 +24,7 @@ _BACK: Final[Mapping[str, str]] = {
     "security": "/account/security",
     "notices": "/account/notices",
     "allowlists": "/account/allowlists",
+    "members": "/account/members",
 }
 """The pages that ask for it, by their sub-tabs."""
 

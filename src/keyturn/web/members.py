@@ -8,7 +8,7 @@ from keyturn.core.account import STAFF_ROLES, Role
 from keyturn.core.address import parse_email
 from keyturn.core.permission import RIGHT_ACCOUNTS_WRITE
 from keyturn.core.refusal import NotFound, Refusal
-from keyturn.flow import foresight
+from keyturn.flow import foresight, session_proof
 from keyturn.flow import invitation as invitations
 from keyturn.flow import key as keys
 from keyturn.flow import member as members
@@ -36,7 +36,12 @@ def _show(asked: SignedIn, *, wrong: str = "", problem: str = "", status: int = 
         if isinstance(everybody, Refusal):
             return everybody
         foreseen = foresight.member_added(tx, account_id=account_id, actor_id=actor.user_id)
-        return {"members": everybody, "invited": () if isinstance(invited, Refusal) else invited, "foresight": foreseen}
+        return {
+            "members": everybody,
+            "invited": () if isinstance(invited, Refusal) else invited,
+            "foresight": foreseen,
+            "wanted": session_proof.wanted(tx, actor=actor),
+        }
 
     found, _ = asked.call.read(query)
     return account.show(
@@ -47,6 +52,7 @@ def _show(asked: SignedIn, *, wrong: str = "", problem: str = "", status: int = 
         typed=asked.form("email"),
         typed_role=asked.form("role") or Role.MEMBER.value,
         wrong=wrong,
+        errors={},
         problem=problem,
         status=status,
         **found,
@@ -116,7 +122,8 @@ def _one(asked: SignedIn, *, problem: str = "", status: int = 200) -> Response:
         held = keys.listing(tx, actor=actor, account_id=actor.account_id, owner_id=user_id, page=_EVERY)
         live = () if isinstance(held, Refusal) else [one for one in held if not one.has_ended(tx.now)]
         others = [user for member, user in found if member.user_id != user_id]
-        return {"member": pair[0], "person": pair[1], "keys": live, "others": others}
+        wanted = session_proof.wanted(tx, actor=actor)
+        return {"member": pair[0], "person": pair[1], "keys": live, "others": others, "wanted": wanted}
 
     found, _ = asked.call.read(query)
     return asked.show(
@@ -124,6 +131,8 @@ def _one(asked: SignedIn, *, problem: str = "", status: int = 200) -> Response:
         tab="account",
         may_write=actor.may(RIGHT_ACCOUNTS_WRITE, actor.account_id),
         roles=_roles(asked),
+        subtab="members",
+        errors={},
         problem=problem,
         status=status,
         **found,
