@@ -1,12 +1,14 @@
 """Members: added, given another role, removed; and what becomes of their sessions and keys."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from keyturn.core.account import Account, Member, Role, User
 from keyturn.core.actor import Actor
+from keyturn.core.permission import RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE, RIGHT_AUDIT_READ
 from keyturn.core.refusal import (
     AlreadyMember,
     InvalidField,
@@ -109,6 +111,25 @@ def test_an_account_keeps_its_last_owner_whoever_asks(here: World, account: Acco
     other = here.user(account, Role.OWNER)
     assert isinstance(remove(here, as_owner, account, owner), Removed)
     assert remove(here, here.sign_in(other), account, other) == LastOwner()
+
+
+def test_pitfall_8_nobody_changes_or_removes_a_member_mightier_than_themselves(
+    here: World, account: Account, owner: User
+) -> None:
+    other, auditor = here.user(account, Role.OWNER), here.user(account, Role.AUDITOR)
+    program = here.machine(account, owner, RIGHT_ACCOUNTS_READ, RIGHT_ACCOUNTS_WRITE, RIGHT_AUDIT_READ)
+    assert isinstance(do(here, "edit", program, account, user_id=other.id, role=Role.AUDITOR), WiderThanActor)
+    assert isinstance(remove(here, program, account, other), WiderThanActor)
+    assert role_of(here, account, other) is Role.OWNER
+    assert isinstance(remove(here, program, account, auditor), Removed)
+
+
+def test_k12_nobody_leaves_an_account_through_a_portal(here: World, account: Account) -> None:
+    member = here.user(account, Role.MEMBER)
+    actor = here.sign_in(member)
+    through = replace(actor, through="key_operator")
+    assert remove(here, through, account, member) == PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
+    assert isinstance(remove(here, actor, account, member), Removed)
 
 
 def test_pitfall_15_of_two_owners_who_leave_at_once_one_stays(here: World, account: Account, owner: User) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from keyturn.core.account import Account, Role, User
+from keyturn.core.account import STAFF_ROLES, Account, Role, User
 from keyturn.core.actor import Actor
 from keyturn.core.key import Key
 from keyturn.core.refusal import Refusal
@@ -64,6 +64,12 @@ def test_staff_read_every_account_s_keys_members_and_records(here: World, custom
     assert kind(read(lambda tx: members.listing(tx, actor=actor, account_id=customer.account.id))) == "done"
     trail = read(lambda tx: evidence.trail(tx, actor=actor, account_id=customer.account.id, subject_id=None, page=ALL))
     assert kind(trail) == "done"
+
+
+@pytest.mark.parametrize("role", sorted({*Role} - STAFF_ROLES, key=lambda one: one.value))
+def test_no_role_in_a_customer_s_account_makes_staff(here: World, customer: Customer, role: Role) -> None:
+    person = here.sign_in(here.user(customer.account, role))
+    assert not [one for one in person.permissions if one.startswith("keyturn.staff")]
 
 
 def test_support_and_security_suspend_customers_keys_as_support(here: World, customer: Customer) -> None:
