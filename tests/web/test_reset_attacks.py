@@ -303,3 +303,16 @@ def test_k11_no_page_but_one_ever_holds_a_secret(scene: Scene) -> None:
     for path in ("/keys", f"/keys/{scene.key['id']}", reset, f"/keys/{scene.key['id']}/edit", "/account"):
         assert secret not in person.see(path).html, path
     assert secret not in scene.house.server.said
+
+
+def test_pitfall_3_an_edit_from_an_old_page_undoes_nothing_done_since(scene: Scene) -> None:
+    person, path = scene.person(), f"/keys/{scene.key['id']}/edit"
+    stale = person.see(path).form(path).fields
+    narrow = {"permissions": ["orders:read"]}
+    narrowed = scene.house.server.call(f"/v1/keys/{scene.key['id']}", narrow, method="PATCH")
+    assert narrowed.status == 200, narrowed.text
+    page = person.post(path, stale | {"name": "renamed"})
+    assert page.status == 409
+    assert (scene.shown()["permissions"], scene.shown()["name"]) == (["orders:read"], "test")
+    person.submit(path, at=path, name="renamed")
+    assert (scene.shown()["permissions"], scene.shown()["name"]) == (["orders:read"], "renamed")

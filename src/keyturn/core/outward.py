@@ -37,6 +37,8 @@ _NOT_PUBLIC: Final = tuple(
 )
 _GLOBAL_UNICAST: Final = ip_network("2000::/3")
 _NAT64: Final = ip_network("64:ff9b::/96")
+_ISATAP: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
+"""What stands before the IPv4 address in an interface identifier of ISATAP (RFC 5214, section 6.1)."""
 
 
 def is_public(text: str) -> bool:
@@ -64,6 +66,6 @@ def unwrapped(text: str) -> IPv4Address | IPv6Address:
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
-        if address in _NAT64:
+        if address in _NAT64 or (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP:
             return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address

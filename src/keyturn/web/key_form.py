@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final, Self
 
 from keyturn.core import allowlist, permission
@@ -50,6 +51,11 @@ def filled(key: Key) -> KeyForm:
         "expires": "" if key.expires_at >= FOREVER else key.expires_at.date().isoformat(),
     }
     return KeyForm(fields=plain, wrong={})
+
+
+def stamp(key: Key) -> str:
+    """What the form was filled from: sent back with it, so that an old page undoes nothing done since (pitfall 3)."""
+    return sha256(repr(sorted(filled(key).fields.items())).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

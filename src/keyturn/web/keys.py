@@ -11,7 +11,7 @@ from keyturn.core.age import Age, Coming
 from keyturn.core.instant import Instant
 from keyturn.core.key import Key, status
 from keyturn.core.permission import RIGHT_KEYS_RESET, RIGHT_KEYS_WRITE
-from keyturn.core.refusal import Refusal
+from keyturn.core.refusal import KeyChanged, Refusal
 from keyturn.core.reset import Reset
 from keyturn.core.stage import OPEN
 from keyturn.flow import age as ages
@@ -19,10 +19,9 @@ from keyturn.flow import claim as claims
 from keyturn.flow import history as histories
 from keyturn.flow import key as keys
 from keyturn.flow.age import AgedKey
-from keyturn.flow.key import KeyEdit
 from keyturn.ports import Page, Transaction
 from keyturn.web.asked import SignedIn
-from keyturn.web.key_form import KeyForm, filled, read_edit
+from keyturn.web.key_form import KeyForm, filled, read_edit, stamp
 from keyturn.web.route import Place, posted_by_members, shown_to_members
 
 _SIZE: Final = 50
@@ -156,22 +155,28 @@ def edit(asked: SignedIn) -> Response:
     """The form to change a key."""
     key_id = asked.path["key_id"]
     key, _ = asked.call.read(lambda tx: keys.show(tx, actor=asked.actor, key_id=key_id))
-    return asked.show("key_edit.html", tab="keys", key=key, form=filled(key), problem="")
+    return _edit(asked, key, filled(key))
+
+
+def _edit(asked: SignedIn, key: Key, form: KeyForm, *, problem: str = "", status: int = 200) -> Response:
+    return asked.show("key_edit.html", tab="keys", key=key, form=form, stamp=stamp(key), problem=problem, status=status)
 
 
 def save(asked: SignedIn) -> Response:
     """Change a key; verifiers follow at once."""
     key_id = asked.path["key_id"]
     key, now = asked.call.read(lambda tx: keys.show(tx, actor=asked.actor, key_id=key_id))
+    if asked.form("stamp") != stamp(key):
+        changed = KeyChanged(version=key.version)
+        return _edit(asked, key, filled(key), problem=asked.say(changed), status=changed.status)
     change = read_edit(asked.form, key, asked.browser, now=now)
-    if isinstance(change, KeyEdit):
-        refusal = asked.try_change(lambda tx: keys.edit(tx, actor=asked.actor, key_id=key_id, edit=change))
-        if refusal is None:
-            return asked.go(f"/keys/{key_id}?done=edited")
-        form, problem, code = KeyForm.typed(asked.form), asked.say(refusal), refusal.status
-    else:
-        form, problem, code = change, "", 422
-    return asked.show("key_edit.html", tab="keys", key=key, form=form, problem=problem, status=code)
+    if isinstance(change, KeyForm):
+        return _edit(asked, key, change, status=422)
+    refusal = asked.try_change(lambda tx: keys.edit(tx, actor=asked.actor, key_id=key_id, edit=change))
+    if refusal is not None:
+        typed = KeyForm.typed(asked.form)
+        return _edit(asked, key, typed, problem=asked.say(refusal), status=refusal.status)
+    return asked.go(f"/keys/{key_id}?done=edited")
 
 
 PLACES: Final[tuple[Place, ...]] = (
