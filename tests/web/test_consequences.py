@@ -50,6 +50,43 @@ def test_k15_a_changed_password_brings_about_what_the_policy_says(desk: Desk, ch
             assert desk.server.verdict(page.locator("#secret").inner_text()) == "valid"
 
 
+@pytest.mark.parametrize("rule", ["none", "hold:48h", "reset:7d", "stop:7d"])
+def test_k15_a_new_member_brings_about_what_the_policy_says(desk: Desk, chromium: Chromium, rule: str) -> None:
+    """It stands beside the invitation before the click; then the shared key ends, waits or is to be claimed."""
+    desk.policy("watchful", proofs=["password"], reset_origin="any", on_member_added=rule, grace_default="1h")
+    desk.server.call(f"/v1/accounts/{desk.account_id}", {"policy": "watchful"}, method="PATCH")
+    key = desk.key()
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        page.goto("/account/members")
+        foreseen = page.get_by_text("When somebody joins, this follows:").count()
+        assert foreseen == (0 if rule == "none" else 1)
+        page.get_by_label("E-mail").fill("nora@northwind.example")
+        page.get_by_label("Member").check()
+        page.get_by_role("button", name="Mail the invitation").click()
+        expect(page.get_by_role("status")).to_be_visible()
+        link = desk.link("invitation", to="nora@northwind.example")
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        page.goto(link)
+        page.get_by_label("Your name").fill("Nora New")
+        page.locator("[name=new_password]").fill(NEW)
+        page.get_by_role("button", name="Join", exact=True).click()
+        page.wait_for_url("**/keys*")
+    assert desk.server.verdict(key["secret"]) == "valid"  # nothing stops at once
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        assert page.get_by_text("was ordered for you").count() == (1 if rule == "reset:7d" else 0)
+        page.goto(f"/keys/{key['id']}")
+        stops = page.get_by_role("row", name="kt_live").inner_text()
+        assert ("never" in stops) is (rule in ("none", "hold:48h"))
+        if rule == "hold:48h":
+            page.goto(f"/keys/{key['id']}/reset?reason=routine")
+            expect(page.locator("main")).to_contain_text("held back after a change of your account")
+
+
 def test_a_reset_goes_with_the_keyboard_alone(desk: Desk, chromium: Chromium) -> None:
     """From the front page to the secret without a mouse: each control is reached by Tab and shows that it is."""
     desk.key()
