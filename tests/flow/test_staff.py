@@ -169,7 +169,7 @@ def test_staff_do_not_stop_what_runs_the_operator_s_business(here: World, role: 
 def test_staff_roles_belong_to_the_operator_s_account_and_are_given_by_who_holds_what_they_give(
     here: World, customer: Customer
 ) -> None:
-    boss = here.sign_in(here.user(here.operator, Role.OWNER))
+    boss = here.prove_again(here.sign_in(here.user(here.operator, Role.OWNER)))
     support = staff(here, Role.SUPPORT)
 
     def add(actor: Actor, account: Account, role: Role) -> str:
