@@ -33,7 +33,7 @@ _FLAGS: Final = (
     "--no-proxy-server",
     "--host-resolver-rules=MAP *.test 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE localhost,EXCLUDE 127.0.0.1,EXCLUDE [::1]",
 )
-_PATIENCE_MS: Final = 10_000
+_PATIENCE_MS: Final = 20_000
 _TELL_VIOLATIONS: Final = """
 addEventListener('securitypolicyviolation', event => console.debug(
     'securitypolicyviolation', event.effectiveDirective, event.blockedURI, event.sourceFile, event.lineNumber));
