@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     Select,
+    TextClause,
     and_,
     bindparam,
     case,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     update,
 )
 
@@ -51,6 +53,8 @@ _END_SECRET = (
     .where(secrets.c.key_number == bindparam("of_key"), secrets.c.version == bindparam("of_version"))
     .values({name: bindparam(name) for name in _SECRET_ENDS})
 )
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))")
+_TOGETHER = text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:id, 0))")
 _INSERT_SECRET = insert(secrets).inline()  # nobody asks for their numbers
 
 
@@ -73,6 +77,8 @@ class Keys(Begun):
 
     def key(self, key_id: str, *, lock: bool = False) -> Key | None:
         """One key with its newest secrets."""
+        if lock:
+            self._queue_for_key(key_id, _ALONE)
         found = self._connection.execute(_KEY_LOCKED if lock else _KEY, {"id": key_id}).mappings().all()
         loaded = self._with_secrets(found)
         return loaded[0] if loaded else None
@@ -100,8 +106,18 @@ class Keys(Begun):
         query = select(keys).where(keys.c.created_by == key_id, keys.c.created_at >= since).order_by(keys.c.number)
         return self._load_keys(query, lock=True)
 
+    def _queue_for_key(self, key_id: str, queue: TextClause) -> None:
+        """Wait in turn for the key, on PostgreSQL.
+
+        Whoever would share a row's lock passes those there who wait to change it, so a thief who calls without pause
+        would keep a stop from ever coming; a lock of this kind is given in the order in which it was asked for.
+        """
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(queue, {"id": key_id})
+
     def stands(self, key_id: str, version: int) -> bool:
         """Whether that version of that key is accepted now; held against a stop until this transaction ends."""
+        self._queue_for_key(key_id, _TOGETHER)
         columns = (keys.c.number, keys.c.revoked_at, keys.c.suspended_at, keys.c.expires_at)
         query = select(*columns).where(keys.c.id == key_id).with_for_update(read=True, of=keys)
         key = self._connection.execute(query).first()
