@@ -180,6 +180,10 @@ def test_pitfall_18_whom_it_is_for_is_a_member_of_that_account(
     assert mint(here, backend, customer, user_id=other.id) == no_member
     empty = mint(here, backend, here.account())
     assert empty == InvalidField(field="user_id", reason="the account has no owner; name a member")
+    here.user(customer, Role.OWNER)
+    several = mint(here, backend, customer)
+    assert several == InvalidField(field="user_id", reason="the account has several owners; name a member")
+    assert sure(mint(here, backend, customer, user_id=owner.id)).portal.user_id == owner.id
 
 
 @pytest.mark.usefixtures("owner")

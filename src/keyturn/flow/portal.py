@@ -192,7 +192,11 @@ def _check_addresses(wish: PortalWish, origins: Sequence[str]) -> InvalidField |
 def _member(tx: Transaction, wish: PortalWish) -> Member | InvalidField:
     members = tx.members(account_id=wish.account_id)
     if wish.user_id is None:
-        owner = next((one for one in members if one.role is Role.OWNER), None)
-        return owner or InvalidField(field="user_id", reason="the account has no owner; name a member")
+        owners = [one for one in members if one.role is Role.OWNER]
+        if len(owners) != 1:
+            # Which of several owners is meant is the operator's to say: what is done in a portal goes on their record.
+            found = "several owners" if owners else "no owner"
+            return InvalidField(field="user_id", reason=f"the account has {found}; name a member")
+        return owners[0]
     named = next((one for one in members if one.user_id == wish.user_id), None)
     return named or InvalidField(field="user_id", reason="no member of the account")

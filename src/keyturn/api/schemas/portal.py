@@ -29,7 +29,9 @@ class CreatePortalSession(Form):
     )
 
     account_id: Id
-    user_id: Id | None = Field(default=None, description="A member of the account; its owner where nobody is named.")
+    user_id: Id | None = Field(
+        default=None, description="A member of the account; may be left out where it has one owner: them."
+    )
     proofs: tuple[VouchedProof, ...] = Field(
         default=(), max_length=5, strict=False, description="What you have seen this person show, and when."
     )
