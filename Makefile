@@ -9,8 +9,9 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-# The core and the verifier are covered whole; a run of chosen tests is not measured.
-COVERAGE = $(if $(PYTEST_ARGS),,--cov=keyturn.core --cov=keyturn.verify --cov-report=term)
+# The core and the verifier are covered whole; a run of chosen tests is neither measured nor spread over processes.
+WHOLE := --cov=keyturn.core --cov=keyturn.verify --cov-report=term --numprocesses=auto --dist=loadfile
+SUITE = $(if $(PYTEST_ARGS),,$(WHOLE))
 
 # Import times double and more where byte code may not be written, so it is compiled ahead (stack, "traps measured").
 COMPILE = $(BIN)/python -m compileall -qq -j 0
@@ -31,10 +32,10 @@ demo: $(VENV)/stamp-runtime compiled
 	@$(BIN)/keyturn demo $(DEMO_ARGS)
 
 test: .venv provision lint
-	@$(BIN)/python -m pytest $(COVERAGE) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(SUITE) $(PYTEST_ARGS)
 
 test-full: .venv provision lint
-	@KEYTURN_TEST_FULL=1 $(BIN)/python -m pytest $(COVERAGE) $(PYTEST_ARGS)
+	@KEYTURN_TEST_FULL=1 $(BIN)/python -m pytest $(SUITE) $(PYTEST_ARGS)
 
 lint: .venv
 	@$(BIN)/ruff check --quiet . && echo "ruff: clean"
