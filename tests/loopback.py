@@ -12,7 +12,7 @@ import ssl
 import threading
 import urllib.parse
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
@@ -30,6 +30,9 @@ class Request:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    """Of two with one name the last."""
+    lines: Sequence[tuple[str, str]]
+    """The headers as they came."""
     body: bytes
 
     @property
@@ -184,6 +187,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             path=parts.path,
             query=dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True)),
             headers={name.lower(): value for name, value in self.headers.items()},
+            lines=self.headers.items(),
             body=self.rfile.read(int(self.headers.get("Content-Length", "0"))),
         )
         reply = self.server.hear(request)
