@@ -51,6 +51,8 @@ PROGRAMS: Final = {
     for program in (
         Program(name="strace", package="strace", uses=frozenset({"test"}), present=_on_path("strace")),
         Program(name="nginx", package="nginx-light", uses=BOTH, present=_on_path("nginx")),
+        Program(name="caddy", package="caddy", uses=frozenset({"test"}), present=_on_path("caddy")),
+        Program(name="haproxy", package="haproxy", uses=frozenset({"test"}), present=_on_path("haproxy")),
         Program(name="wrk", package="wrk", uses=BOTH, present=_on_path("wrk")),
         Program(name="chromium", package="chromium", uses=frozenset({"test"}), present=_on_path("chromium")),
         Program(

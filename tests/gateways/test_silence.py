@@ -1,0 +1,83 @@
+"""keyturn is gone, does not answer, or does not say yes: nobody comes through, and the caller waits a bounded time.
+
+The bound is held without a clock: the answer comes while keyturn still says nothing.
+"""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from tests.gateways.conftest import Site
+from tests.gateways.program import KINDS, Gateway, Kind
+from tests.loopback import Loopback, Reply
+from tests.serving import Answer
+
+CLOSED = {403, 500, 502, 503, 504}
+
+
+@pytest.fixture
+def gateways(site: Site, tmp_path: Path) -> Iterator[Sequence[Gateway]]:
+    """All that are here, at once."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(site.behind(kind, tmp_path / kind.name)) for kind in KINDS if not kind.missing]
+
+
+def _ask(gateways: Sequence[Gateway], key: str) -> Mapping[str, Answer]:
+    with ThreadPoolExecutor(len(gateways)) as pool:
+        return dict(
+            zip(
+                [gateway.kind.name for gateway in gateways],
+                pool.map(lambda gateway: gateway.call(key=key), gateways),
+                strict=True,
+            )
+        )
+
+
+def _assert_closed(site: Site, gateways: Sequence[Gateway], key: str) -> None:
+    before = len(site.api.heard)
+    for name, answer in _ask(gateways, key).items():
+        assert answer.status in CLOSED, (name, answer)
+    assert len(site.api.heard) == before
+
+
+def _assert_open(gateways: Sequence[Gateway], key: str) -> None:
+    answers = _ask(gateways, key)
+    assert {answer.status for answer in answers.values()} == {HTTPStatus.OK}, answers
+
+
+def test_while_keyturn_does_not_answer_nobody_comes_through(site: Site, gateways: Sequence[Gateway]) -> None:
+    key = site.keyturn.create(permissions=["api:read"])["secret"]
+    _assert_open(gateways, key)
+    os.kill(site.keyturn.pid, signal.SIGSTOP)
+    try:
+        _assert_closed(site, gateways, key)
+    finally:
+        os.kill(site.keyturn.pid, signal.SIGCONT)
+    _assert_open(gateways, key)
+
+
+def test_when_keyturn_is_gone_nobody_comes_through(site: Site, gateways: Sequence[Gateway]) -> None:
+    key = site.keyturn.create(permissions=["api:read"])["secret"]
+    _assert_open(gateways, key)
+    site.keyturn.kill()
+    try:
+        _assert_closed(site, gateways, key)
+        _assert_closed(site, gateways, key)  # the connections that it held are gone too
+    finally:
+        site.keyturn.start()
+
+
+@pytest.mark.parametrize("status", [302, 404, 500, 503])
+def test_what_is_no_yes_lets_nobody_through(site: Site, kind: Kind, tmp_path: Path, status: int) -> None:
+    said = Reply(body="", status=status, headers={"X-Keyturn-Key-Id": "key_x", "Location": "/elsewhere"})
+    with Loopback(lambda _: said) as other, site.behind(kind, tmp_path / kind.name, keyturn=other.port) as gateway:
+        answer, came = site.heard(gateway, key="kt_anything")
+    assert other.heard
+    assert not came
+    assert answer.status >= HTTPStatus.MULTIPLE_CHOICES
