@@ -35,7 +35,7 @@ def test_r50_a_further_address_is_told_once_it_is_confirmed(house: House) -> Non
     assert scanner.post(link, scanner.page.form(link).fields).status == 403
     assert "waits for its link" in person.see(PATH).text
     reader = house.person()
-    assert "is told from now on" in reader.submit(link, at=link).text
+    assert "Address confirmed" in reader.submit(link, at=link).text
     assert reader.see(link).status == 410
     assert "waits for its link" not in person.see(PATH).text
     house.server.call(f"/v1/keys/{key}/suspend", {})

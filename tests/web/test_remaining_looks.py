@@ -1,4 +1,4 @@
-"""The pages that stand apart: recovery codes, a mailed proof here and elsewhere, the mails of a demo; in every look."""
+"""The pages that stand apart, in every look: recovery codes, mailed proofs, an address to confirm, mails, 404."""
 
 from collections.abc import Iterator
 
@@ -68,3 +68,55 @@ def test_the_pages_that_stand_apart_can_be_used_by_everybody(chromium: Chromium,
         page.locator("main form button.main").click()
         expect(page.locator("#codes")).to_be_visible()
         look_well(page, "recovery codes")
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_an_address_is_confirmed_by_everybody_who_reads_its_mails(
+    chromium: Chromium, demo: House, look: Reader
+) -> None:
+    """R50: before its button, after it, and behind a link that has nothing left to do."""
+    person = demo.signed_in()
+    person.submit("/account/proof", at="/account/notices", password=PASSPHRASE)
+    further = f"further.{look}.with.a.rather.long.name@subsidiary.of.a.customer.example.com"
+    person.submit("/account/notices/addresses", at="/account/notices", email=further)
+    link = demo.link(further, "Confirm this address")
+    with chromium.visit(demo.url, look) as visit:
+        page = visit.page
+        page.goto(link)
+        expect(page.get_by_role("heading", name="Confirm this address")).to_be_visible()
+        look_well(page, "an address to confirm")
+        page.get_by_role("button", name="It is mine: confirm it").click()
+        expect(page.get_by_role("heading", name="Address confirmed")).to_be_visible()
+        look_well(page, "an address confirmed")
+        page.goto(link)
+        expect(page.get_by_role("heading", name="This link leads nowhere any more")).to_be_visible()
+        look_well(page, "an address confirmed before")
+
+
+@pytest.mark.parametrize("language", ["en-GB", "de-DE"])
+def test_nothing_of_the_list_is_cut_off_at_any_width(chromium: Chromium, demo: House, language: str) -> None:
+    """Also in a frame, which is as wide as its page likes; a card cuts off what does not fit into it."""
+    account = demo.account()
+    user, email = demo.user(account)
+    for name in ("order router", "x" * 200, "Auswertung der Handelsbestätigungen im Nachtlauf (Rechenzentrum Süd)"):
+        demo.server.create(name=name, account_id=account, owner_id=user)
+    with chromium.visit(demo.url, Reader(locale=language)) as visit:
+        page = visit.page
+        page.goto("/")
+        page.locator("#user").fill(email)
+        page.locator("#password").fill(PASSPHRASE)
+        page.locator("form[action='/sign-in'] button").click()
+        page.wait_for_url("**/keys")
+        keys = page.locator(".card.table")
+        for width in (320, 390, 600, 896, 897, 1000, 1119, 1120, 1280, 1920):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert keys.evaluate("one => one.scrollWidth <= one.clientWidth"), width
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_what_is_not_there_says_so_to_everybody(chromium: Chromium, demo: House, look: Reader) -> None:
+    with chromium.visit(demo.url, look) as visit:
+        visit.page.goto("/nowhere")
+        expect(visit.page.get_by_role("alert")).to_contain_text("There is no such thing here")
+        look_well(visit.page, "not found")

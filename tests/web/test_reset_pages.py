@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.axe import findings
 from tests.browser import LOOKS, Chromium, Reader
@@ -32,6 +32,11 @@ def prove(page: Page, password: str = PASSWORD) -> None:
 def mint(page: Page) -> str:
     page.get_by_role("button", name="Make the new secret").click()
     return page.locator("#secret").inner_text()
+
+
+def secrets_of(page: Page) -> Locator:
+    """The table of a key's page that says which secrets are accepted."""
+    return page.get_by_role("region", name="Secrets")
 
 
 def without_uses(key: dict[str, Any]) -> dict[str, Any]:
@@ -285,6 +290,9 @@ def test_suspend_is_one_button_and_a_reset_brings_the_key_back(desk: Desk, chrom
         page.get_by_role("button", name="Suspend: order router").click()
         expect(page.get_by_role("status")).to_contain_text("suspended")
         assert desk.server.verdict(key["secret"]) == "suspended"
+        page.goto(f"/keys/{key['id']}")
+        expect(secrets_of(page)).to_contain_text("suspended")
+        expect(secrets_of(page)).not_to_contain_text("accepted")
 
 
 def test_revoking_takes_the_key_s_name(desk: Desk, chromium: Chromium) -> None:
@@ -301,6 +309,9 @@ def test_revoking_takes_the_key_s_name(desk: Desk, chromium: Chromium) -> None:
         page.get_by_role("button", name="Revoke for good").click()
         expect(page.get_by_role("status")).to_contain_text("for good")
         assert desk.server.verdict(key["secret"]) == "revoked"
+        expect(secrets_of(page)).to_contain_text("over")
+        expect(secrets_of(page)).not_to_contain_text("never")
+        expect(page.get_by_role("progressbar")).to_have_count(0)
 
 
 def test_a_key_is_created_and_edited(desk: Desk, chromium: Chromium) -> None:
@@ -353,6 +364,8 @@ def test_every_page_of_a_key_is_accessible_and_fits(shared_desk: Desk, chromium:
         for path in pages:
             page.goto(f"/keys/{key['id']}{path}")
             check()
+        page.goto(f"/keys/{desk.key('x' * 180 + str(reader))['id']}")
+        check()
         page.goto("/keys/new")
         check()
         page.goto("/keys")
