@@ -39,23 +39,23 @@ class Person:
     def again(self, shown: Shown, matched: str = "stored") -> Any:
         """The same, whatever matched."""
         words: dict[str, Any] = {"actor": self.actor, "shown": shown, "matched_password": matched}
-        words |= {"forge": self.world.forge, "factors": self.world.factors}
+        words |= {"forge": self.world.forge, "authenticators": self.world.authenticators}
         return self.world.store.change(lambda tx: session_proof.show(tx, **words))
 
     def ask_again(self) -> Any:
         return self.world.store.change(
-            lambda tx: session_proof.ask_passkey(tx, actor=self.actor, factors=self.world.factors)
+            lambda tx: session_proof.ask_passkey(tx, actor=self.actor, authenticators=self.world.authenticators)
         )
 
     def begin(self, name: str = "phone") -> Any:
-        return self.do("enrol_totp", name=name, forge=self.world.forge, factors=self.world.factors)
+        return self.do("enrol_totp", name=name, forge=self.world.forge, authenticators=self.world.authenticators)
 
     def confirm(self, begun: TotpEnrolment, code: str | None = None) -> Any:
         return self.do(
             "confirm_totp",
             authenticator_id=begun.authenticator.id,
             code=self.app.at(self.world.clock.at) if code is None else code,
-            factors=self.world.factors,
+            authenticators=self.world.authenticators,
         )
 
     def with_app(self) -> Enrolled:
@@ -74,7 +74,7 @@ class Person:
         return device
 
     def enrol(self, device: Passkey) -> Any:
-        options = sure(self.do("begin_passkey", factors=self.world.factors))
+        options = sure(self.do("begin_passkey", authenticators=self.world.authenticators))
         return self.take(device.create(options))
 
     def take(self, credential: Mapping[str, Any]) -> Any:
@@ -83,11 +83,15 @@ class Person:
             name="laptop",
             credential=credential,
             forge=self.world.forge,
-            factors=self.world.factors,
+            authenticators=self.world.authenticators,
         )
 
     def ask(self, purpose: Purpose = Purpose.SIGN_IN, **words: Any) -> Any:
-        asked: dict[str, Any] = {"user_id": self.user.id, "session": self.actor.session, "factors": self.world.factors}
+        asked: dict[str, Any] = {
+            "user_id": self.user.id,
+            "session": self.actor.session,
+            "authenticators": self.world.authenticators,
+        }
         return self.world.store.change(lambda tx: authenticator.ask_passkey(tx, **asked | {"purpose": purpose} | words))
 
     def check(self, kind: str, **words: Any) -> Any:
@@ -95,7 +99,9 @@ class Person:
         asked: dict[str, Any] = {"user_id": self.user.id, "session": self.actor.session}
         asked |= {name: words.pop(name) for name in ("user_id", "session", "purpose", "subject_id") if name in words}
         return self.world.store.change(
-            lambda tx: authenticator.check(tx, shown=Shown(kind=kind, **words), factors=self.world.factors, **asked)
+            lambda tx: authenticator.check(
+                tx, shown=Shown(kind=kind, **words), authenticators=self.world.authenticators, **asked
+            )
         )
 
     def code(self, steps: int = 0) -> str:

@@ -45,7 +45,7 @@ from keyturn.flow.replay import Once
 from keyturn.flow.reset import ResetAnswer
 from keyturn.flow.user import UserWish
 from keyturn.outside import presets
-from keyturn.outside.factors import SystemFactors
+from keyturn.outside.authenticators import SystemAuthenticators
 from keyturn.outside.forge import SystemForge
 from keyturn.outside.stretcher import Argon2Stretcher
 from keyturn.ports import Page
@@ -128,7 +128,7 @@ class World:
     verifier: Verifier
     follower: Follower
     forge: SystemForge
-    factors: SystemFactors
+    authenticators: SystemAuthenticators
     clock: Clock
     own_secrets: OwnSecrets
     stretcher: CountingStretcher
@@ -279,7 +279,13 @@ class World:
         one = Showing(kind=kind, matched_password=matched, **showing)
         return self.store.change(
             lambda tx: proof_flow.prove(
-                tx, actor=actor, reset_id=reset_id, showing=one, forge=self.forge, factors=self.factors, once=once
+                tx,
+                actor=actor,
+                reset_id=reset_id,
+                showing=one,
+                forge=self.forge,
+                authenticators=self.authenticators,
+                once=once,
             )
         )
 
@@ -375,7 +381,7 @@ def world(url: str) -> Iterator[World]:
             verifier=verifier,
             follower=follower,
             forge=forge,
-            factors=SystemFactors(forge, base_url=BASE_URL),
+            authenticators=SystemAuthenticators(forge, base_url=BASE_URL),
             clock=clock,
             own_secrets=OwnSecrets(store, stretcher, peppers=store.peppers, deployment=founded.account.id),
             stretcher=stretcher,

@@ -341,7 +341,7 @@ class Passwords(Protocol):
     def check(self, stored: str, password: str) -> bool: ...
 
 
-class Factors(Protocol):
+class Authenticators(Protocol):
     """Second factors by their standards: TOTP (RFC 6238), passkeys (WebAuthn), recovery codes.
 
     They have no outage.  Where passkeys cannot be used, `no_passkeys` says why, and nobody is proved by one.

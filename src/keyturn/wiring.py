@@ -24,8 +24,8 @@ from keyturn.flow.housekeeping import Housekeeper
 from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.telling import Teller, Turn
 from keyturn.outside import captcha, clock, folder, oidc, presets
+from keyturn.outside.authenticators import SystemAuthenticators
 from keyturn.outside.clock import AuthorityClock
-from keyturn.outside.factors import SystemFactors
 from keyturn.outside.folder import FolderLock
 from keyturn.outside.forge import SystemForge, load_peppers
 from keyturn.outside.mail import MailSender, transport
@@ -65,7 +65,7 @@ class Node:
     forge: SystemForge
     own_secrets: OwnSecrets
     passwords: Argon2Passwords
-    factors: SystemFactors
+    authenticators: SystemAuthenticators
     captcha: Captcha
     oidc: Mapping[str, OidcClient]
     clock: AuthorityClock
@@ -136,7 +136,7 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         forge=forge,
         own_secrets=OwnSecrets(store, Argon2Stretcher(), peppers=store.peppers, deployment=deployment),
         passwords=Argon2Passwords(),
-        factors=SystemFactors(forge, base_url=settings.base_url),
+        authenticators=SystemAuthenticators(forge, base_url=settings.base_url),
         captcha=captcha.load(settings, forge),
         oidc=oidc.load(settings.oidc),
         clock=AuthorityClock(now),

@@ -17,7 +17,7 @@ from keyturn.core.refusal import (
     Refusal,
     TooManyRequests,
 )
-from keyturn.outside.factors import SystemFactors
+from keyturn.outside.authenticators import SystemAuthenticators
 from keyturn.ports import Transaction
 from tests.passkey import PRESENT, Passkey
 from tests.person import STEP, Person, at_once
@@ -72,7 +72,7 @@ def test_r11_a_recovery_code_is_spent_and_a_new_set_ends_the_earlier_one(here: W
     other = Person(here)
     other.with_app()
     assert other.check("recovery_code", code=codes[1]) == AuthenticatorRefused()
-    made = sure(person.do("new_recovery_codes", factors=here.factors))
+    made = sure(person.do("new_recovery_codes", authenticators=here.authenticators))
     assert person.check("recovery_code", code=codes[1]) == AuthenticatorRefused()
     assert person.check("recovery_code", code=made[9].reveal) == "recovery_code"
     assert sure(person.do("listing")).recovery_codes_left == RECOVERY_CODES - 1
@@ -182,7 +182,7 @@ def test_garbage_is_no_passkey(here: World) -> None:
     for shape in shapes:
         assert person.check("passkey", credential=shape) == AuthenticatorRefused(), shape
         assert person.take(shape) == AuthenticatorRefused(), shape
-    options = sure(person.do("begin_passkey", factors=here.factors))
+    options = sure(person.do("begin_passkey", authenticators=here.authenticators))
     broken = Passkey(origin=BASE_URL, rp_id="keys.example.com").create(options)
     broken["response"]["attestationObject"] = "AAAA"
     assert person.take(broken) == AuthenticatorRefused()
@@ -194,16 +194,16 @@ def test_garbage_is_no_passkey(here: World) -> None:
 def test_passkeys_that_cannot_be_used_are_refused_by_name(here: World) -> None:
     person = Person(here)
     sure(person.show())
-    here.factors = SystemFactors(here.forge, base_url="http://127.0.0.1:8787")
+    here.authenticators = SystemAuthenticators(here.forge, base_url="http://127.0.0.1:8787")
     for answer in (
-        person.do("begin_passkey", factors=here.factors),
+        person.do("begin_passkey", authenticators=here.authenticators),
         person.take({}),
         person.ask(),
         person.check("passkey", credential={}),
     ):
         assert isinstance(answer, PasskeysUnavailable)
-    assert SystemFactors(here.forge, base_url="").no_passkeys
-    assert not SystemFactors(here.forge, base_url="http://localhost:8787").no_passkeys
+    assert SystemAuthenticators(here.forge, base_url="").no_passkeys
+    assert not SystemAuthenticators(here.forge, base_url="http://localhost:8787").no_passkeys
 
 
 def test_nobody_without_a_passkey_is_asked_for_one(here: World) -> None:
@@ -223,11 +223,11 @@ def test_r40_a_key_never_speaks_for_a_person(here: World) -> None:
             "show a code": person.show("totp", code=person.code()),
             "ask": person.ask_again(),
             "begin": person.begin(),
-            "passkey": person.do("begin_passkey", factors=here.factors),
+            "passkey": person.do("begin_passkey", authenticators=here.authenticators),
             "take": person.take({}),
             "rename": person.do("rename", authenticator_id=made.authenticator.id, name="mine"),
             "remove": person.do("remove", authenticator_id=made.authenticator.id),
-            "codes": person.do("new_recovery_codes", factors=here.factors),
+            "codes": person.do("new_recovery_codes", authenticators=here.authenticators),
         }
         for story, answer in answers.items():
             assert answer == PersonRequired(), story
@@ -248,10 +248,10 @@ def test_a_change_takes_a_recent_proof_and_a_second_factor_where_there_is_one(he
     for answer in (
         person.do("remove", **remove),
         person.begin(),
-        person.do("begin_passkey", factors=here.factors),
+        person.do("begin_passkey", authenticators=here.authenticators),
         person.take({}),
-        person.do("new_recovery_codes", factors=here.factors),
-        person.do("confirm_totp", authenticator_id=made.authenticator.id, code="", factors=here.factors),
+        person.do("new_recovery_codes", authenticators=here.authenticators),
+        person.do("confirm_totp", authenticator_id=made.authenticator.id, code="", authenticators=here.authenticators),
     ):
         assert answer == ProofRequired(missing=("recovery_code", "totp"))
     assert person.show("totp", code="000000") == AuthenticatorRefused()
@@ -308,7 +308,7 @@ def test_recovery_codes_go_with_the_last_second_factor(here: World) -> None:
     sure(person.do("remove", authenticator_id=passkey.id))
     assert person.check("recovery_code", code=made.recovery_codes[1].reveal) == AuthenticatorRefused()
     assert sure(person.do("listing")).recovery_codes_left == 0
-    assert person.do("new_recovery_codes", factors=here.factors) == NotFound()
+    assert person.do("new_recovery_codes", authenticators=here.authenticators) == NotFound()
 
 
 def test_a_second_app_brings_no_second_set_and_an_unconfirmed_one_makes_room(here: World) -> None:
@@ -332,7 +332,7 @@ def test_pitfall_18_somebody_elses_is_not_found(here: World) -> None:
     words = {"authenticator_id": made.id}
     assert other.do("remove", **words) == NotFound()
     assert other.do("rename", name="mine", **words) == NotFound()
-    assert other.do("confirm_totp", code=owner.code(), factors=here.factors, **words) == NotFound()
+    assert other.do("confirm_totp", code=owner.code(), authenticators=here.authenticators, **words) == NotFound()
     assert sure(owner.do("rename", name="yours", **words)).name == "yours"
     assert sure(owner.do("listing")).authenticators[0].name == "yours"
 
@@ -344,7 +344,7 @@ def test_law_4_every_change_and_every_refused_try_has_one_record_and_each_change
     made = person.with_app()
     person.show("totp", code="000000")
     person.do("rename", authenticator_id=made.authenticator.id, name="phone 2")
-    person.do("new_recovery_codes", factors=here.factors)
+    person.do("new_recovery_codes", authenticators=here.authenticators)
     person.do("remove", authenticator_id=made.authenticator.id)
     recorded = [(one.action, one.outcome) for one in here.audit()[begun:]]
     assert recorded == [
@@ -366,7 +366,7 @@ def test_law_4_every_change_and_every_refused_try_has_one_record_and_each_change
 def test_pitfall_10_nothing_that_proves_is_stored(here: World) -> None:
     person = Person(here)
     made = person.with_app()
-    secret = here.factors.totp_secret(made.authenticator.id).reveal
+    secret = here.authenticators.totp_secret(made.authenticator.id).reveal
     marked = [secret, *(one.reveal for one in made.recovery_codes)]
     marked += [one.replace("-", "") for one in marked]
     stored = dump(here)

@@ -242,7 +242,12 @@ def test_k9_during_a_hold_the_account_s_reset_allowlist_is_not_widened(here: Her
         sure(
             one.store.change(
                 lambda tx: session_proof.show(
-                    tx, actor=actor, shown=again, matched_password=stored, forge=one.forge, factors=one.factors
+                    tx,
+                    actor=actor,
+                    shown=again,
+                    matched_password=stored,
+                    forge=one.forge,
+                    authenticators=one.authenticators,
                 )
             )
         )

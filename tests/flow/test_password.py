@@ -86,7 +86,7 @@ def set_anew(here: World, token: str, *, new: Any = "new", second: Shown | None 
             second=second,
             visitor=HERE,
             forge=here.forge,
-            factors=here.factors,
+            authenticators=here.authenticators,
         )
     )
 

@@ -227,7 +227,9 @@ def test_k12_it_reaches_the_person_s_own_keys_and_nothing_else(
         read(lambda tx: users.listing(tx, actor=actor, account_id=customer.id, page=page)), PermissionMissing
     )
     made = here.store.change(
-        lambda tx: enrolment.enrol_totp(tx, actor=actor, name="app", forge=here.forge, factors=here.factors)
+        lambda tx: enrolment.enrol_totp(
+            tx, actor=actor, name="app", forge=here.forge, authenticators=here.authenticators
+        )
     )
     assert made == PersonRequired()
     rights = here.try_key(actor, permissions=("keyturn.keys:read",))

@@ -39,7 +39,7 @@ from keyturn.flow import proof as proofs
 from keyturn.flow.replay import Once
 from keyturn.flow.reset import ResetAnswer
 from keyturn.outside import presets
-from keyturn.outside.factors import SystemFactors
+from keyturn.outside.authenticators import SystemAuthenticators
 from tests.passkey import Passkey
 from tests.person import STEP, Person, at_once
 from tests.world import World, sure, unseen
@@ -97,7 +97,11 @@ class Asker(Person):
         return self.digests()[-1]
 
     def challenge(self, **words: Any) -> Any:
-        asked: dict[str, Any] = {"actor": self.actor, "reset_id": self.reset, "factors": self.world.factors}
+        asked: dict[str, Any] = {
+            "actor": self.actor,
+            "reset_id": self.reset,
+            "authenticators": self.world.authenticators,
+        }
         return self.world.store.change(lambda tx: proofs.ask_passkey(tx, **asked | words))
 
     def solved(self) -> Solved:
@@ -468,10 +472,10 @@ def test_passkeys_that_cannot_be_used_now_are_not_counted(here: World) -> None:
     asker = Asker(here, {"proofs": ["passkey"]})
     sure(asker.open())
     shown = asker.right("passkey")
-    usable, here.factors = here.factors, SystemFactors(here.forge, base_url="")
+    usable, here.authenticators = here.authenticators, SystemAuthenticators(here.forge, base_url="")
     assert isinstance(asker.prove("passkey", **shown), PasskeysUnavailable)
     assert isinstance(asker.challenge(), PasskeysUnavailable)
-    here.factors = usable
+    here.authenticators = usable
     assert sure(asker.prove("passkey", **shown)).reset.refused_proofs == 0
 
 

@@ -267,14 +267,21 @@ def with_app(here: World, user: User) -> Callable[[], str]:
         again = Shown(kind="password")
         sure(
             session_proof.show(
-                tx, actor=actor, shown=again, matched_password="stored", forge=here.forge, factors=here.factors
+                tx,
+                actor=actor,
+                shown=again,
+                matched_password="stored",
+                forge=here.forge,
+                authenticators=here.authenticators,
             )
         )
-        begun = sure(enrolment.enrol_totp(tx, actor=actor, name="phone", forge=here.forge, factors=here.factors))
+        begun = sure(
+            enrolment.enrol_totp(tx, actor=actor, name="phone", forge=here.forge, authenticators=here.authenticators)
+        )
         code = pyotp.TOTP(begun.secret.reveal).at(here.clock.at)
         made = sure(
             enrolment.confirm_totp(
-                tx, actor=actor, authenticator_id=begun.authenticator.id, code=code, factors=here.factors
+                tx, actor=actor, authenticator_id=begun.authenticator.id, code=code, authenticators=here.authenticators
             )
         )
         return begun.secret.reveal, made.recovery_codes
@@ -295,7 +302,7 @@ def step(here: World, token: str, code: str) -> Refusal | SignedIn:
             visitor=HERE,
             spans=SPANS,
             forge=here.forge,
-            factors=here.factors,
+            authenticators=here.authenticators,
         )
     )
 
@@ -332,7 +339,7 @@ def in_one_call(
             visitor=visitor,
             spans=SPANS,
             forge=here.forge,
-            factors=here.factors,
+            authenticators=here.authenticators,
         )
     )
 

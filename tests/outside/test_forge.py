@@ -8,7 +8,7 @@ import pytest
 from keyturn.core.authenticator import Purpose, Shown
 from keyturn.core.secret import Pepper
 from keyturn.flow import authenticator
-from keyturn.outside.factors import SystemFactors
+from keyturn.outside.authenticators import SystemAuthenticators
 from keyturn.outside.forge import SystemForge, load_peppers, token_digest
 from tests.flow.test_session import with_app
 from tests.world import BASE_URL, World, world
@@ -57,8 +57,8 @@ def here(database_url: str) -> Iterator[World]:
 def test_second_factors_enrolled_before_a_rotation_go_on_after_it(here: World) -> None:
     user = here.user(here.account())
     code = with_app(here, user)
-    codes = [one.reveal for one in here.factors.new_recovery_codes()]
-    digests = [here.factors.recovery_digest(user.id, one) for one in codes]
+    codes = [one.reveal for one in here.authenticators.new_recovery_codes()]
+    digests = [here.authenticators.recovery_digest(user.id, one) for one in codes]
     here.store.change(lambda tx: tx.put_recovery_codes(user.id, digests))
     pepper = here.forge._pepper
 
@@ -69,7 +69,7 @@ def test_second_factors_enrolled_before_a_rotation_go_on_after_it(here: World) -
                 user_id=user.id,
                 shown=Shown(kind=kind, code=shown),
                 session="",
-                factors=SystemFactors(forge, base_url=BASE_URL),
+                authenticators=SystemAuthenticators(forge, base_url=BASE_URL),
                 purpose=Purpose.SIGN_IN,
             )
         )

@@ -46,7 +46,7 @@ def enrol_totp(call: AnyCall, body: EnrolTotp) -> dict[str, Any]:
     call.needs_https("authenticator.begun", call.actor.user_id)
     begun, _ = call.change(
         lambda tx: authenticators.enrol_totp(
-            tx, actor=call.actor, name=body.name, forge=call.node.forge, factors=call.node.factors
+            tx, actor=call.actor, name=body.name, forge=call.node.forge, authenticators=call.node.authenticators
         )
     )
     return shown.authenticator(begun.authenticator) | {"secret": begun.secret.reveal, "uri": begun.uri.reveal}
@@ -61,7 +61,11 @@ def confirm_totp(call: AnyCall, authenticator_id: str, body: ConfirmTotp) -> dic
     call.needs_https("authenticator.enrolled", authenticator_id)
     made, _ = call.change(
         lambda tx: authenticators.confirm_totp(
-            tx, actor=call.actor, authenticator_id=authenticator_id, code=body.code, factors=call.node.factors
+            tx,
+            actor=call.actor,
+            authenticator_id=authenticator_id,
+            code=body.code,
+            authenticators=call.node.authenticators,
         )
     )
     return shown.enrolled(made)
@@ -70,7 +74,9 @@ def confirm_totp(call: AnyCall, authenticator_id: str, body: ConfirmTotp) -> dic
 @router.post("/v1/authenticators/passkeys/challenge", summary="What a browser asks of a new passkey")
 def begin_passkey(call: AnyCall, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
     """For `navigator.credentials.create()`, in the JSON form of WebAuthn."""
-    asked, _ = call.change(lambda tx: authenticators.begin_passkey(tx, actor=call.actor, factors=call.node.factors))
+    asked, _ = call.change(
+        lambda tx: authenticators.begin_passkey(tx, actor=call.actor, authenticators=call.node.authenticators)
+    )
     return dict(asked)
 
 
@@ -85,7 +91,7 @@ def enrol_passkey(call: AnyCall, body: EnrolPasskey) -> dict[str, Any]:
             name=body.name,
             credential=body.credential,
             forge=call.node.forge,
-            factors=call.node.factors,
+            authenticators=call.node.authenticators,
         )
     )
     return shown.enrolled(made)
@@ -98,7 +104,7 @@ def new_recovery_codes(call: AnyCall, body: Nothing | None = None) -> dict[str, 
     """Shown this once; the earlier set is worth nothing any more."""
     call.needs_https("recovery_codes.made", call.actor.user_id)
     codes, _ = call.change(
-        lambda tx: authenticators.new_recovery_codes(tx, actor=call.actor, factors=call.node.factors)
+        lambda tx: authenticators.new_recovery_codes(tx, actor=call.actor, authenticators=call.node.authenticators)
     )
     return {"codes": [one.reveal for one in codes]}
 
@@ -124,7 +130,9 @@ def remove(call: AnyCall, authenticator_id: str) -> dict[str, Any]:
 @router.post("/v1/sessions/current/proofs/passkey", summary="What a browser asks of a passkey now", tags=["sessions"])
 def ask_passkey(call: AnyCall, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
     """For `navigator.credentials.get()`, in the JSON form of WebAuthn."""
-    asked, _ = call.change(lambda tx: session_proof.ask_passkey(tx, actor=call.actor, factors=call.node.factors))
+    asked, _ = call.change(
+        lambda tx: session_proof.ask_passkey(tx, actor=call.actor, authenticators=call.node.authenticators)
+    )
     return dict(asked)
 
 
@@ -154,7 +162,7 @@ def _show_again(call: AnyCall, body: ShowAgain) -> dict[str, Any]:
             shown=again,
             matched_password=matched,
             forge=call.node.forge,
-            factors=call.node.factors,
+            authenticators=call.node.authenticators,
         )
     )
     proof = answer.proof

@@ -68,7 +68,7 @@ def _set_anew(visit: AnyVisit, body: SetPasswordAnew) -> dict[str, Any]:
             second=_second(body),
             visitor=visit.visitor(),
             forge=node.forge,
-            factors=node.factors,
+            authenticators=node.authenticators,
         )
     )
     return {"user_id": answer.user.id, "device_token": answer.device_token}

@@ -185,7 +185,7 @@ def ask_passkey(call: AnyCall, reset_id: str, body: Nothing | None = None) -> di
     """For `navigator.credentials.get()`, in the JSON form of WebAuthn; good once, for five minutes, in this session."""
     reset_id = id_in_path(reset_id)
     asked, _ = call.change(
-        lambda tx: proofs.ask_passkey(tx, actor=call.actor, reset_id=reset_id, factors=call.node.factors)
+        lambda tx: proofs.ask_passkey(tx, actor=call.actor, reset_id=reset_id, authenticators=call.node.authenticators)
     )
     return dict(asked)
 

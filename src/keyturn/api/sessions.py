@@ -43,7 +43,7 @@ def _sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
             visitor=visitor,
             spans=node.settings.sessions,
             forge=node.forge,
-            factors=node.factors,
+            authenticators=node.authenticators,
             captcha=captcha,
         )
     )

@@ -6,7 +6,7 @@ from typing import Protocol
 from keyturn.core.instant import Instant
 from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.telling import Teller
-from keyturn.ports import Captcha, Factors, Forge, Oidc, Passwords, Store
+from keyturn.ports import Authenticators, Captcha, Forge, Oidc, Passwords, Store
 from keyturn.settings import Settings
 from keyturn.store.database import Durability
 from keyturn.verify.verifier import Fill, Verifier
@@ -58,7 +58,7 @@ class Node(Protocol):
     @property
     def passwords(self) -> Passwords: ...
     @property
-    def factors(self) -> Factors: ...
+    def authenticators(self) -> Authenticators: ...
     @property
     def captcha(self) -> Captcha: ...
     @property

@@ -62,7 +62,7 @@ def prove_reset(call: Call, reset_id: str, sent: Sent) -> tuple[ResetAnswer, Ins
             reset_id=reset_id,
             showing=showing,
             forge=node.forge,
-            factors=node.factors,
+            authenticators=node.authenticators,
             once=once,
         )
     )

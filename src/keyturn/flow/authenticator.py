@@ -11,7 +11,7 @@ from keyturn.core.instant import later
 from keyturn.core.notice import Notice
 from keyturn.core.proof import PASSKEY, RECOVERY_CODE, TOTP
 from keyturn.core.refusal import AuthenticatorRefused, NotFound, PasskeysUnavailable, ProofRequired, Refusal
-from keyturn.ports import Factors, Transaction
+from keyturn.ports import Authenticators, Transaction
 
 
 def enrolled(tx: Transaction, user_id: str) -> frozenset[str]:
@@ -30,34 +30,40 @@ def check(
     user_id: str,
     shown: Shown,
     session: str,
-    factors: Factors,
+    authenticators: Authenticators,
     purpose: Purpose = Purpose.SIGN_IN,
     subject_id: str = "",
 ) -> str | Refusal:
     """The kind of the second factor that was shown, which is used up with it; or the one refusal for a wrong one."""
-    if shown.kind == PASSKEY and factors.no_passkeys:
-        return PasskeysUnavailable(reason=factors.no_passkeys)
+    if shown.kind == PASSKEY and authenticators.no_passkeys:
+        return PasskeysUnavailable(reason=authenticators.no_passkeys)
     used: bool
     if shown.kind == RECOVERY_CODE:
-        used = _use_recovery_code(tx, user_id, shown.code, factors)
+        used = _use_recovery_code(tx, user_id, shown.code, authenticators)
     elif shown.kind == PASSKEY:
-        used = _use_passkey(tx, user_id, shown, session, factors, purpose, subject_id)
+        used = _use_passkey(tx, user_id, shown, session, authenticators, purpose, subject_id)
     else:
-        used = shown.kind == TOTP and _use_totp(tx, user_id, shown.code, factors)
+        used = shown.kind == TOTP and _use_totp(tx, user_id, shown.code, authenticators)
     return shown.kind if used else AuthenticatorRefused()
 
 
 def ask_passkey(
-    tx: Transaction, *, user_id: str, session: str, factors: Factors, purpose: Purpose, subject_id: str = ""
+    tx: Transaction,
+    *,
+    user_id: str,
+    session: str,
+    authenticators: Authenticators,
+    purpose: Purpose,
+    subject_id: str = "",
 ) -> Mapping[str, Any] | Refusal:
     """What the browser is to ask a passkey: a challenge for one purpose in one session, which its first use takes."""
     known = [one.credential_id for one in passkeys(tx, user_id) if one.credential_id is not None]
-    if factors.no_passkeys:
-        return PasskeysUnavailable(reason=factors.no_passkeys)
+    if authenticators.no_passkeys:
+        return PasskeysUnavailable(reason=authenticators.no_passkeys)
     if not known:
         return NotFound()
-    challenge = put_challenge(tx, user_id, session, factors, purpose, subject_id)
-    return factors.to_get(challenge=challenge, known=known)
+    challenge = put_challenge(tx, user_id, session, authenticators, purpose, subject_id)
+    return authenticators.to_get(challenge=challenge, known=known)
 
 
 def passkeys(tx: Transaction, user_id: str, *, lock: bool = False) -> Sequence[Authenticator]:
@@ -65,9 +71,9 @@ def passkeys(tx: Transaction, user_id: str, *, lock: bool = False) -> Sequence[A
     return [one for one in tx.authenticators(user_id, lock=lock) if one.kind == PASSKEY]
 
 
-def _use_recovery_code(tx: Transaction, user_id: str, code: str, factors: Factors) -> bool:
+def _use_recovery_code(tx: Transaction, user_id: str, code: str, authenticators: Authenticators) -> bool:
     # There are none without a second factor: they go with the last one.
-    if not any(tx.spend_recovery_code(user_id, one) for one in factors.recovery_digests(user_id, code)):
+    if not any(tx.spend_recovery_code(user_id, one) for one in authenticators.recovery_digests(user_id, code)):
         return False
     detail = {"left": str(tx.count_recovery_codes(user_id))}
     kind = "recovery_codes.used"
@@ -75,10 +81,10 @@ def _use_recovery_code(tx: Transaction, user_id: str, code: str, factors: Factor
     return True
 
 
-def _use_totp(tx: Transaction, user_id: str, code: str, factors: Factors) -> bool:
+def _use_totp(tx: Transaction, user_id: str, code: str, authenticators: Authenticators) -> bool:
     for one in tx.authenticators(user_id, lock=True):
         if one.kind == TOTP:
-            used = factor.use_step(one, factors.totp_step(one.id, code, now=tx.now), now=tx.now)
+            used = factor.use_step(one, authenticators.totp_step(one.id, code, now=tx.now), now=tx.now)
             if used is not None:
                 tx.save_authenticator(used)
                 return True
@@ -90,15 +96,15 @@ def _use_passkey(
     user_id: str,
     shown: Shown,
     session: str,
-    factors: Factors,
+    authenticators: Authenticators,
     purpose: Purpose,
     subject_id: str,
 ) -> bool:
-    challenge = taken(tx, user_id, session, shown.credential, factors, purpose, subject_id)
+    challenge = taken(tx, user_id, session, shown.credential, authenticators, purpose, subject_id)
     if not challenge:
         return False
     known = passkeys(tx, user_id, lock=True)
-    counted = factors.count_shown(shown.credential, challenge=challenge, passkeys=known)
+    counted = authenticators.count_shown(shown.credential, challenge=challenge, passkeys=known)
     used = factor.use_count(counted[0], counted[1], now=tx.now) if counted else None
     if used is None:
         return False
@@ -107,10 +113,10 @@ def _use_passkey(
 
 
 def put_challenge(
-    tx: Transaction, user_id: str, session: str, factors: Factors, purpose: Purpose, subject_id: str
+    tx: Transaction, user_id: str, session: str, authenticators: Authenticators, purpose: Purpose, subject_id: str
 ) -> bytes:
     """A new challenge for a passkey, of which a digest is kept."""
-    challenge = factors.new_challenge()
+    challenge = authenticators.new_challenge()
     ends_at = later(tx.now, CHALLENGE_LASTS)
     row = Challenge(purpose=purpose, user_id=user_id, session=session, subject_id=subject_id, ends_at=ends_at)
     tx.put_challenge(row, digest=sha256(challenge).digest())
@@ -122,12 +128,12 @@ def taken(
     user_id: str,
     session: str,
     credential: Mapping[str, Any],
-    factors: Factors,
+    authenticators: Authenticators,
     purpose: Purpose,
     subject_id: str,
 ) -> bytes:
     """The challenge that was signed, taken away by this use; empty where it was made for something else, or is gone."""
-    challenge = factors.challenge_in(credential)
+    challenge = authenticators.challenge_in(credential)
     row = tx.take_challenge(sha256(challenge).digest())
     right = factor.answers(row, purpose, user_id=user_id, session=session, subject_id=subject_id, now=tx.now)
     return challenge if right else b""

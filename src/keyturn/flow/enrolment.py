@@ -18,7 +18,7 @@ from keyturn.flow import consequence
 from keyturn.flow.authenticator import enrolled, passkeys, put_challenge, taken
 from keyturn.flow.evidence import done, refused, tell
 from keyturn.flow.session_proof import check_change, check_person
-from keyturn.ports import Factors, Forge, Transaction
+from keyturn.ports import Authenticators, Forge, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,9 @@ def listing(tx: Transaction, *, actor: Actor) -> Listed | Refusal:
     return Listed(authenticators=confirmed, recovery_codes_left=tx.count_recovery_codes(actor.user_id))
 
 
-def enrol_totp(tx: Transaction, *, actor: Actor, name: str, forge: Forge, factors: Factors) -> TotpEnrolment | Refusal:
+def enrol_totp(
+    tx: Transaction, *, actor: Actor, name: str, forge: Forge, authenticators: Authenticators
+) -> TotpEnrolment | Refusal:
     """Begin with a TOTP app: its secret, shown this once.  One begun earlier and never confirmed makes room."""
     if refusal := _check_change(tx, actor, adds=True):
         return refused(tx, actor, "authenticator.begun", refusal, subject_id=actor.user_id)
@@ -68,52 +70,58 @@ def enrol_totp(tx: Transaction, *, actor: Actor, name: str, forge: Forge, factor
     done(tx, actor, "authenticator.begun", account_id=actor.account_id, subject_id=begun.id, detail={"kind": TOTP})
     return TotpEnrolment(
         authenticator=begun,
-        secret=factors.totp_secret(begun.id),
-        uri=factors.totp_uri(begun.id, user_name=user.email),
+        secret=authenticators.totp_secret(begun.id),
+        uri=authenticators.totp_uri(begun.id, user_name=user.email),
     )
 
 
 def confirm_totp(
-    tx: Transaction, *, actor: Actor, authenticator_id: str, code: str, factors: Factors
+    tx: Transaction, *, actor: Actor, authenticator_id: str, code: str, authenticators: Authenticators
 ) -> Enrolled | Refusal:
     """Show a first code of the app; from now on it is a second factor."""
     refusal = _check_change(tx, actor, adds=True)
     one = None if refusal else _own(tx, actor, authenticator_id)
     if one is None:
         return refused(tx, actor, "authenticator.enrolled", refusal or NotFound(), subject_id=authenticator_id)
-    confirmed = factor.confirm(one, factors.totp_step(one.id, code, now=tx.now), now=tx.now)
+    confirmed = factor.confirm(one, authenticators.totp_step(one.id, code, now=tx.now), now=tx.now)
     if isinstance(confirmed, Refusal):
         return refused(tx, actor, "authenticator.enrolled", confirmed, subject_id=one.id)
-    codes = _first_codes(tx, actor, factors)
+    codes = _first_codes(tx, actor, authenticators)
     tx.save_authenticator(confirmed)
     return _enrolled(tx, actor, confirmed, codes)
 
 
-def begin_passkey(tx: Transaction, *, actor: Actor, factors: Factors) -> Mapping[str, Any] | Refusal:
+def begin_passkey(tx: Transaction, *, actor: Actor, authenticators: Authenticators) -> Mapping[str, Any] | Refusal:
     """What the browser is to ask of a new passkey."""
     refusal = _check_change(tx, actor, adds=True)
-    if refusal is None and factors.no_passkeys:
-        refusal = PasskeysUnavailable(reason=factors.no_passkeys)
+    if refusal is None and authenticators.no_passkeys:
+        refusal = PasskeysUnavailable(reason=authenticators.no_passkeys)
     if refusal is not None:
         return refused(tx, actor, "authenticator.begun", refusal, subject_id=actor.user_id)
     user = tx.user(actor.user_id)
     assert user is not None  # noqa: S101  # a foreign key holds it
     known = [one.credential_id for one in passkeys(tx, user.id) if one.credential_id is not None]
-    challenge = put_challenge(tx, user.id, actor.session, factors, Purpose.ENROL, "")
-    return factors.to_create(user, challenge=challenge, known=known)
+    challenge = put_challenge(tx, user.id, actor.session, authenticators, Purpose.ENROL, "")
+    return authenticators.to_create(user, challenge=challenge, known=known)
 
 
 def enrol_passkey(
-    tx: Transaction, *, actor: Actor, name: str, credential: Mapping[str, Any], forge: Forge, factors: Factors
+    tx: Transaction,
+    *,
+    actor: Actor,
+    name: str,
+    credential: Mapping[str, Any],
+    forge: Forge,
+    authenticators: Authenticators,
 ) -> Enrolled | Refusal:
     """Take a new passkey, which has signed the challenge of this session."""
     refusal = _check_change(tx, actor, adds=True)
-    if refusal is None and factors.no_passkeys:
-        refusal = PasskeysUnavailable(reason=factors.no_passkeys)
+    if refusal is None and authenticators.no_passkeys:
+        refusal = PasskeysUnavailable(reason=authenticators.no_passkeys)
     if refusal is not None:
         return refused(tx, actor, "authenticator.enrolled", refusal, subject_id=actor.user_id)
-    challenge = taken(tx, actor.user_id, actor.session, credential, factors, Purpose.ENROL, "")
-    made = factors.created(credential, challenge=challenge) if challenge else None
+    challenge = taken(tx, actor.user_id, actor.session, credential, authenticators, Purpose.ENROL, "")
+    made = authenticators.created(credential, challenge=challenge) if challenge else None
     if made is None or tx.has_passkey(made.credential_id):
         return refused(tx, actor, "authenticator.enrolled", AuthenticatorRefused(), subject_id=actor.user_id)
     passkey = Authenticator(
@@ -127,7 +135,7 @@ def enrol_passkey(
         public_key=made.public_key,
         sign_count=made.sign_count,
     )
-    codes = _first_codes(tx, actor, factors)
+    codes = _first_codes(tx, actor, authenticators)
     tx.insert_authenticator(passkey)
     return _enrolled(tx, actor, passkey, codes)
 
@@ -157,14 +165,16 @@ def remove(tx: Transaction, *, actor: Actor, authenticator_id: str) -> Authentic
     return one
 
 
-def new_recovery_codes(tx: Transaction, *, actor: Actor, factors: Factors) -> Sequence[SecretText] | Refusal:
+def new_recovery_codes(
+    tx: Transaction, *, actor: Actor, authenticators: Authenticators
+) -> Sequence[SecretText] | Refusal:
     """Another set, shown this once; the earlier one is worth nothing any more."""
     refusal = _check_change(tx, actor)
     if refusal is None and not enrolled(tx, actor.user_id) & SECOND_FACTORS:
         refusal = NotFound()  # there is no second factor that they could stand for
     if refusal is not None:
         return refused(tx, actor, "recovery_codes.made", refusal, subject_id=actor.user_id)
-    codes = _put_codes(tx, actor, factors)
+    codes = _put_codes(tx, actor, authenticators)
     detail = {"codes": str(len(codes))}
     done(tx, actor, "recovery_codes.made", account_id=actor.account_id, subject_id=actor.user_id, detail=detail)
     _tell_person(tx, actor, "recovery_codes.made", detail)
@@ -187,14 +197,14 @@ def _own(tx: Transaction, actor: Actor, authenticator_id: str) -> Authenticator 
     return next((one for one in mine if one.id == authenticator_id), None)
 
 
-def _first_codes(tx: Transaction, actor: Actor, factors: Factors) -> Sequence[SecretText]:
+def _first_codes(tx: Transaction, actor: Actor, authenticators: Authenticators) -> Sequence[SecretText]:
     """A set of recovery codes with the first second factor; nothing with a later one."""
-    return () if enrolled(tx, actor.user_id) & SECOND_FACTORS else _put_codes(tx, actor, factors)
+    return () if enrolled(tx, actor.user_id) & SECOND_FACTORS else _put_codes(tx, actor, authenticators)
 
 
-def _put_codes(tx: Transaction, actor: Actor, factors: Factors) -> Sequence[SecretText]:
-    codes = factors.new_recovery_codes()
-    tx.put_recovery_codes(actor.user_id, [factors.recovery_digest(actor.user_id, one.reveal) for one in codes])
+def _put_codes(tx: Transaction, actor: Actor, authenticators: Authenticators) -> Sequence[SecretText]:
+    codes = authenticators.new_recovery_codes()
+    tx.put_recovery_codes(actor.user_id, [authenticators.recovery_digest(actor.user_id, one.reveal) for one in codes])
     return codes
 
 

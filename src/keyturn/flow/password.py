@@ -29,7 +29,7 @@ from keyturn.flow.consequence import after_password_change
 from keyturn.flow.evidence import done, done_to_person, refused
 from keyturn.flow.member import check_administers
 from keyturn.flow.session import SignedIn
-from keyturn.ports import Factors, Forge, Transaction
+from keyturn.ports import Authenticators, Forge, Transaction
 
 _OWN_NAME: Final = "keyturn"
 
@@ -169,7 +169,7 @@ def set_anew(
     second: Shown | None,
     visitor: Visitor,
     forge: Forge,
-    factors: Factors,
+    authenticators: Authenticators,
 ) -> Anew | Refusal:
     """Set a new password by the link of that token, with a second factor where one is enrolled.
 
@@ -185,7 +185,7 @@ def set_anew(
     held = throttle.check(tx, attempt)
     link = tx.link(digest, lock=True)  # after the counters, as everywhere
     refusal = check_link(link, LinkKind.PASSWORD, session="", now=tx.now) or held
-    refusal = refusal or _check_second(tx, user, second, link_id=seen.id, factors=factors)
+    refusal = refusal or _check_second(tx, user, second, link_id=seen.id, authenticators=authenticators)
     if isinstance(refusal, AuthenticatorRefused):
         throttle.failed(tx, attempt)
     if refusal is None and isinstance(new, Refusal):
@@ -221,12 +221,12 @@ def set_for(tx: Transaction, *, actor: Actor, user_id: str, new: Fitted, forge: 
 
 
 def _check_second(
-    tx: Transaction, user: User, second: Shown | None, *, link_id: str, factors: Factors
+    tx: Transaction, user: User, second: Shown | None, *, link_id: str, authenticators: Authenticators
 ) -> Refusal | None:
     enrolled = authenticator.enrolled(tx, user.id)
     if not enrolled:
         return None
     if second is None:
         return SecondFactorRequired(enrolled=tuple(sorted(enrolled)))
-    kind = authenticator.check(tx, user_id=user.id, shown=second, session=link_id, factors=factors)
+    kind = authenticator.check(tx, user_id=user.id, shown=second, session=link_id, authenticators=authenticators)
     return kind if isinstance(kind, Refusal) else None

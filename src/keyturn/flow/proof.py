@@ -37,7 +37,7 @@ from keyturn.flow.created import suspend_created
 from keyturn.flow.evidence import done, refused, tell_of_key
 from keyturn.flow.replay import Once, remember, replayed
 from keyturn.flow.reset import ResetAnswer, answered, found_for_step, written
-from keyturn.ports import Factors, Forge, Transaction
+from keyturn.ports import Authenticators, Forge, Transaction
 
 _REFUSED: Final = "refused"
 """What is remembered of a proof that was not accepted."""
@@ -65,7 +65,7 @@ def prove(
     reset_id: str,
     showing: Showing,
     forge: Forge,
-    factors: Factors,
+    authenticators: Authenticators,
     once: Once | None = None,
 ) -> ResetAnswer | Refusal:
     """Add one proof.  A wrong one is counted, once however often it is sent (R15); too many end the reset (R11).
@@ -87,7 +87,7 @@ def prove(
     proof = (
         _check_wanted(reset, actor, showing.kind, tx)
         or throttle.check(tx, attempt)
-        or _check(tx, actor, reset, showing, factors)
+        or _check(tx, actor, reset, showing, authenticators)
     )
     proven = proof if isinstance(proof, Refusal) else protocol.prove(reset, key, proof, now=tx.now)
     if isinstance(proven, ProofRefused):
@@ -129,7 +129,9 @@ def mail_link(
     return answered(tx, reset, key=key)
 
 
-def ask_passkey(tx: Transaction, *, actor: Actor, reset_id: str, factors: Factors) -> Mapping[str, Any] | Refusal:
+def ask_passkey(
+    tx: Transaction, *, actor: Actor, reset_id: str, authenticators: Authenticators
+) -> Mapping[str, Any] | Refusal:
     """What the browser is to ask a passkey: a challenge for this reset in this session."""
     found = found_for_step(tx, actor, reset_id, action="reset.passkey_asked")
     if isinstance(found, Refusal):
@@ -140,7 +142,7 @@ def ask_passkey(tx: Transaction, *, actor: Actor, reset_id: str, factors: Factor
         tx,
         user_id=actor.user_id,
         session=actor.session,
-        factors=factors,
+        authenticators=authenticators,
         purpose=Purpose.RESET,
         subject_id=reset.id,
     )
@@ -179,10 +181,12 @@ def _check_links(mailed: int) -> Refusal | None:
     return TooManyLinks(limit=MOST_PROOF_LINKS) if mailed >= MOST_PROOF_LINKS else None
 
 
-def _check(tx: Transaction, actor: Actor, reset: Reset, showing: Showing, factors: Factors) -> Proof | Refusal:
+def _check(
+    tx: Transaction, actor: Actor, reset: Reset, showing: Showing, authenticators: Authenticators
+) -> Proof | Refusal:
     if showing.kind == ADMINISTRATOR:
         return protocol.administrator_proof(reset, actor, known_since=_known_since(tx, actor), now=tx.now)
-    right = protocol.is_asker(reset, actor) and _is_right(tx, actor, reset, showing, factors)
+    right = protocol.is_asker(reset, actor) and _is_right(tx, actor, reset, showing, authenticators)
     if isinstance(right, Refusal):
         return right
     if not right:
@@ -196,7 +200,9 @@ def _known_since(tx: Transaction, actor: Actor) -> Instant:
     return max((one.created_at for one in (user, key) if one is not None), default=tx.now)
 
 
-def _is_right(tx: Transaction, actor: Actor, reset: Reset, showing: Showing, factors: Factors) -> bool | Refusal:
+def _is_right(
+    tx: Transaction, actor: Actor, reset: Reset, showing: Showing, authenticators: Authenticators
+) -> bool | Refusal:
     """Whether it proves what it should; it is used up with that."""
     if showing.kind == PASSWORD:
         matched = showing.matched_password
@@ -210,7 +216,7 @@ def _is_right(tx: Transaction, actor: Actor, reset: Reset, showing: Showing, fac
         user_id=actor.user_id,
         shown=showing.shown or Shown(kind=showing.kind),
         session=actor.session,
-        factors=factors,
+        authenticators=authenticators,
         purpose=Purpose.RESET,
         subject_id=reset.id,
     )

@@ -27,7 +27,7 @@ from keyturn.flow import authenticator, throttle
 from keyturn.flow.credential import rests_on_good_word
 from keyturn.flow.evidence import done, refused, tell
 from keyturn.flow.throttle import Attempt
-from keyturn.ports import Factors, Forge, Transaction
+from keyturn.ports import Authenticators, Forge, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def sign_in_at_once(
     visitor: Visitor,
     spans: Spans,
     forge: Forge,
-    factors: Factors,
+    authenticators: Authenticators,
     captcha: Solved | None = None,
 ) -> SignedIn | Refusal:
     """The same in one call, for programs: what is enrolled is shown with the password, or the answer names it."""
@@ -118,7 +118,7 @@ def sign_in_at_once(
     elif enrolled and second is not None:
         attempt = throttle.of_second_step(forge, attempt, user_id=member.user_id)
         kind = throttle.check(tx, attempt) or authenticator.check(
-            tx, user_id=member.user_id, shown=second, session="", factors=factors
+            tx, user_id=member.user_id, shown=second, session="", authenticators=authenticators
         )
     if isinstance(kind, Refusal):
         if isinstance(kind, AuthenticatorRefused):
@@ -158,7 +158,14 @@ def waiting(tx: Transaction, digest: bytes) -> Waiting | None:
 
 
 def second_step(
-    tx: Transaction, *, digest: bytes, second: Shown, visitor: Visitor, spans: Spans, forge: Forge, factors: Factors
+    tx: Transaction,
+    *,
+    digest: bytes,
+    second: Shown,
+    visitor: Visitor,
+    spans: Spans,
+    forge: Forge,
+    authenticators: Authenticators,
 ) -> SignedIn | Refusal:
     """Show the second factor; the session opens under another token."""
     seen = tx.session(digest)
@@ -171,7 +178,9 @@ def second_step(
     session = tx.session(digest, lock=True)  # after the counters, as everywhere
     if session is None or not sessions.awaits_second_factor(session, tx.now):
         return refused(tx, stranger(visitor.address), "session.opened", Unauthenticated(), subject_id="")
-    kind = held or authenticator.check(tx, user_id=session.user_id, shown=second, session=session.id, factors=factors)
+    kind = held or authenticator.check(
+        tx, user_id=session.user_id, shown=second, session=session.id, authenticators=authenticators
+    )
     if isinstance(kind, Refusal):
         if isinstance(kind, AuthenticatorRefused):
             throttle.failed(tx, attempt)

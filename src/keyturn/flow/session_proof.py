@@ -14,7 +14,7 @@ from keyturn.flow.authenticator import ask_passkey as ask_for_purpose
 from keyturn.flow.authenticator import check, check_recent, enrolled
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.session import SignedIn
-from keyturn.ports import Factors, Forge, Transaction
+from keyturn.ports import Authenticators, Forge, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +44,10 @@ def wanted(tx: Transaction, *, actor: Actor) -> tuple[str, ...]:
     return refusal.missing if refusal else ()
 
 
-def ask_passkey(tx: Transaction, *, actor: Actor, factors: Factors) -> Mapping[str, Any] | Refusal:
+def ask_passkey(tx: Transaction, *, actor: Actor, authenticators: Authenticators) -> Mapping[str, Any] | Refusal:
     """What the browser is to ask a passkey."""
     asked = check_person(actor) or ask_for_purpose(
-        tx, user_id=actor.user_id, session=actor.session, factors=factors, purpose=Purpose.SESSION
+        tx, user_id=actor.user_id, session=actor.session, authenticators=authenticators, purpose=Purpose.SESSION
     )
     if isinstance(asked, Refusal):
         return refused(tx, actor, "session.asked", asked, subject_id=actor.session)
@@ -55,14 +55,16 @@ def ask_passkey(tx: Transaction, *, actor: Actor, factors: Factors) -> Mapping[s
 
 
 def show(
-    tx: Transaction, *, actor: Actor, shown: Shown, matched_password: str, forge: Forge, factors: Factors
+    tx: Transaction, *, actor: Actor, shown: Shown, matched_password: str, forge: Forge, authenticators: Authenticators
 ) -> ShownAgain | Refusal:
     """Show it.  Wrong ones are counted for the session (K8).
 
     `matched_password` is the stored form that the shown password was found to match, or empty.
     """
     attempt = throttle.of_session(forge, actor)
-    kind = check_person(actor) or throttle.check(tx, attempt) or _check(tx, actor, shown, matched_password, factors)
+    kind = (
+        check_person(actor) or throttle.check(tx, attempt) or _check(tx, actor, shown, matched_password, authenticators)
+    )
     if isinstance(kind, AuthenticatorRefused):
         throttle.failed(tx, attempt)
     if isinstance(kind, Refusal):
@@ -80,10 +82,17 @@ def show(
     return ShownAgain(proof=proof, session=rotated)
 
 
-def _check(tx: Transaction, actor: Actor, shown: Shown, matched_password: str, factors: Factors) -> str | Refusal:
+def _check(
+    tx: Transaction, actor: Actor, shown: Shown, matched_password: str, authenticators: Authenticators
+) -> str | Refusal:
     if shown.kind == PASSWORD:
         right = bool(matched_password) and tx.password_of(actor.user_id) == matched_password
         return PASSWORD if right else AuthenticatorRefused()
     return check(
-        tx, user_id=actor.user_id, shown=shown, session=actor.session, factors=factors, purpose=Purpose.SESSION
+        tx,
+        user_id=actor.user_id,
+        shown=shown,
+        session=actor.session,
+        authenticators=authenticators,
+        purpose=Purpose.SESSION,
     )

@@ -14,7 +14,7 @@ from keyturn.core.refusal import AuthenticatorRefused, Refusal
 from keyturn.edge.proving import matched_password
 from keyturn.edge.refused import Refused
 from keyturn.flow import session_proof
-from keyturn.web import factor
+from keyturn.web import showing
 from keyturn.web.arrival import keep
 from keyturn.web.asked import SignedIn
 from keyturn.web.page import HEADERS
@@ -31,7 +31,7 @@ _BACK: Final[Mapping[str, str]] = {
 
 def prove(asked: SignedIn) -> Response:
     """Show it; changes are open then, under another token."""
-    call, shown, node = asked.call, factor.shown(asked.form), asked.visit.node
+    call, shown, node = asked.call, showing.shown(asked.form), asked.visit.node
     matched = ""
     if shown.kind == PASSWORD:
         matched, shown = matched_password(call, asked.form.raw("password")), Shown(kind=PASSWORD)
@@ -43,7 +43,7 @@ def prove(asked: SignedIn) -> Response:
                 shown=shown,
                 matched_password=matched,
                 forge=node.forge,
-                factors=node.factors,
+                authenticators=node.authenticators,
             )
         )
     except Refused as refused:
@@ -68,8 +68,10 @@ def _again(asked: SignedIn, kind: str, refusal: Refusal) -> Response:
 
 def ask_passkey(asked: SignedIn) -> Response:
     """What the script is to ask a passkey for that."""
-    factors = asked.visit.node.factors
-    options, _ = asked.call.change(lambda tx: session_proof.ask_passkey(tx, actor=asked.actor, factors=factors))
+    authenticators = asked.visit.node.authenticators
+    options, _ = asked.call.change(
+        lambda tx: session_proof.ask_passkey(tx, actor=asked.actor, authenticators=authenticators)
+    )
     return JSONResponse(dict(options), headers=HEADERS)
 
 

@@ -9,10 +9,10 @@ from keyturn.core.proof import PASSKEY, RECOVERY_CODE, TOTP
 from keyturn.core.refusal import PasswordUnfit, Refusal, SecondFactorRequired
 from keyturn.edge.password import fitted
 from keyturn.edge.refused import Refused
-from keyturn.flow import authenticator as authenticators
+from keyturn.flow import authenticator
 from keyturn.flow import password as passwords
 from keyturn.flow.password import Forgotten
-from keyturn.web import factor
+from keyturn.web import showing
 from keyturn.web.arrival import DEVICE_SECONDS
 from keyturn.web.asked import Asked
 from keyturn.web.browser import DEVICE
@@ -60,7 +60,7 @@ def press(asked: Asked, digest: bytes) -> Response:
                 second=second,
                 visitor=asked.visit.visitor(asked.browser.cookie(DEVICE)),
                 forge=node.forge,
-                factors=node.factors,
+                authenticators=node.authenticators,
             )
         )
     except Refused as refused:
@@ -74,7 +74,7 @@ def _second(asked: Asked) -> Shown | None:
     """Which of the ways the form offers was taken."""
     form = asked.form
     if form("kind") == PASSKEY:
-        return factor.shown(form)
+        return showing.shown(form)
     kind = next((one for one in (TOTP, RECOVERY_CODE) if form(one)), "")
     return Shown(kind=kind, code=form(kind)) if kind else None
 
@@ -93,10 +93,10 @@ def _again(asked: Asked, found: Forgotten, refusal: Refusal, second: Shown | Non
 
 def ask_passkey(asked: Asked, digest: bytes) -> Response:
     """What the script is to ask a passkey, for this link alone."""
-    found, factors = _opened(asked, digest), asked.visit.node.factors
+    found, authenticators = _opened(asked, digest), asked.visit.node.authenticators
     options, _ = asked.visit.change(
-        lambda tx: authenticators.ask_passkey(
-            tx, user_id=found.user.id, session=found.link.id, factors=factors, purpose=Purpose.SIGN_IN
+        lambda tx: authenticator.ask_passkey(
+            tx, user_id=found.user.id, session=found.link.id, authenticators=authenticators, purpose=Purpose.SIGN_IN
         )
     )
     return JSONResponse(dict(options), headers=HEADERS)

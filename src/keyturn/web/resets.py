@@ -32,7 +32,7 @@ from keyturn.flow import reset as resets
 from keyturn.flow.bring import Bring
 from keyturn.flow.reset import ResetAnswer
 from keyturn.ports import Transaction
-from keyturn.web import captcha, factor
+from keyturn.web import captcha, showing
 from keyturn.web.asked import SignedIn
 from keyturn.web.key_form import brought
 from keyturn.web.page import HEADERS
@@ -219,7 +219,7 @@ def prove(asked: SignedIn) -> Response:
         captcha=captcha.answer(asked),
         token=form("link").rpartition("/")[2] or None,
         code=form(kind),
-        credential=factor.credential(form),
+        credential=showing.credential(form),
     )
     try:
         prove_reset(asked.call, reset_id, sent)
@@ -230,9 +230,9 @@ def prove(asked: SignedIn) -> Response:
 
 def ask_passkey(asked: SignedIn) -> Response:
     """What the script is to ask a passkey for this reset."""
-    reset_id, factors = asked.path["reset_id"], asked.visit.node.factors
+    reset_id, authenticators = asked.path["reset_id"], asked.visit.node.authenticators
     options, _ = asked.call.change(
-        lambda tx: proofs.ask_passkey(tx, actor=asked.actor, reset_id=reset_id, factors=factors)
+        lambda tx: proofs.ask_passkey(tx, actor=asked.actor, reset_id=reset_id, authenticators=authenticators)
     )
     return JSONResponse(dict(options), headers=HEADERS)
 

@@ -7,11 +7,11 @@ from starlette.responses import JSONResponse, Response
 from keyturn.core.authenticator import Purpose
 from keyturn.core.refusal import Refusal, Unauthenticated
 from keyturn.edge.refused import Refused
-from keyturn.flow import authenticator as authenticators
+from keyturn.flow import authenticator
 from keyturn.flow import session as sessions
 from keyturn.flow.session import Waiting
 from keyturn.outside.forge import token_digest
-from keyturn.web import factor
+from keyturn.web import showing
 from keyturn.web.arrival import enter
 from keyturn.web.asked import Asked
 from keyturn.web.browser import DEVICE, SESSION
@@ -45,7 +45,7 @@ def _show(asked: Asked, waiting: Waiting, *, wrong: str = "", problem: str = "",
 def prove(asked: Asked) -> Response:
     """Show it; the session opens under another token."""
     asked.visit.check_https()
-    node, second = asked.visit.node, factor.shown(asked.form)
+    node, second = asked.visit.node, showing.shown(asked.form)
     digest = token_digest(asked.browser.cookie(SESSION))
     try:
         answer, _ = asked.visit.change(
@@ -56,7 +56,7 @@ def prove(asked: Asked) -> Response:
                 visitor=asked.visit.visitor(asked.browser.cookie(DEVICE)),
                 spans=node.settings.sessions,
                 forge=node.forge,
-                factors=node.factors,
+                authenticators=node.authenticators,
             )
         )
     except Refused as refused:
@@ -78,10 +78,14 @@ def ask_passkey(asked: Asked) -> Response:
     waiting = _waiting(asked)
     if waiting is None:
         raise Refused(Unauthenticated())
-    factors = asked.visit.node.factors
+    authenticators = asked.visit.node.authenticators
     options, _ = asked.visit.change(
-        lambda tx: authenticators.ask_passkey(
-            tx, user_id=waiting.user.id, session=waiting.session.id, factors=factors, purpose=Purpose.SIGN_IN
+        lambda tx: authenticator.ask_passkey(
+            tx,
+            user_id=waiting.user.id,
+            session=waiting.session.id,
+            authenticators=authenticators,
+            purpose=Purpose.SIGN_IN,
         )
     )
     return JSONResponse(dict(options), headers=HEADERS)

@@ -16,13 +16,12 @@ from keyturn.edge.password import fitted
 from keyturn.edge.password import rules as rules_of
 from keyturn.edge.proving import matched_password
 from keyturn.edge.refused import Refused
-from keyturn.flow import enrolment as authenticators
-from keyturn.flow import foresight, session_proof
+from keyturn.flow import enrolment, foresight, session_proof
 from keyturn.flow import password as passwords
 from keyturn.flow.authenticator import enrolled
 from keyturn.flow.enrolment import Enrolled
 from keyturn.ports import Transaction
-from keyturn.web import account, factor
+from keyturn.web import account, showing
 from keyturn.web.arrival import keep
 from keyturn.web.asked import SignedIn
 from keyturn.web.browser import DEVICE
@@ -44,7 +43,7 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
     """`wrong` names the form that the problem belongs to; without one it stands above everything."""
 
     def query(tx: Transaction) -> dict[str, Any] | Refusal:
-        listed = authenticators.listing(tx, actor=asked.actor)
+        listed = enrolment.listing(tx, actor=asked.actor)
         if isinstance(listed, Refusal):
             return listed
         return {
@@ -62,7 +61,7 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
         "security",
         problem="" if wrong else problem,
         errors={wrong: problem} if wrong else {},
-        no_passkeys=asked.visit.node.factors.no_passkeys,
+        no_passkeys=asked.visit.node.authenticators.no_passkeys,
         status=status,
         **found,
     )
@@ -79,8 +78,8 @@ def begin_totp(asked: SignedIn) -> Response:
         return _show(asked, problem=wrong, wrong="totp_name", status=422)
     try:
         begun, _ = asked.call.change(
-            lambda tx: authenticators.enrol_totp(
-                tx, actor=asked.actor, name=name, forge=node.forge, factors=node.factors
+            lambda tx: enrolment.enrol_totp(
+                tx, actor=asked.actor, name=name, forge=node.forge, authenticators=node.authenticators
             )
         )
     except Refused as refused:
@@ -111,11 +110,15 @@ def _totp(
 def confirm_totp(asked: SignedIn) -> Response:
     """A first code: from now on it is a second factor."""
     asked.call.needs_https("authenticator.enrolled", asked.actor.user_id)
-    factors, authenticator_id, code = asked.visit.node.factors, asked.form("authenticator"), asked.form("code")
+    authenticators, authenticator_id, code = (
+        asked.visit.node.authenticators,
+        asked.form("authenticator"),
+        asked.form("code"),
+    )
     try:
         made, _ = asked.call.change(
-            lambda tx: authenticators.confirm_totp(
-                tx, actor=asked.actor, authenticator_id=authenticator_id, code=code, factors=factors
+            lambda tx: enrolment.confirm_totp(
+                tx, actor=asked.actor, authenticator_id=authenticator_id, code=code, authenticators=authenticators
             )
         )
     except Refused as refused:
@@ -131,21 +134,28 @@ def confirm_totp(asked: SignedIn) -> Response:
 
 def begin_passkey(asked: SignedIn) -> Response:
     """What the script is to ask of a new passkey."""
-    factors = asked.visit.node.factors
-    options, _ = asked.call.change(lambda tx: authenticators.begin_passkey(tx, actor=asked.actor, factors=factors))
+    authenticators = asked.visit.node.authenticators
+    options, _ = asked.call.change(
+        lambda tx: enrolment.begin_passkey(tx, actor=asked.actor, authenticators=authenticators)
+    )
     return JSONResponse(dict(options), headers=HEADERS)
 
 
 def enrol_passkey(asked: SignedIn) -> Response:
     """Take the new one."""
     asked.call.needs_https("authenticator.enrolled", asked.actor.user_id)
-    node, name, credential = asked.visit.node, asked.form("name"), factor.credential(asked.form)
+    node, name, credential = asked.visit.node, asked.form("name"), showing.credential(asked.form)
     if wrong := wrong_name(name, asked.browser.words):
         return _show(asked, problem=wrong, wrong="passkey_name", status=422)
     try:
         made, _ = asked.call.change(
-            lambda tx: authenticators.enrol_passkey(
-                tx, actor=asked.actor, name=name, credential=credential, forge=node.forge, factors=node.factors
+            lambda tx: enrolment.enrol_passkey(
+                tx,
+                actor=asked.actor,
+                name=name,
+                credential=credential,
+                forge=node.forge,
+                authenticators=node.authenticators,
             )
         )
     except Refused as refused:
@@ -161,28 +171,24 @@ def rename(asked: SignedIn) -> Response:
     authenticator_id, name = asked.form("authenticator"), asked.form("name")
     if wrong := wrong_name(name, asked.browser.words):
         return _show(asked, problem=wrong, wrong=authenticator_id, status=422)
-    asked.call.change(
-        lambda tx: authenticators.rename(tx, actor=asked.actor, authenticator_id=authenticator_id, name=name)
-    )
+    asked.call.change(lambda tx: enrolment.rename(tx, actor=asked.actor, authenticator_id=authenticator_id, name=name))
     return asked.go(PATH + "?done=renamed")
 
 
 def remove(asked: SignedIn) -> Response:
     """Take it away."""
     authenticator_id = asked.form("authenticator")
-    refusal = asked.try_change(
-        lambda tx: authenticators.remove(tx, actor=asked.actor, authenticator_id=authenticator_id)
-    )
+    refusal = asked.try_change(lambda tx: enrolment.remove(tx, actor=asked.actor, authenticator_id=authenticator_id))
     return _refused(asked, refusal) if refusal else asked.go(PATH + "?done=authenticator_removed")
 
 
 def new_codes(asked: SignedIn) -> Response:
     """Another set of recovery codes, shown this once."""
     asked.call.needs_https("recovery_codes.made", asked.actor.user_id)
-    factors = asked.visit.node.factors
+    authenticators = asked.visit.node.authenticators
     try:
         codes, _ = asked.call.change(
-            lambda tx: authenticators.new_recovery_codes(tx, actor=asked.actor, factors=factors)
+            lambda tx: enrolment.new_recovery_codes(tx, actor=asked.actor, authenticators=authenticators)
         )
     except Refused as refused:
         return _refused(asked, refused.refusal)

@@ -33,8 +33,8 @@ _GROUP: Final = 4
 _CODE_BYTES: Final = RECOVERY_CHARS * 5 // 8
 
 
-class SystemFactors:
-    """`ports.Factors`."""
+class SystemAuthenticators:
+    """`ports.Authenticators`."""
 
     def __init__(self, forge: Forge, *, base_url: str) -> None:
         self._forge = forge
