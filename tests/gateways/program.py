@@ -143,7 +143,9 @@ class Gateway:
                 connection.putheader(name, value)
             connection.endheaders(body)
             answer = connection.getresponse()
-            said = {name.lower(): value for name, value in answer.getheaders()}
+            said: dict[str, str] = {}
+            for name, value in answer.getheaders():  # two of one name show
+                said[name.lower()] = ", ".join([*([said[name.lower()]] if name.lower() in said else []), value])
             return Answer(status=answer.status, headers=said, text=answer.read().decode())
         finally:
             connection.close()

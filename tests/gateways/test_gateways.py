@@ -14,7 +14,7 @@ import pytest
 
 from keyturn.core.secret import RANDOM_CHARS, checksum
 from tests.gateways.conftest import Site, here
-from tests.gateways.program import FILES, HAPROXY, KINDS, NGINX, Gateway, Kind, free_port
+from tests.gateways.program import ENVOY, FILES, HAPROXY, KINDS, NGINX, Gateway, Kind, free_port
 from tests.loopback import Request
 from tests.serving import Answer
 
@@ -241,6 +241,15 @@ def test_haproxy_does_not_start_without_its_credential(site: Site, tmp_path: Pat
         replace(site, credential="").behind(here(HAPROXY), tmp_path / "haproxy"),
     ):
         pass
+
+
+def test_envoy_a_route_without_a_permission_of_its_own_passes_nobody(site: Site, tmp_path: Path) -> None:
+    key = site.secret(permissions=["api:admin", "orders:admin"])
+    forgotten = {'{ key: x-keyturn-permission, value: "api:read" }': '{ key: x-other, value: "1" }'}
+    with site.behind(here(ENVOY), tmp_path / "envoy", faults=forgotten) as gateway:
+        answer, came = site.heard(gateway, key=key)
+    assert not came
+    assert_refused(answer, HTTPStatus.FORBIDDEN, "permission_missing")
 
 
 def test_the_page_names_each_file_and_each_file_is_tried() -> None:

@@ -2,7 +2,6 @@
 -- The credential of the gateway is read when HAProxy starts.
 
 local ASKED = "http://127.0.0.1:8786/v1/authz"
-local MILLISECONDS = 3000
 local PASSED_ON = { "content-type", "www-authenticate", "retry-after", "x-keyturn-code" }
 local VARIABLES = {
     ["x-keyturn-code"] = "txn.keyturn_code",
@@ -57,7 +56,7 @@ local function refuse(txn, status, headers, body)
 end
 
 core.register_action("keyturn", { "http-req" }, function(txn)
-    local answer = core.httpclient():get({ url = ASKED, headers = question(txn), timeout = MILLISECONDS })
+    local answer = core.httpclient():get({ url = ASKED, headers = question(txn) })
     local headers = answer.headers or {}
     for name, variable in pairs(VARIABLES) do
         txn:set_var(variable, all(headers, name)[1] or "")
