@@ -1,7 +1,7 @@
 """One keyturn for the tests of a file, an API that keeps what came, and each gateway in between, in turn."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,14 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The two, with nothing in between yet."""
-    server = Serving(folder=tmp_path_factory.mktemp("site") / "data").start()
+    with stood_up(tmp_path_factory.mktemp("site")) as stands:
+        yield stands
+
+
+@contextmanager
+def stood_up(folder: Path, *flags: str) -> Iterator[Site]:
+    """The two, the server with these flags."""
+    server = Serving(folder=folder / "data", flags=flags).start()
     try:
         account = server.call("/v1/accounts").body["items"][-1]["id"]
         server.call(f"/v1/accounts/{account}", {"max_keys_per_user": 100_000}, method="PATCH")
