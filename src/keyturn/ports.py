@@ -15,6 +15,7 @@ from keyturn.core.feed import FeedEntry, Predicate
 from keyturn.core.instant import Instant
 from keyturn.core.invitation import Invitation
 from keyturn.core.key import Key
+from keyturn.core.lease import Lease, Terms
 from keyturn.core.letter import Letter
 from keyturn.core.link import Link, LinkKind
 from keyturn.core.notice import Notice
@@ -291,6 +292,15 @@ class Transaction(Protocol):
     def callers(self, key_number: int, *, since: Instant) -> Sequence[Caller]: ...
     def forget_callers(self, *, before: Instant) -> int: ...
 
+    def terms(self) -> Terms: ...
+    def set_terms(self, terms: Terms) -> None: ...
+    def renew_lease(self, lease: Lease) -> None: ...
+    def leases(self) -> Sequence[Lease]: ...
+    def remove_lease(self, instance: str, *, counter: int) -> bool: ...
+    def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]: ...
+    @property
+    def epoch(self) -> int: ...
+
 
 class Store(Protocol):
     """The authority.  Its outage: closed for changes (`StoreUnavailable`), open for answers from memory."""
@@ -309,6 +319,14 @@ class Store(Protocol):
 
     def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]:
         """Feed entries after `rev`, in order.  Raises StoreUnavailable."""
+        ...
+
+
+class Hints(Protocol):
+    """How nodes on one database tell one another quickly.  Only hints: safety comes from leases alone (F14)."""
+
+    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
+        """Tell every node; never raises, and never waits for long."""
         ...
 
 

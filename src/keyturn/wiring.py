@@ -1,15 +1,15 @@
 """The one place that builds everything: a node from its settings, and the threads that keep it going."""
 
 import logging
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
+from socket import gethostname
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,10 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from keyturn.api import server
 from keyturn.api.app import build_app
 from keyturn.core.delivery import Means
-from keyturn.core.instant import to_micros
 from keyturn.flow import bootstrap
+from keyturn.flow.confirm import Confirming
 from keyturn.flow.follow import Follower
 from keyturn.flow.housekeeping import Housekeeper
+from keyturn.flow.membership import Clocks, Membership
 from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.telling import Teller, Turn
 from keyturn.outside import captcha, clock, folder, oidc, presets
@@ -35,10 +36,12 @@ from keyturn.outside.stretcher import Argon2Stretcher
 from keyturn.outside.webhook import WebhookSender
 from keyturn.ports import Captcha, StoreUnavailable, Transaction
 from keyturn.settings import Settings
-from keyturn.store.alone import NotAlone
-from keyturn.store.database import Durability, connect
+from keyturn.store.database import Durability, connect, libpq_address
+from keyturn.store.hints import NoHints, PostgresHints
 from keyturn.store.migrate import migrate
 from keyturn.store.store import SqlStore
+from keyturn.verify.message import LONGEST_NAME
+from keyturn.verify.recent import Recent
 from keyturn.verify.verifier import Verifier
 from keyturn.web.app import Dashboard
 
@@ -58,6 +61,9 @@ class Node:
     settings: Settings
     store: SqlStore
     verifier: Verifier
+    membership: Membership
+    confirming: Confirming
+    hints: PostgresHints | NoHints
     follower: Follower
     housekeeper: Housekeeper
     teller: Teller
@@ -88,15 +94,17 @@ class Node:
 def open_node(settings: Settings) -> Iterator[Node]:
     """A node, its database migrated and founded, alone on its data folder.
 
-    Raises FolderInUse, NotAlone, StoreUnavailable, OSError or ValueError, each with a sentence for a person.
+    Raises FolderInUse, StoreUnavailable, OSError or ValueError, each with a sentence for a person.
     """
     folder.make(settings.data)
     lock = FolderLock(settings.data).acquire()
     try:
         store = open_store(settings)
         try:
-            store.hold_alone()
-            yield _build(settings, store)
+            store.serve()
+            node = _build(settings, store)
+            yield node
+            node.membership.leave()
         finally:
             store.close()
     finally:
@@ -118,17 +126,22 @@ def open_store(settings: Settings) -> SqlStore:
 
 def _build(settings: Settings, store: SqlStore) -> Node:
     forge = SystemForge(*store.peppers)
-    verifier = Verifier(most_keys=settings.cached_keys)
-    follower = Follower(store, verifier)
+    recent = Recent()
+    verifier = Verifier(most_keys=settings.cached_keys, recent=recent)
     admin_key = store.change(lambda tx: _found(tx, settings, forge))
-    rev, epoch, now, deployment = store.read(lambda tx: (tx.rev, tx.epoch, tx.now, tx.deployment_account_id))
-    verifier.start_at(rev=rev, now=to_micros(now), epoch=epoch)
+    now, deployment = store.read(lambda tx: (tx.now, tx.deployment_account_id))
+    hints = PostgresHints(libpq_address(settings.database)) if store.is_shared else NoHints()
+    membership = _join(settings, store, verifier, recent, forge, hints)
+    follower = Follower(store, verifier, applied=membership.applied)
     store.follow = follower.committed
     whereabouts = Whereabouts(settings.base_url)
     return Node(
         settings=settings,
         store=store,
         verifier=verifier,
+        membership=membership,
+        confirming=Confirming(store, membership, epoch=lambda: verifier.epoch),
+        hints=hints,
         follower=follower,
         housekeeper=Housekeeper(store, verifier, follower),
         teller=_teller(settings, store, forge, whereabouts),
@@ -144,6 +157,38 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         deployment_account_id=deployment,
         admin_key=admin_key,
     )
+
+
+def _join(
+    settings: Settings,
+    store: SqlStore,
+    verifier: Verifier,
+    recent: Recent,
+    forge: SystemForge,
+    hints: PostgresHints | NoHints,
+) -> Membership:
+    """A member of the fleet, with a lease."""
+    if not store.is_shared:
+        # The lock on the data folder shows that whoever served from it is gone; only its verifiers may go on (F10).
+        store.change(_remove_dead)
+    membership = Membership(
+        store,
+        verifier,
+        recent,
+        instance=forge.id("node"),
+        name=f"{gethostname()}:{settings.port}"[:LONGEST_NAME],
+        terms=store.read(lambda tx: tx.terms()),
+        clocks=Clocks(boot=clock.boot_micros, wall=clock.wall_micros),
+        hints=hints,
+    )
+    membership.renew()
+    return membership
+
+
+def _remove_dead(tx: Transaction) -> None:
+    for one in tx.leases():
+        if not one.grants:
+            tx.remove_lease(one.instance, counter=one.counter)
 
 
 def _found(tx: Transaction, settings: Settings, forge: SystemForge) -> str:
@@ -237,6 +282,49 @@ def _surviving(what: str) -> Iterator[None]:
 
 
 @contextmanager
+def leasing(node: Node) -> Iterator[None]:
+    """A thread that renews the lease until the block ends, and threads that pass hints."""
+    stopping = threading.Event()
+    node.membership.renew()  # a start may have taken longer than a lease
+    thread = threading.Thread(target=_keep_lease, args=(node, stopping), name="leasing", daemon=True)
+    thread.start()
+    hears = node.hints.running(_Hearer(node)) if isinstance(node.hints, PostgresHints) else nullcontext()
+    try:
+        with hears:
+            yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def _keep_lease(node: Node, stopping: threading.Event) -> None:
+    member = node.membership
+    every = member.terms.renew_every / 1e6
+    while not stopping.is_set():
+        wait = every / 8
+        with _surviving("the lease"):
+            member.renew()
+            wait = every
+        for alarm in member.holder.told():
+            log.error("the lease was dropped: %s", alarm.value)
+        stopping.wait(wait)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hearer:
+    """What is done about hints."""
+
+    node: Node
+
+    def feed_moved(self) -> None:
+        with _surviving("the feed"):
+            self.node.follower.catch_up()
+
+    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
+        self.node.confirming.heard(instance, epoch=epoch, rev=rev)
+
+
+@contextmanager
 def housekeeping(node: Node) -> Iterator[None]:
     """A thread that does the node's errands until the block ends; an outage of the store is waited out."""
     stopping = threading.Event()
@@ -255,20 +343,16 @@ def _keep_house(node: Node, stopping: threading.Event) -> None:
     while not stopping.wait(TICK_SECONDS):
         ticks += 1
         try:
-            node.store.hold_alone()
             node.clock.hear(node.store.read(lambda tx: tx.now))
             node.housekeeper.tick()
             if ticks % _FORGET_EVERY == 0:
                 node.housekeeper.forget()
         except StoreUnavailable:
             if not away:
-                log.warning("the database cannot be reached; answering from memory, refusing changes")
+                log.warning(
+                    "the database cannot be reached; refusing changes, and verifications once the lease is over"
+                )
             away = True
-        except NotAlone:
-            # Another server took the database while we could not reach it: what we remember may be out of date.
-            log.error("another keyturn server has taken over this database; leaving")  # noqa: TRY400  # no stack wanted
-            signal.raise_signal(signal.SIGTERM)
-            return
         except Exception:
             # A bug in one errand must not stop the others for good; it is told, and the next tick tries again.
             log.exception("housekeeping failed")
@@ -296,7 +380,7 @@ def log_to_stderr() -> None:
 def serve(settings: Settings, *, listening: Callable[[str], None] = lambda _address: None) -> None:
     """Serve until a signal; `listening` is told the address once there is one.
 
-    Raises CannotListen, FolderInUse, NotAlone, StoreUnavailable, OSError or ValueError where it cannot begin, each with
+    Raises CannotListen, FolderInUse, StoreUnavailable, OSError or ValueError where it cannot begin, each with
     a sentence for a person.
     """
     certificate = server.load_certificate(settings)
@@ -309,9 +393,14 @@ def serve(settings: Settings, *, listening: Callable[[str], None] = lambda _addr
         _greet(node, address)
         listening(address)
         node.whereabouts.listens_on(host, address)
-        with housekeeping(node), telling(node):
+        with leasing(node), housekeeping(node), telling(node):
             server.run(
-                app, listener=listener, certificate=certificate, protocol=protocol, drain_seconds=settings.drain_seconds
+                app,
+                listener=listener,
+                certificate=certificate,
+                protocol=protocol,
+                drain_seconds=settings.drain_seconds,
+                farewell=node.membership.end_streams,
             )
 
 

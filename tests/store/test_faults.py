@@ -22,8 +22,8 @@ from keyturn.flow.reset import ResetAnswer
 from keyturn.ports import StoreBusy, StoreUnavailable
 from keyturn.store import database
 from keyturn.store import store as store_module
-from keyturn.store.alone import NotAlone
 from keyturn.store.database import connect, durability, has_wal_fix
+from keyturn.store.presence import NotAlone, Presence
 from keyturn.store.store import SqlStore
 from keyturn.store.tables import metadata
 from tests import databases
@@ -45,7 +45,7 @@ def test_change_and_read_are_unavailable_while_postgresql_is_stopped(own_postgre
         before = here.code(unseen(made))
         own_postgres.stop()
         calls: list[Callable[[], object]] = [here.key, partial(here.get, made.key.id)]
-        calls += [here.store.durability, here.store.rev, here.store.hold_alone]
+        calls += [here.store.durability, here.store.rev, here.store.serve]
         for call in calls:
             with pytest.raises(StoreUnavailable) as told:
                 call()
@@ -346,27 +346,21 @@ def test_f13_postgresql_without_fsync_promises_nothing(own_postgres: Postgres) -
     engine.dispose()
 
 
-def test_f13_one_server_at_a_time_serves_from_a_postgresql_database(postgres_url: str) -> None:
-    with world(postgres_url) as here:
-        other, third = (
-            SqlStore(connect(postgres_url), peppers=[], presets={}, system_now=here.clock) for _ in range(2)
-        )
-        here.store.hold_alone()
-        here.store.hold_alone()
-        with pytest.raises(NotAlone):
-            other.hold_alone()
-        here.store._alone.release()
-        other.hold_alone()
-        with psycopg.connect(postgres_url, autocommit=True) as cut:
-            cut.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            )
-        third.hold_alone()  # the lock went with its session
-        with pytest.raises(NotAlone):
-            other.hold_alone()  # notices, and does not take it away
-        for store in (other, third):
-            store.close()
+def test_f13_a_schema_is_changed_while_no_server_uses_it(postgres_url: str) -> None:
+    """Several servers may; who migrates is alone."""
+    engine = connect(postgres_url)
+    first, second, migrating = Presence(engine), Presence(engine), Presence(engine)
+    first.serve()
+    second.serve()
+    with pytest.raises(NotAlone):
+        migrating.alone()
+    first.release()
+    with pytest.raises(NotAlone):
+        migrating.alone()
+    second.release()
+    migrating.alone()
+    migrating.release()
+    engine.dispose()
 
 
 def test_any_other_database_is_refused() -> None:

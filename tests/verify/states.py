@@ -63,7 +63,7 @@ def entry(rev: int, change: KeyState | Predicate, *, at: Instant = T0) -> FeedEn
     return FeedEntry(rev=rev, at=at, change=change)
 
 
-def holding(*states: KeyState, **limits: int) -> Verifier:
+def holding(*states: KeyState, **limits: Any) -> Verifier:
     """A verifier that holds the first version of these keys; the secret of key n is `secret_text(n)`."""
     verifier = Verifier(**limits)
     for state in states:

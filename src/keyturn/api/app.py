@@ -20,6 +20,7 @@ from keyturn.api import (
     addresses,
     authenticators,
     captcha,
+    feed,
     keys,
     members,
     notices,
@@ -38,6 +39,7 @@ from keyturn.api import (
 from keyturn.api.body import StrictBody
 from keyturn.api.call import RATE_HEADERS
 from keyturn.api.described import PATHS
+from keyturn.api.feed import FEED
 from keyturn.api.hot import HotProtocol
 from keyturn.api.problem import (
     MEDIA_TYPE,
@@ -80,6 +82,7 @@ _PARTS: Final = (
     notices,
     probes,
     pages,
+    feed,
 )
 _DESCRIPTION: Final = """\
 Issue, verify and reset API keys.
@@ -114,7 +117,8 @@ def build_app(
     proxies, gateways = Matcher(settings.trusted_proxies), Matcher(settings.trusted_gateways)
     hot = Hot(
         verifier=node.verifier,
-        micros=node.clock.micros,
+        holder=node.membership.holder,
+        boot=node.membership.boot,
         lookup=node.store.lookup,
         lookup_own=node.own_secrets.lookup,
         lookup_signer=node.store.lookup_signer,
@@ -130,19 +134,24 @@ def build_app(
     verifying = Verifying(api, node, hot)
     strict = StrictBody(verifying, applied_rev=lambda: node.verifier.applied_rev, base_url=settings.base_url)
     # A gateway's question carries the head of the caller's request, and perhaps a body of any kind: not ours to judge.
-    split = _Split(authz=verifying, others=strict if pages is None else pages(around, strict))
+    others = strict if pages is None else pages(around, strict)
+    # Neither is a stream of lines that goes on for as long as a verifier is attached.
+    feeding = feed.Feeding(node, proxies, base_url=settings.base_url)
+    split = _Split(authz=verifying, feed=feeding, others=others)
     return Watched(split, metrics, base_url=settings.base_url), partial(HotProtocol, hot=hot)
 
 
 class _Split:
-    """ASGI: gateways' questions one way, everything else the other."""
+    """ASGI: gateways' questions one way, verifiers' streams another, and everything else the third."""
 
-    def __init__(self, *, authz: ASGIApp, others: ASGIApp) -> None:
+    def __init__(self, *, authz: ASGIApp, feed: ASGIApp, others: ASGIApp) -> None:
         self._authz = authz
+        self._feed = feed
         self._others = others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        chosen = self._authz if scope["type"] == "http" and is_authz(scope["path"]) else self._others
+        path = scope["path"] if scope["type"] == "http" else ""
+        chosen = self._authz if is_authz(path) else self._feed if path == FEED else self._others
         await chosen(scope, receive, send)
 
 

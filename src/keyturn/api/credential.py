@@ -46,8 +46,8 @@ def show(node: Node, scope: Mapping[str, Any], *, address: str | None, limited: 
         return Unauthenticated()
     if shown.startswith(PREFIX):
         return lambda: _session(node, shown, address)
-    now = node.clock.micros()
-    verdict = node.verifier.verify(shown, ip=address, now=now)
+    now, leased = node.membership.holder.look(node.membership.boot())
+    verdict = node.verifier.verify(shown, ip=address, now=now) if leased else MISS
     if verdict is not MISS:
         return _of_verdict(node, verdict, now=now, address=address, limited=limited)
 
@@ -55,7 +55,7 @@ def show(node: Node, scope: Mapping[str, Any], *, address: str | None, limited: 
         label = label_of(shown)
         lookup = node.own_secrets.lookup(label, now=now) if label else node.store.lookup
         try:
-            cold = node.verifier.verify_cold(fingerprint(shown), lookup, ip=address, now=now)
+            cold = node.verifier.verify_cold(fingerprint(shown), lookup, ip=address, now=now, leased=leased)
         except TooManyFailures as failures:
             cold = wait_verdict(failures.wait)
         return _of_verdict(node, cold, now=now, address=address, limited=limited)

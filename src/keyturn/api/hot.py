@@ -205,8 +205,13 @@ def answer(hot: Hot, data: bytes, *, trusted: bool, peer: str) -> tuple[bytes, b
             return None
         if request.length == len(data):
             _requests.put(mark, request)
-    head, verifier, now = request.head, hot.verifier, hot.micros()
-    # The time is read before the entry (F3).  Whether the store has to be asked is seen before anything is decided:
+    head, verifier, holder = request.head, hot.verifier, hot.holder
+    # The time is read before the lease, and that before the entry (F3).
+    boot = hot.boot()
+    if boot >= holder.deadline:
+        return None
+    now = boot + holder.ahead
+    # Whether the store has to be asked is seen before anything is decided:
     # who hands on has used nothing up.
     entry = verifier.held(request.secret)
     if entry is None and not request.malformed and not verifier.knows(request.secret, now=now):

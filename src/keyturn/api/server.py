@@ -59,15 +59,21 @@ class Certificate:
 class Server(uvicorn.Server):
     """uvicorn's server with our signals, our certificate and our farewell."""
 
-    def __init__(self, config: uvicorn.Config, certificate: Certificate | None) -> None:
+    def __init__(self, config: uvicorn.Config, certificate: Certificate | None, farewell: Callable[[], None]) -> None:
         super().__init__(config)
         self._certificate = certificate
+        self._farewell = farewell
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second; the certificate is looked at once a second."""
         if self._certificate is not None and counter % _CERTIFICATE_EVERY == 0:
             self._certificate.follow()
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what would go on for ever before waiting for what is under way."""
+        self._farewell()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -113,8 +119,12 @@ def run(
     certificate: Certificate | None,
     protocol: Callable[..., Any],
     drain_seconds: int,
+    farewell: Callable[[], None],
 ) -> None:
-    """Serve until a signal; returns once every request under way has been answered, or `drain_seconds` are over."""
+    """Serve until a signal; returns once every request under way has been answered, or `drain_seconds` are over.
+
+    `farewell` is called first: it ends what would go on by itself.
+    """
     config = uvicorn.Config(
         app,
         http=protocol,  # type: ignore[arg-type]  # a factory of protocols does as well as their class
@@ -130,4 +140,4 @@ def run(
         timeout_graceful_shutdown=drain_seconds,
         ssl_context_factory=None if certificate is None else lambda _config, _default: certificate.context,
     )
-    Server(config, certificate).run(sockets=[listener])
+    Server(config, certificate, farewell).run(sockets=[listener])

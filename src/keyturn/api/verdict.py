@@ -16,6 +16,7 @@ from keyturn.core.permission import RIGHT_VERIFY
 from keyturn.core.secret import fingerprint
 from keyturn.verify.decision import IP_NOT_ALLOWED, PERMISSION_MISSING, RATE_LIMITED, REPLACED, VALID, Verdict
 from keyturn.verify.entry import EntryView, view
+from keyturn.verify.holder import Holder
 from keyturn.verify.signed import Signed
 from keyturn.verify.verifier import Fill, Verifier
 
@@ -47,7 +48,9 @@ class Hot:
     """What verifying over HTTP needs of the node."""
 
     verifier: Verifier
-    micros: Callable[[], int]
+    holder: Holder
+    boot: Callable[[], int]
+    """Microseconds of the boot-time clock, to look at the lease with."""
     lookup: Callable[[bytes], Fill]
     lookup_own: Callable[..., Callable[[bytes], Fill]]
     """By the label and `now`: the same for a customer's own secret."""

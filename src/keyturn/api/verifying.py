@@ -36,6 +36,7 @@ from keyturn.core.refusal import (
     InvalidField,
     InvalidHeader,
     KeyInQuery,
+    LeaseLapsed,
     MethodNotAllowed,
     PermissionMissing,
     Refusal,
@@ -80,7 +81,8 @@ class Verifying:
         try:
             status, headers, body = await call(scope)
         except StoreUnavailable as error:
-            status, headers, body = self._problem(of_outage(error))
+            lapsed = not self._hot.holder.look(self._hot.boot())[1]
+            status, headers, body = self._problem(LeaseLapsed() if lapsed else of_outage(error))
         start = {"type": "http.response.start", "status": status}
         await send(start | {"headers": [*headers, (b"content-length", str(len(body)).encode())]})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
@@ -105,7 +107,7 @@ class Verifying:
         verdict = await self._decide(question, asker)
         remaining = None
         if verdict.profile.limit is not None and verdict.valid:
-            remaining = self._hot.verifier.remaining(verdict, now=self._hot.micros())
+            remaining = self._hot.verifier.remaining(verdict, now=self._hot.holder.look(self._hot.boot())[0])
         return HTTPStatus.OK, [(b"content-type", b"application/json")], body_of(verdict, remaining)
 
     async def _authz(self, scope: Scope) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
@@ -145,11 +147,12 @@ class Verifying:
         return await self._asker({**scope, "headers": own})
 
     async def _decide(self, question: Question, asker: Actor | None) -> Verdict:
-        verifier, now = self._hot.verifier, self._hot.micros()
+        verifier = self._hot.verifier
+        now, leased = self._hot.holder.look(self._hot.boot())
         asked: dict[str, Any] = {"permissions": question.wanted, "ip": question.ip, "user_agent": question.user_agent}
         asked["now"] = now
         if question.signed is not None:
-            return await self._decide_signed(question.signed, asker, asked)
+            return await self._decide_signed(question.signed, asker, asked, leased=leased)
         if not question.secret:
             return verifier.malformed()
         # Somebody else's key is as good as none (pitfall 18).  Seen before anything is decided: a stranger's question
@@ -157,7 +160,7 @@ class Verifying:
         entry = verifier.held(question.secret)
         if entry is not None and not _reaches(asker, view(entry).account_id):
             return UNKNOWN_VERDICT
-        verdict = verifier.verify_fingerprint(question.secret, **asked)
+        verdict = verifier.verify_fingerprint(question.secret, **asked) if leased else MISS
         if verdict is not MISS:
             return verdict
 
@@ -170,19 +173,22 @@ class Verifying:
             return fill
 
         try:
-            return await run_in_threadpool(partial(verifier.verify_cold, question.secret, lookup, **asked))
+            cold = partial(verifier.verify_cold, question.secret, lookup, leased=leased, **asked)
+            return await run_in_threadpool(cold)
         except _OutOfReachError:
             return UNKNOWN_VERDICT
         except TooManyFailures as failures:
             verifier.counts[RATE_LIMITED] += 1
             return wait_verdict(failures.wait)
 
-    async def _decide_signed(self, signed: Signed, asker: Actor | None, asked: dict[str, Any]) -> Verdict:
+    async def _decide_signed(
+        self, signed: Signed, asker: Actor | None, asked: dict[str, Any], *, leased: bool
+    ) -> Verdict:
         verifier = self._hot.verifier
         refused = verifier.refuse_signed(signed, now=asked["now"])
         if refused is not None:
             return refused
-        signer = verifier.signer(signed.key_id)
+        signer = verifier.signer(signed.key_id) if leased else None
         if signer is None:
             signer = verifier.fill_signer(await run_in_threadpool(self._hot.lookup_signer, signed.key_id))
         if signer is None or not _reaches(asker, signer.account_id):

@@ -63,14 +63,16 @@ def sentences() -> Iterator[None]:
     from keyturn.api.server import CannotListen
     from keyturn.outside.folder import FolderInUse
     from keyturn.ports import StoreUnavailable
-    from keyturn.store.alone import NotAlone
+    from keyturn.store.presence import NotAlone
 
     try:
         yield
     except CannotListen as error:
         raise Failure(str(error), hint="Choose another with --host and --port, or end what listens there.") from None
-    except (FolderInUse, NotAlone) as error:
-        raise Failure(str(error), hint="End that server first; one at a time serves from a database.") from None
+    except FolderInUse as error:
+        raise Failure(str(error), hint="End that server first; one at a time serves from a data folder.") from None
+    except NotAlone as error:
+        raise Failure(str(error), hint="End every server that uses it first.") from None
     except (StoreUnavailable, OSError, ValueError) as error:
         raise Failure(str(error), hint="`keyturn doctor` looks for what is wrong.") from None
 

@@ -35,17 +35,17 @@ def _migrate(settings: "Settings") -> tuple[str | None, str | None]:
     from keyturn.outside import folder
     from keyturn.outside.folder import FolderLock
     from keyturn.ports import StoreUnavailable
-    from keyturn.store.alone import Alone
     from keyturn.store.database import connect
     from keyturn.store.migrate import migrate, revisions
+    from keyturn.store.presence import Presence
 
     folder.make(settings.data)
     lock = FolderLock(settings.data).acquire()
     try:
         engine = connect(settings.database)
-        alone = Alone(engine)
+        presence = Presence(engine)
         try:
-            alone.hold()
+            presence.alone()
             before, _ = revisions(engine)
             migrate(engine)
             after, _ = revisions(engine)
@@ -54,7 +54,7 @@ def _migrate(settings: "Settings") -> tuple[str | None, str | None]:
             kind = type(getattr(error, "orig", None) or error).__name__
             raise StoreUnavailable(f"the database cannot be opened: {kind}") from None
         finally:
-            alone.release()
+            presence.release()
             engine.dispose()
     finally:
         lock.release()

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from keyturn.core.instant import Instant
+from keyturn.flow.confirm import Confirming
+from keyturn.flow.follow import Follower
+from keyturn.flow.housekeeping import Housekeeper
+from keyturn.flow.membership import Membership
 from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.telling import Teller
 from keyturn.ports import Authenticators, Captcha, Forge, Oidc, Passwords, Store
@@ -49,6 +53,14 @@ class Node(Protocol):
     def store(self) -> Authority: ...
     @property
     def verifier(self) -> Verifier: ...
+    @property
+    def membership(self) -> Membership: ...
+    @property
+    def confirming(self) -> Confirming: ...
+    @property
+    def follower(self) -> Follower: ...
+    @property
+    def housekeeper(self) -> Housekeeper: ...
     @property
     def teller(self) -> Teller: ...
     @property

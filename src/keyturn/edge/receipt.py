@@ -21,15 +21,16 @@ class Receipt:
 
 
 def receipt(node: Node, *, rev: int) -> Receipt:
-    """On the only node everything up to `rev` is applied before the answer is written."""
+    """Wait until every verifier decides by `rev`, or can decide by nothing else any more (F5)."""
     durability = node.durability
+    made = node.confirming.confirm(rev)
     return Receipt(
         rev=rev,
-        epoch=node.verifier.epoch,
-        confirmed=durability.strict and node.verifier.applied_rev >= rev,
-        reason="" if durability.strict else durability.reason,
-        waited_ms=0,
-        acknowledged=1,
-        waited_out=(),
-        unleased=(),
+        epoch=made.epoch,
+        confirmed=durability.strict and made.confirmed,
+        reason=made.reason if durability.strict else durability.reason,
+        waited_ms=made.waited // 1000,
+        acknowledged=made.acknowledged,
+        waited_out=made.waited_out,
+        unleased=made.unleased,
     )

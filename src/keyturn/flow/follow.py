@@ -1,7 +1,7 @@
 """Keeping a verifier's cache in step with the feed: in order, without gaps, also after an outage (F1, F6)."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from keyturn.core.feed import FeedEntry
@@ -12,11 +12,18 @@ _BATCH: Final = 1000
 
 
 class Follower:
-    """Applies each feed entry once, in `rev` order."""
+    """Applies each feed entry once, in `rev` order, and tells `applied` of what it has applied, after it has."""
 
-    def __init__(self, store: Store, verifier: Verifier) -> None:
+    def __init__(
+        self,
+        store: Store,
+        verifier: Verifier,
+        *,
+        applied: Callable[[Sequence[FeedEntry]], None] = lambda _entries: None,
+    ) -> None:
         self._store = store
         self._verifier = verifier
+        self._applied = applied
         self._lock = threading.Lock()
 
     def committed(self, entries: Sequence[FeedEntry]) -> None:
@@ -24,7 +31,7 @@ class Follower:
         with self._lock:
             missing = entries[0].rev > self._verifier.applied_rev + 1
             if not missing:
-                self._verifier.apply(entries)
+                self._apply(entries)
         if missing:
             self.catch_up()
 
@@ -32,6 +39,10 @@ class Follower:
         """Read and apply what is missing.  Raises StoreUnavailable; the next call goes on from there."""
         with self._lock:
             while entries := self._store.feed_after(self._verifier.applied_rev, limit=_BATCH):
-                self._verifier.apply(entries)
+                self._apply(entries)
                 if len(entries) < _BATCH:
                     return
+
+    def _apply(self, entries: Sequence[FeedEntry]) -> None:
+        self._verifier.apply(entries)
+        self._applied(entries)

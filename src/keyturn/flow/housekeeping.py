@@ -5,6 +5,7 @@ Telling is `telling.py`'s, in threads of its own.
 Nothing waits for it: with housekeeping dead for a week every answer is still right (R2).
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
@@ -14,7 +15,8 @@ from keyturn.core.throttle import LONGEST_QUIET
 from keyturn.flow import handover
 from keyturn.flow.follow import Follower
 from keyturn.ports import Caller, Store, Transaction, Use
-from keyturn.verify.usage import Callers, Uses
+from keyturn.verify.message import Report
+from keyturn.verify.usage import Callers, Origin, Tally
 from keyturn.verify.verifier import Verifier
 
 REPLAYS_LAST: Final = timedelta(days=7)
@@ -25,6 +27,7 @@ DEVICES_LAST: Final = timedelta(days=180)
 TOLD_LASTS: Final = timedelta(days=90)
 PORTALS_LAST: Final = timedelta(days=1)
 """Longer than any session that one may become."""
+MOST_REPORTS: Final = 1000
 _BATCH: Final = 200
 _CALLERS_A_TICK: Final = 200
 """How many callers may be written for each turn: the more there are, the longer they are gathered first."""
@@ -42,6 +45,11 @@ class Housekeeper:
         self._watched: list[tuple[Use, Instant]] = []
         self._callers: list[Caller] = []
         self._callers_rest = 0
+        self._reports: deque[Report] = deque(maxlen=MOST_REPORTS)
+
+    def report(self, report: Report) -> None:
+        """What a verifier has counted; written with the next turn.  Safe to call from any thread."""
+        self._reports.append(report)
 
     def tick(self) -> None:
         """Every errand once.  Raises StoreUnavailable; nothing is lost, the next tick goes on."""
@@ -59,14 +67,23 @@ class Housekeeper:
     def write_uses(self) -> None:
         """Last uses and callers, who used a watched secret, and with it the first use of a new one (R20)."""
         drained = self._verifier.drain_uses()
-        self._last |= {number: from_micros(at) for number, at in drained.last.items()}
-        self._watched += _as_uses(drained)
+        self._note(drained.last, drained.watched)
+        reports = [self._reports.popleft() for _ in range(len(self._reports))]
+        for one in reports:
+            self._note(dict(one.last), dict(one.watched))
         self._gather_callers()
+        self._callers += [_as_caller(caller) for one in reports for caller in one.callers]
         if self._last or self._watched or self._callers:
             last, watched, callers = self._last, tuple(self._watched), tuple(self._callers)
             self._store.change(lambda tx: _write(tx, last, watched, callers))
             self._callers_rest += len(callers) // _CALLERS_A_TICK
             self._last, self._watched, self._callers = {}, [], []
+
+    def _note(self, last: Mapping[int, int], watched: Mapping[Origin, Tally]) -> None:
+        for number, micros in last.items():
+            at = from_micros(micros)
+            self._last[number] = max(at, self._last.get(number, at))
+        self._watched += _as_uses(watched)
 
     def _gather_callers(self) -> None:
         """Fetch the callers, unless many have just been written, or could not be: they add up where they are."""
@@ -88,7 +105,7 @@ def _forget(tx: Transaction) -> None:
     tx.forget_told(before=Instant(tx.now - TOLD_LASTS))
 
 
-def _as_uses(drained: Uses) -> list[tuple[Use, Instant]]:
+def _as_uses(watched: Mapping[Origin, Tally]) -> list[tuple[Use, Instant]]:
     """Each way of use, with the instant it was first seen at."""
     return [
         (
@@ -103,7 +120,7 @@ def _as_uses(drained: Uses) -> list[tuple[Use, Instant]]:
             ),
             from_micros(tally.first),
         )
-        for origin, tally in drained.watched.items()
+        for origin, tally in watched.items()
     ]
 
 

@@ -26,6 +26,16 @@ def tick() -> Tick:
     return Tick(time.clock_gettime(_BOOTTIME))
 
 
+def boot_micros() -> int:
+    """The same in whole microseconds: what leases are measured by (F2)."""
+    return _clock_ns(_BOOTTIME) // 1000
+
+
+def wall_micros() -> int:
+    """This machine's wall clock in microseconds, to be compared with itself only (F0)."""
+    return time.time_ns() // 1000
+
+
 class AuthorityClock:
     """The authority's time as this process knows it: what was last heard, carried on by the boot-time clock (F8)."""
 

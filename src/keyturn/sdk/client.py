@@ -11,7 +11,6 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
@@ -19,6 +18,7 @@ from typing import Any, Final, Self, TypeAlias
 import httpx2
 
 from keyturn import __version__
+from keyturn.sdk.address import InsecureAddress, check_line, is_loopback
 from keyturn.sdk.calls import UNCHANGED, BadArgument, Call, Calls
 
 __all__ = [
@@ -65,10 +65,6 @@ class ServerUnreachable(ConnectionError):  # noqa: N818  # says what is wrong wi
         self.never_sent = never_sent
 
 
-class InsecureAddress(ValueError):  # noqa: N818  # says what is wrong with the address
-    """A key would have gone over plain HTTP to another machine."""
-
-
 class _Connection:
     """What both clients share: the address, the credential, and how to read an answer."""
 
@@ -88,10 +84,7 @@ class _Connection:
         if key is not None and key_file is not None:
             raise ValueError("give the key or the file it lies in, not both")
         self.is_plain = parsed.scheme == "http"
-        if self.is_plain and not _is_loopback(parsed.host) and not allow_plain_http:
-            raise InsecureAddress(
-                f"{parsed.host} is another machine, and plain http would show every key on the way; use https"
-            )
+        check_line(parsed.scheme, parsed.host, allow_plain_http=allow_plain_http)
         self._key = (Path(key_file).read_text("utf-8") if key_file is not None else key or "").strip()
         if not (self._key.isascii() and self._key.isprintable()) or " " in self._key:
             raise ValueError("what was given as the key is none: it holds a character that no key has")
@@ -249,18 +242,9 @@ class AsyncClient(Calls[Awaitable[Answer]]):
 def is_loopback_url(url: str) -> bool:
     """Whether this is an address of this very machine.  Raises ValueError for what is no address."""
     try:
-        return _is_loopback(httpx2.URL(url).host)
+        return is_loopback(httpx2.URL(url).host)
     except httpx2.InvalidURL as error:
         raise ValueError(f"not an address of a server: {error}") from None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _trust(connection: _Connection, ca_file: str | Path | None) -> ssl.SSLContext | bool:

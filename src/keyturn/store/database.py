@@ -47,6 +47,11 @@ def connect(url: str) -> Engine:
     raise ValueError(msg)
 
 
+def libpq_address(url: str) -> str:
+    """The address of a PostgreSQL database as the driver itself takes it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def _connect_sqlite(url: URL) -> Engine:
     engine = create_engine(
         url,

@@ -1,12 +1,15 @@
 """Bringing a database to this version's schema, forwards only."""
 
 from importlib.resources import as_file, files
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
+
+_LOCK_ID: Final = 0x6B657975
 
 
 def migrate(engine: Engine) -> None:
@@ -15,6 +18,9 @@ def migrate(engine: Engine) -> None:
         config = Config()
         config.set_main_option("script_location", str(scripts))
         with engine.connect().execution_options(keyturn_writes=True) as connection, connection.begin():
+            if engine.dialect.name == "postgresql":
+                # Of several servers that start at once, one migrates and the others find it done.
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_ID})")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 

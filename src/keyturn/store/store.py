@@ -19,9 +19,9 @@ from keyturn.core.instant import Instant, from_micros
 from keyturn.core.policy import Policy
 from keyturn.core.secret import Pepper, at_rest
 from keyturn.ports import StoreBusy, StoreUnavailable
-from keyturn.store.alone import Alone
 from keyturn.store.begun import Seen
 from keyturn.store.database import BUSY_SECONDS, Durability, durability, is_conflict, is_outage
+from keyturn.store.presence import Presence
 from keyturn.store.tables import authority
 from keyturn.store.transaction import SqlTransaction
 from keyturn.verify.verifier import Fill
@@ -55,7 +55,7 @@ class SqlStore:
         self._peppers = tuple(peppers)
         self._presets = presets
         self.follow = follow
-        self._alone = Alone(engine)
+        self._presence = Presence(engine)
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._clock = system_now if clock is None and self._is_sqlite else clock
         # SQLite has one writer; waiting for it here is fairer and quicker than its busy handler.
@@ -128,12 +128,17 @@ class SqlStore:
         except DBAPIError as error:
             raise _broken_world(error) from error
 
-    def hold_alone(self) -> None:
-        """Make sure that no other server serves from this database.  Raises NotAlone or StoreUnavailable."""
+    def serve(self) -> None:
+        """Be known to work with this database, so its schema stays.  Raises StoreUnavailable."""
         try:
-            self._alone.hold()
+            self._presence.serve()
         except DBAPIError as error:
             raise _broken_world(error) from error
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may work on the same database; a SQLite file is one process's, by a lock (F13)."""
+        return not self._is_sqlite
 
     @property
     def peppers(self) -> Sequence[Pepper]:
@@ -147,7 +152,7 @@ class SqlStore:
 
     def close(self) -> None:
         """Give back every connection."""
-        self._alone.release()
+        self._presence.release()
         self._engine.dispose()
 
     def _attempt(self, flow: Callable[[SqlTransaction], T]) -> tuple[T, list[FeedEntry]]:

@@ -3,9 +3,9 @@
 Each noun has its file; here they are one, and what was put off is written before the commit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +18,7 @@ from keyturn.store.authenticators import Authenticators
 from keyturn.store.callers import Callers
 from keyturn.store.counters import Counters
 from keyturn.store.evidence import Evidence
+from keyturn.store.fleet import Fleet
 from keyturn.store.holds import Holds
 from keyturn.store.invitations import Invitations
 from keyturn.store.keys import Keys
@@ -38,6 +39,8 @@ _RAISE_HIGH_WATER = (
     .where(authority.c.high_water < bindparam("now", type_=Moment))
     .values(high_water=bindparam("now", type_=Moment))
 )
+CHANNEL: Final = "keyturn"
+"""Where nodes on one PostgreSQL database hear of one another."""
 _INSERT_FEED = insert(feed).inline()
 
 
@@ -64,6 +67,7 @@ class SqlTransaction(
     Uses,
     Callers,
     Holds,
+    Fleet,
 ):
     """`ports.Transaction` on one connection inside one database transaction."""
 
@@ -91,10 +95,16 @@ class SqlTransaction(
             self._flush_notices()
             if written:
                 self._connection.execute(_INSERT_FEED, written)
+            self._hint(entries or self._last_bulk)
             if self._records and not entries and not self._last_bulk:
                 # Last, for its lock is one that all changes wait for.  A revision has raised it already (F8).
                 self._connection.execute(_RAISE_HIGH_WATER, {"now": self._now})
         return [*entries, *map(self._append, self._last_bulk)]
+
+    def _hint(self, changed: Sequence[object]) -> None:
+        """Have the other nodes told at the commit.  A hint: they find out without it too (F14)."""
+        if changed and self._connection.dialect.name == "postgresql":
+            self._connection.exec_driver_sql(f"NOTIFY {CHANNEL}, 'feed'")
 
     def _append(self, change: Predicate) -> FeedEntry:
         entry = FeedEntry(rev=self._allot_rev(), at=self._now, change=change)

@@ -66,6 +66,10 @@ class Verdict(NamedTuple):
         """Whether the request may go on."""
         return self.code == VALID
 
+    def __bool__(self) -> bool:
+        """The same: a tuple would be true whatever it says."""
+        return self.code == VALID
+
     @property
     def view(self) -> EntryView | None:
         """The key's names and dates, or None for a stranger's."""
@@ -82,6 +86,8 @@ MALFORMED_VERDICT: Final = Verdict(MALFORMED, b"", _NO_PROFILE, 0)
 STALE_VERDICT: Final = Verdict(STALE, b"", _NO_PROFILE, 0)
 MISS: Final = Verdict("miss", b"", _NO_PROFILE, 0)
 """Not a verdict: the cache does not know, the store has to be asked.  Compared with `is`."""
+ASK: Final = Verdict("ask", b"", _NO_PROFILE, 0)
+"""Not a verdict either: the key has a rate limit, which is counted where all its requests meet (F15)."""
 
 
 def wait_verdict(wait: int) -> Verdict:
@@ -107,10 +113,19 @@ class Judgement(NamedTuple):
 
 
 def judge(
-    entry: bytes, profile: Profile, now: int, wanted: tuple[str, ...], ip: str | None, *, signed: bool = False
+    entry: bytes,
+    profile: Profile,
+    now: int,
+    wanted: tuple[str, ...],
+    ip: str | None,
+    *,
+    earliest: int | None = None,
+    signed: bool = False,
 ) -> Judgement:
     """Decide on one secret at `now`, in microseconds, all but the limit.
 
+    Where the time is known within bounds only, `now` is the latest it can be and `earliest` the other end: what stops
+    has stopped by the one, what starts has started by the other (F8).
     `wanted` are canonical permissions, all of which it must hold; `profile` is the one that the entry names.
     `signed` says that the request's signature was checked with the public key this entry is about (R42).
     """
@@ -118,7 +133,8 @@ def judge(
     if bool(seen.flags & SIGNS) != signed:
         # A public key is public: whoever shows it, or anything made of it, has shown nothing.
         return Judgement(-_ALWAYS, _ALWAYS, UNKNOWN_VERDICT, -1, 0, 0, 0, _NOWHERE)
-    code = _by_state(seen, now, wanted)
+    earliest = now if earliest is None else earliest
+    code = _by_state(seen, now, earliest, wanted)
     if code is None:
         if not profile.admits(ip):
             code = IP_NOT_ALLOWED
@@ -130,6 +146,8 @@ def judge(
     dates = (seen.starts, seen.dangerous_starts, seen.stops, seen.expires)
     since = max((date for date in dates if date <= now), default=-_ALWAYS)
     until = min((date for date in dates if date > now), default=_ALWAYS)
+    if any(earliest < date <= now for date in dates[:2]):
+        until = now + 1  # not until one of them, but until more is known
     verdict = Verdict(code, entry, profile, 0)
     if code != VALID:
         return Judgement(since, until, verdict, -1, 0, 0, 0, _NOWHERE)
@@ -138,7 +156,7 @@ def judge(
     return Judgement(since, until, verdict, seen.number, profile.interval, profile.window, watched, way)
 
 
-def _by_state(seen: EntryView, now: int, wanted: tuple[str, ...]) -> str | None:
+def _by_state(seen: EntryView, now: int, earliest: int, wanted: tuple[str, ...]) -> str | None:
     """What the flags and dates alone say against the request, or None."""
     if seen.flags & REVOKED:
         return IS_REVOKED
@@ -148,7 +166,7 @@ def _by_state(seen: EntryView, now: int, wanted: tuple[str, ...]) -> str | None:
         return EXPIRED
     if seen.flags & SUSPENDED:
         return IS_SUSPENDED
-    if now < seen.starts or (now < seen.dangerous_starts and any(map(permission.action_rank, wanted))):
+    if earliest < seen.starts or (earliest < seen.dangerous_starts and any(map(permission.action_rank, wanted))):
         return NOT_YET_ACTIVE
     return None
 

@@ -18,6 +18,7 @@ from keyturn.core.instant import to_micros
 from keyturn.core.own_secret import is_presentable
 from keyturn.verify.cache import Cache
 from keyturn.verify.decision import (
+    ASK,
     CODES,
     MALFORMED,
     MALFORMED_VERDICT,
@@ -35,6 +36,7 @@ from keyturn.verify.decision import (
     judge,
 )
 from keyturn.verify.entry import Profile, header, pack
+from keyturn.verify.recent import Recent
 from keyturn.verify.signed import Replays, Signed, is_fresh, read
 from keyturn.verify.signers import Signer, Signers, signer_of
 from keyturn.verify.usage import Callers, Origin, Usage, Uses, Way
@@ -73,13 +75,27 @@ class Verifier:
     it, and once `apply` has returned only from after (F6).
     """
 
-    def __init__(self, *, most_keys: int = 1_000_000, most_profiles: int = 65_536) -> None:
+    def __init__(
+        self,
+        *,
+        most_keys: int = 1_000_000,
+        most_profiles: int = 65_536,
+        recent: Recent | None = None,
+        limits: bool = True,
+    ) -> None:
+        """`recent` keeps the entries for others; `limits` says whether rate limits are counted here (F15)."""
         self.floor = 0
-        """The latest authority time heard of: nothing is decided as of an earlier one (F8)."""
+        """Nothing is decided as of an earlier time: time never runs back (F8)."""
+        self.earliest = 0
+        """The latest authority time heard of: it is surely past."""
+        self.width = 0
+        """By how much `now` may be ahead of the authority: what starts is judged as of that much earlier (F8)."""
         self.applied_rev = 0
         self.epoch = 0
         self.counts: dict[str, int] = dict.fromkeys(CODES, 0)
         """Requests answered, by code.  For metrics: of two threads that count at once, one may be lost."""
+        self._recent = recent
+        self._limits = limits
         self._cache = Cache(most_keys=most_keys, most_profiles=most_profiles)
         self._entries = self._cache.entries
         self._counters = Counters(most_keys)
@@ -114,7 +130,7 @@ class Verifier:
         user_agent: str = "",
         now: int,
     ) -> Verdict:
-        """Decide on a presented secret at `now`, or answer `MISS`.
+        """Decide on a presented secret at `now`, or answer `MISS`, or `ASK` where limits are counted elsewhere.
 
         `permissions` are canonical, as `permission.parse` writes them; all of them are wanted.
         """
@@ -185,7 +201,7 @@ class Verifier:
         if not self._replays.claim(signed.signature, now=now):
             self.counts[REPLAYED] += 1
             return Verdict(REPLAYED, entry, signer.profile, 0)
-        judged = judge(entry, signer.profile, now, permissions, ip, signed=True)
+        judged = judge(entry, signer.profile, now, permissions, ip, earliest=self._earliest(now), signed=True)
         verdict = self._settle(judged, permissions, ip, user_agent, now)
         self._past.append(judged.way)
         if verdict.code != VALID:
@@ -210,7 +226,8 @@ class Verifier:
             profile = self._cache.profiles.get(header(entry)[5])
             if profile is None:
                 return MISS  # the entry was dropped, and its profile with it, since it was looked up
-            judged = self._remember(judge(entry, profile, now, wanted, ip), judged, (entry, wanted, ip))
+            fresh = judge(entry, profile, now, wanted, ip, earliest=self._earliest(now))
+            judged = self._remember(fresh, judged, (entry, wanted, ip))
         return self._settle(judged, wanted, ip, user_agent, now)
 
     def _remember(
@@ -231,6 +248,8 @@ class Verifier:
             self.counts[verdict[0]] += 1
             return verdict
         if interval:
+            if not self._limits:
+                return ASK
             wait = self._take(number, interval, window, now)
             if wait:
                 self.counts[RATE_LIMITED] += 1
@@ -260,12 +279,14 @@ class Verifier:
         ip: str | None = None,
         user_agent: str = "",
         now: int,
+        leased: bool = True,
     ) -> Verdict:
         """Ask the store after a `MISS`, keep what it says as far as F4 allows, and decide.
 
-        `lookup` may raise; then nothing is kept.  While the key keeps changing, the latest reading decides unkept.
+        `lookup` may raise; then nothing is kept.  While the key keeps changing, the latest reading decides unkept; so
+        it does where no lease is held, since memory then decides nothing (F3).
         """
-        for _ in range(_TRIES):
+        for _ in range(_TRIES if leased else 0):
             if self.fill(fingerprint, lookup(fingerprint), now=now):
                 verdict = self.verify_fingerprint(
                     fingerprint, permissions=permissions, ip=ip, user_agent=user_agent, now=now
@@ -338,7 +359,7 @@ class Verifier:
             return UNKNOWN_VERDICT
         now = max(now, self.floor)
         profile = Profile(state.permissions, state.allowlist, state.limit)
-        judged = judge(pack(state, secret, 0), profile, now, permissions, ip)
+        judged = judge(pack(state, secret, 0), profile, now, permissions, ip, earliest=self._earliest(now))
         self._past.append(judged.way)
         return self._settle(judged, permissions, ip, user_agent, now)
 
@@ -364,10 +385,26 @@ class Verifier:
             self._unknown = {}
             self._touched.clear()
             self._ahead.clear()
-            self.floor = max(self.floor, now)
+            self._past_is(now)
+            if self._recent is not None:
+                self._recent.start_at(rev)
             self.applied_rev = rev
             self.epoch = epoch
             self._known_since = rev
+
+    def hear(self, *, earliest: int, latest: int) -> None:
+        """The authority's time is at least `earliest`; requests may have been decided as of `latest` (F8)."""
+        with self._writing:
+            self._past_is(earliest)
+            self.floor = max(self.floor, latest)
+
+    def _past_is(self, time: int) -> None:
+        self.earliest = max(self.earliest, time)
+        self.floor = max(self.floor, time)
+
+    def _earliest(self, now: int) -> int:
+        """The earliest that the authority's time can be where it is `now` at the latest."""
+        return max(now - self.width, min(self.earliest, now))
 
     def remaining(self, verdict: Verdict, *, now: int) -> int:
         """How many more requests fit at once under the limit of the key of a `valid` verdict that has one."""
@@ -400,7 +437,9 @@ class Verifier:
         if len(self._touched) == _HISTORY:
             self._known_since = self._touched[0][0]
         self._touched.append((entry.rev, touched))
-        self.floor = max(self.floor, to_micros(entry.at))
+        self._past_is(to_micros(entry.at))
+        if self._recent is not None:
+            self._recent.add(entry)
         self.applied_rev = entry.rev
         if self._furthest <= entry.rev:
             self._ahead.clear()

@@ -27,6 +27,7 @@ from keyturn.store.tables.deployment import (
     authority,
     feed,
     idempotency,
+    leases,
 )
 from keyturn.store.tables.key import (
     callers,
@@ -76,6 +77,7 @@ __all__ = [
     "identities",
     "invitations",
     "keys",
+    "leases",
     "letters",
     "links",
     "members",

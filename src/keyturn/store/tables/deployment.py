@@ -1,6 +1,6 @@
 """The one clock and feed of a deployment, its audit records, and what is done once."""
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, PrimaryKeyConstraint, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, PrimaryKeyConstraint, String, Table, Text
 
 from keyturn.store.tables.column import Document, Id, Moment, Serial, metadata
 
@@ -12,6 +12,20 @@ authority = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("high_water", Moment, nullable=False),
     Column("deployment_account_id", Id),
+    Column("lease_length", BigInteger, nullable=False, server_default="5000000"),
+    Column("lease_margin", BigInteger, nullable=False, server_default="50000"),
+)
+leases = Table(
+    "leases",
+    metadata,
+    Column("instance", Id, primary_key=True),
+    Column("counter", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("acked_rev", BigInteger, nullable=False),
+    Column("applied_rev", BigInteger, nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("grants", Boolean, nullable=False),
+    Column("verifiers", Text, nullable=False),
 )
 feed = Table(
     "feed",

@@ -1,0 +1,222 @@
+"""`/v1/feed`: one stream for each attached verifier, and what it asks about a key that it does not know (F4, F7).
+
+Both directions are lines of JSON (`verify.message`) in one request and its response, for as long as either side likes.
+Nothing is queued for a slow reader: it gets what is new when it has taken what was sent before.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from keyturn.api import credential
+from keyturn.api.call import AnyCall
+from keyturn.api.problem import problem_bytes, problem_headers
+from keyturn.api.schemas.form import Form
+from keyturn.core import feed
+from keyturn.core.actor import Actor, Channel
+from keyturn.core.allowlist import Matcher
+from keyturn.core.lease import AHEAD, Acknowledgement, Denial, Push, Renewal
+from keyturn.core.own_secret import check_own_label
+from keyturn.core.permission import RIGHT_ATTACH
+from keyturn.core.refusal import InvalidField, MethodNotAllowed, PermissionMissing, Refusal, TooManyRequests
+from keyturn.edge.client_address import client_address
+from keyturn.edge.node import Node
+from keyturn.edge.refused import Refused
+from keyturn.flow.own_secret import TooManyFailures
+from keyturn.ports import StoreUnavailable
+from keyturn.verify.message import Message, Report, read, write
+
+FEED: Final = "/v1/feed"
+_LONGEST_LINE: Final = 1_000_000
+_BATCH: Final = 500
+log = logging.getLogger("keyturn")
+router = APIRouter(prefix=FEED, tags=["fleet"])
+
+
+class AskFill(Form):
+    """Of whom a verifier has seen a secret that it does not know."""
+
+    key_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="The SHA-256 of what was presented.")
+    label: str | None = Field(default=None, description="Of a customer's own secret.")
+
+
+@router.post("/fill", summary="What an attached verifier keeps of one key")
+def fill(call: AnyCall, body: AskFill) -> dict[str, Any]:
+    """The key whose secret has this fingerprint, and the revision it was read at (F4).  No secret is in it."""
+    refusal = _check(call.actor)
+    if refusal is not None:
+        raise Refused(refusal)
+    node = call.node
+    try:
+        label = check_own_label(body.label) if body.label is not None else ""
+    except ValueError:
+        raise Refused(InvalidField(field="label", reason="write the label of an own secret")) from None
+    find = node.own_secrets.lookup(label, now=node.clock.micros()) if label else node.store.lookup
+    try:
+        found = find(bytes.fromhex(body.key_sha256))
+    except TooManyFailures as failures:
+        raise Refused(TooManyRequests(retry_after=max(1, -(-failures.wait // 1_000_000)))) from None
+    state = feed.to_plain(found.state) if found.state else None
+    return {"rev": found.rev, "epoch": node.verifier.epoch, "version": found.version, "state": state}
+
+
+def _check(actor: Actor) -> Refusal | None:
+    """Only the operator's own verifiers may follow the feed: it tells of every account."""
+    may = actor.channel is Channel.MACHINE and actor.in_deployment_account and actor.may(RIGHT_ATTACH, actor.account_id)
+    return None if may else PermissionMissing(needed=RIGHT_ATTACH)
+
+
+class Feeding:
+    """ASGI: the stream."""
+
+    def __init__(self, node: Node, proxies: Matcher, *, base_url: str) -> None:
+        self._node = node
+        self._proxies = proxies
+        self._base_url = base_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
+            await self._refuse(MethodNotAllowed(), send)
+            return
+        refusal = await self._refusal(scope)
+        if refusal is not None:
+            await self._refuse(refusal, send)
+            return
+        headers = [(b"content-type", b"application/x-ndjson")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        stream = _Stream(self._node, send, still_allowed=lambda: self._refusal(scope))
+        try:
+            await stream.run(receive)
+        finally:
+            stream.close()
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _refusal(self, scope: Scope) -> Refusal | None:
+        known = credential.show(self._node, scope, address=client_address(scope, self._proxies), limited=False)
+        if callable(known):
+            known = await run_in_threadpool(known)
+        return known if isinstance(known, Refusal) else _check(known.actor)
+
+    async def _refuse(self, refusal: Refusal, send: Send) -> None:
+        headers = [(name.encode(), value.encode()) for name, value in problem_headers(refusal).items()]
+        if isinstance(refusal, MethodNotAllowed):
+            headers.append((b"allow", b"POST"))
+        body = problem_bytes(refusal, base_url=self._base_url)
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class _EndOfStreamError(Exception):
+    """There is no more to say; the reason is for the log."""
+
+
+class _Stream:
+    """One attached verifier."""
+
+    def __init__(self, node: Node, send: Send, *, still_allowed: Callable[[], Any]) -> None:
+        self._node = node
+        self._member = node.membership
+        self._send = send
+        self._still_allowed = still_allowed
+        self._instance = ""
+        self._sent_rev: int | None = None
+        self._news = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._end = self._member.listen(partial(loop.call_soon_threadsafe, self._news.set))
+
+    def close(self) -> None:
+        """Stop listening to the feed."""
+        self._end()
+
+    async def run(self, receive: Receive) -> None:
+        """Answer until either side ends it, or says what no verifier says."""
+        await self._write(self._member.terms)
+        pushing = asyncio.create_task(self._push())
+        try:
+            async for line in _lines(receive):
+                if pushing.done():
+                    return
+                await self._hear(read(line))
+        except (ValueError, RecursionError):
+            log.warning("a verifier's stream was ended: a line that is no message")
+        except (_EndOfStreamError, StoreUnavailable) as error:
+            log.info("a verifier's stream was ended: %s", str(error) or type(error).__name__)
+        finally:
+            pushing.cancel()
+            await asyncio.gather(pushing, return_exceptions=True)
+
+    async def _hear(self, message: Message) -> None:
+        match message:
+            case Renewal():
+                await self._renew(message)
+            case Acknowledgement():
+                if not self._instance or message.rev > self._member.recent.rev:
+                    raise ValueError("acknowledged what it cannot have")
+                # Telling others is a moment's work, but waits for locks that threads hold.
+                self._member.acknowledged(self._instance, epoch=message.epoch, rev=message.rev)
+            case Report():
+                self._node.housekeeper.report(message)
+            case _:
+                raise ValueError("a message that verifiers do not send")
+
+    async def _renew(self, renewal: Renewal) -> None:
+        if self._instance not in ("", renewal.instance):
+            raise ValueError("two instances on one stream")
+        refusal = await self._still_allowed()
+        if refusal is not None:
+            raise _EndOfStreamError(refusal.kind)
+        self._instance = renewal.instance
+        member = self._member
+        member.granter.asked(renewal, member.boot())
+        await run_in_threadpool(member.publish, renewal.instance)
+        if renewal.applied_rev > member.recent.rev:
+            await run_in_threadpool(self._node.follower.catch_up)
+        answer = member.grant(renewal)
+        if isinstance(answer, Denial):
+            if answer.reason == AHEAD:
+                log.error("verifier %s knows more than the database: a restored backup?", renewal.instance)
+        else:
+            self._sent_rev = max(self._sent_rev or 0, answer.rev)
+        await self._write(answer)
+        if member.leaving:
+            raise _EndOfStreamError("this node is leaving")
+
+    async def _push(self) -> None:
+        while not self._member.leaving:
+            await self._news.wait()
+            self._news.clear()
+            while self._sent_rev is not None:
+                rev, entries = self._member.recent.after(self._sent_rev)
+                if not entries:
+                    break  # nothing, or too much: then the next grant says so
+                part = entries[:_BATCH]
+                self._sent_rev = part[-1].rev
+                await self._write(Push(epoch=self._node.verifier.epoch, entries=part))
+                if self._sent_rev >= rev:
+                    break
+
+    async def _write(self, message: Message) -> None:
+        await self._send({"type": "http.response.body", "body": write(message), "more_body": True})
+
+
+async def _lines(receive: Receive) -> Any:  # noqa: ANN401  # an asynchronous generator of lines
+    rest = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        *whole, rest = (rest + message.get("body", b"")).split(b"\n")
+        if len(rest) > _LONGEST_LINE:
+            raise ValueError("a line that does not end")
+        for line in whole:
+            yield line
+        if not message.get("more_body", False):
+            return

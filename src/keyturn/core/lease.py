@@ -1,0 +1,128 @@
+"""Leases: how long memory may be trusted, and what holders and granters say to one another (F2, F5, F7).
+
+Durations, and times of the boot-time clock, are whole microseconds; nobody compares them with a wall clock.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from keyturn.core.feed import FeedEntry
+
+FOR_GOOD: Final = (1 << 62) - 1
+"""What a clean leaver acknowledges: everything, for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """One pair for the whole deployment; the authority keeps it."""
+
+    length: int = 5_000_000
+    """L: how long a holder may answer from memory after it has asked."""
+    margin: int = 50_000
+    """E: by how much the rates of two boot-time clocks may part within a lease."""
+
+    @property
+    def fence(self) -> int:
+        """How long until every lease granted before a scan has ended: L + 2E."""
+        return self.length + 2 * self.margin
+
+    @property
+    def renew_every(self) -> int:
+        """How often a holder asks."""
+        return self.length // 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """A holder asks for a lease, saying how far it has come."""
+
+    instance: str
+    nonce: int
+    """Higher each time: a grant counts from when the renewal of the same nonce was sent."""
+    epoch: int
+    applied_rev: int
+    acked_rev: int
+    stale: int = 0
+    """Microseconds for which this holder answers from memory after its lease has ended (`stale:<seconds>`)."""
+    name: str = ""
+    """What people call it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A lease of `length` from the sending of the renewal with this nonce, once everything up to `rev` is applied."""
+
+    nonce: int
+    length: int
+    epoch: int
+    rev: int
+    entries: tuple[FeedEntry, ...]
+    time: int
+    """The earliest that the authority's time can have been, after the renewal came and before this went."""
+    width: int = 0
+    """How much later it can have been."""
+    anew: bool = False
+    """Drop everything and go on from `rev`: the entries in between are not to be had, or of another epoch (F11)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """Entries as soon as they are there.  A hint: it extends nothing (F14)."""
+
+    epoch: int
+    entries: tuple[FeedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """Everything up to `rev` is applied, and every thread decides by it (F6)."""
+
+    epoch: int
+    rev: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """No lease now; the reason is one of `DENIALS`."""
+
+    nonce: int
+    reason: str
+
+
+LAPSED: Final = "lapsed"
+"""The node's own lease is over, or too near its end."""
+AHEAD: Final = "ahead"
+"""The holder has applied more than the authority knows: a restored backup, or a lost failover (F9)."""
+DENIALS: Final = (LAPSED, AHEAD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """What the authority has on record of a node (F2)."""
+
+    instance: str
+    counter: int
+    """Raised by every renewal: whoever waits this record out removes it only if it still is what they saw (F5)."""
+    epoch: int
+    acked_rev: int
+    """What the node and all its verifiers decide by."""
+    applied_rev: int = 0
+    """What the node itself decides by; never counts for a confirmation."""
+    name: str = ""
+    grants: bool = False
+    """Whether it may have granted to verifiers."""
+    verifiers: tuple["Attached", ...] = ()
+    """Who is attached, as it last said; for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A verifier at a node, for people and receipts."""
+
+    instance: str
+    name: str
+    acked_rev: int
+    applied_rev: int
+    ends_in: int
+    """Microseconds until its lease is over at the latest, as seen when this was told."""
+    stale: int = 0

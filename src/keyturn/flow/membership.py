@@ -1,0 +1,194 @@
+"""A node's place in the fleet: its lease, its verifiers' leases, what it acknowledges for all of them (F2, F7)."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from keyturn.core.feed import FeedEntry
+from keyturn.core.instant import to_micros
+from keyturn.core.lease import AHEAD, FOR_GOOD, LAPSED, Denial, Grant, Lease, Renewal, Terms
+from keyturn.ports import Hints, Store, Transaction
+from keyturn.verify.granter import Granter
+from keyturn.verify.holder import Holder
+from keyturn.verify.recent import Recent
+from keyturn.verify.verifier import Verifier
+
+MOST_ENTRIES: Final = 10_000
+"""A holder that is further behind than this drops everything instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """Microseconds of the boot-time clock, and of this machine's wall clock, which is only compared with itself."""
+
+    boot: Callable[[], int]
+    wall: Callable[[], int]
+
+
+class Membership:
+    """Safe to share between threads.  Every method may raise StoreUnavailable unless it says otherwise."""
+
+    def __init__(
+        self,
+        store: Store,
+        verifier: Verifier,
+        recent: Recent,
+        *,
+        instance: str,
+        name: str,
+        terms: Terms,
+        clocks: Clocks,
+        hints: Hints,
+    ) -> None:
+        self.instance = instance
+        self.name = name
+        self.terms = terms
+        self.boot = clocks.boot
+        self.holder = Holder(verifier, instance=instance, terms=terms, name=name)
+        self.granter = Granter(terms)
+        self.moved = threading.Condition()
+        """Notified whenever somebody, here or elsewhere, may have acknowledged more."""
+        self.recent = recent
+        self.leaving = False
+        """Whether the streams of its verifiers are to end."""
+        self._store = store
+        self._verifier = verifier
+        self._wall = clocks.wall
+        self._hints = hints
+        self._renewing = threading.Lock()
+        self._counter = 0
+        self._told = 0
+        self._grants = False
+        self._published: frozenset[str] = frozenset()
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._listeners: list[Callable[[], object]] = []
+
+    def renew(self) -> None:
+        """Get a lease from the authority, or a longer one; and remove the records of those who are gone (F2, F5)."""
+        with self._renewing:
+            renewal = self.holder.renewal(self.boot(), wall=self._wall(), acked_rev=self.acked())
+            self._record(renewal.acked_rev)
+            # In a snapshot of its own, begun after the record was committed: who scans the leases after its commit
+            # either finds this one, or this reading finds the commit.
+            grant, leases = self._store.read(lambda tx: (self._grant(tx, renewal), tx.leases()))
+            self.holder.granted(grant, self.boot())
+        self.applied()
+        self._sweep(leases)
+
+    def publish(self, instance: str) -> None:
+        """Put on record that this node grants, and to whom, before it does: what a dead node leaves has to be known."""
+        if not self._grants or instance not in self._published:
+            self._grants = True
+            self.renew()
+
+    def leave(self) -> None:
+        """The node has stopped answering: where no verifier of its own holds a lease, nobody need wait for it (F5)."""
+        with self._renewing:
+            self.holder.deadline = 0
+            if self.granter.next_end(self.boot()) is None:
+                self._record(FOR_GOOD)
+
+    def acked(self) -> int:
+        """What this node and all its verifiers decide by.  Raises nothing."""
+        applied = self._verifier.applied_rev  # first: a verifier recorded later gets all of it (F7)
+        return self.granter.acked(epoch=self._verifier.epoch, applied_rev=applied, boot=self.boot())
+
+    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
+        """A verifier of this node's decides by everything up to `rev`.  Raises nothing."""
+        self.granter.acknowledged(instance, epoch=epoch, rev=rev)
+        self.tell()
+
+    def applied(self, _entries: Sequence[FeedEntry] = ()) -> None:
+        """The feed may have gone on here: for the verifiers' streams, and for whoever waits.  Raises nothing."""
+        for listener in tuple(self._listeners):
+            listener()
+        self.tell()
+
+    def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Have `listener` called after entries were applied; answers how to end that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def grant(self, renewal: Renewal) -> Grant | Denial:
+        """Answer a verifier, in the order that F7 asks for.  It is on record as asking already.  Raises nothing."""
+        denied = Denial(nonce=renewal.nonce, reason=LAPSED)
+        if self.leaving:
+            return denied
+        deadline, epoch = self.holder.deadline, self._verifier.epoch
+        length = self.granter.granted(renewal.instance, deadline=deadline, boot=self.boot())
+        if not length:
+            return denied
+        rev, entries = self.recent.after(renewal.applied_rev)
+        if (renewal.epoch, renewal.applied_rev) > (epoch, rev):
+            return Denial(nonce=renewal.nonce, reason=AHEAD)
+        if self._verifier.epoch != epoch:
+            return denied  # it has just risen; the next try begins with it
+        anew = entries is None or renewal.epoch != epoch
+        time, width = self.holder.time(self.boot())
+        return Grant(
+            nonce=renewal.nonce,
+            length=length,
+            epoch=epoch,
+            rev=rev,
+            entries=() if anew or entries is None else entries,
+            time=time,
+            width=width,
+            anew=anew,
+        )
+
+    def end_streams(self) -> None:
+        """Have every verifier go to another node.  Raises nothing."""
+        self.leaving = True
+        self.applied()
+
+    def tell(self) -> None:
+        """Tell the others how far this node has come, where that is further than before.  Raises nothing."""
+        acked = self.acked()
+        with self.moved:
+            further = acked > self._told
+            self._told = max(self._told, acked)
+            self.moved.notify_all()
+        if further:
+            self._hints.acknowledged(self.instance, epoch=self._verifier.epoch, rev=acked)
+
+    def _record(self, acked_rev: int) -> None:
+        self._counter += 1
+        attached = self.granter.attached(self.boot())
+        lease = Lease(
+            instance=self.instance,
+            counter=self._counter,
+            epoch=self._verifier.epoch,
+            acked_rev=acked_rev,
+            applied_rev=self._verifier.applied_rev,
+            name=self.name,
+            grants=self._grants,
+            verifiers=attached,
+        )
+        self._store.change(lambda tx: tx.renew_lease(lease))
+        self._published = frozenset(one.instance for one in attached)
+
+    def _grant(self, tx: Transaction, renewal: Renewal) -> Grant:
+        entries = tuple(tx.feed_after(renewal.applied_rev, limit=MOST_ENTRIES + 1)) if renewal.applied_rev else ()
+        return Grant(
+            nonce=renewal.nonce,
+            length=self.terms.length,
+            epoch=tx.epoch,
+            rev=tx.rev,
+            entries=entries[:MOST_ENTRIES],
+            time=to_micros(tx.now),
+            anew=len(entries) > MOST_ENTRIES,
+        )
+
+    def _sweep(self, leases: Sequence[Lease]) -> None:
+        """Whoever has not renewed while a whole fence went by here is waited out."""
+        boot = self.boot()
+        seen: dict[str, tuple[int, int]] = {}
+        for one in leases:
+            counter, since = self._seen.get(one.instance, (one.counter, boot))
+            seen[one.instance] = (one.counter, boot if counter != one.counter else since)
+            longest = max((each.stale for each in one.verifiers), default=0)
+            if one.instance != self.instance and boot - seen[one.instance][1] >= self.terms.fence + longest:
+                self._store.change(partial(Transaction.remove_lease, instance=one.instance, counter=one.counter))
+        self._seen = seen

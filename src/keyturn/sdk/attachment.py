@@ -1,0 +1,360 @@
+"""How a verifier is attached to a node: one stream, kept up by two threads, and questions beside it.
+
+Nothing here decides anything: `verify.holder` says what a message means for the lease.  Standard library only.
+"""
+
+import http.client
+import json
+import logging
+import os
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from keyturn import __version__
+from keyturn.core import feed
+from keyturn.core.feed import KeyState, SecretState
+from keyturn.core.instant import EPOCH, FOREVER, from_text
+from keyturn.core.lease import Acknowledgement, Denial, Grant, Push, Terms
+from keyturn.sdk.address import check_address
+from keyturn.sdk.clock import boot_micros, wall_micros
+from keyturn.verify.decision import CODES, VALID, Verdict
+from keyturn.verify.entry import Profile, pack
+from keyturn.verify.holder import Alarm, Holder
+from keyturn.verify.message import Message, read, reports, write
+from keyturn.verify.verifier import Fill, Verifier
+
+FEED_PATH: Final = "/v1/feed"
+_LONGEST_LINE: Final = 64 * 1024 * 1024
+_CONNECT_SECONDS: Final = 2.0
+_ASK_SECONDS: Final = 5.0
+_LONGEST_PAUSE: Final = 1.0
+_OK: Final = 200
+_NOTHING: Final = Profile((), (), None)
+log = logging.getLogger("keyturn.sdk")
+
+
+class NodeUnavailable(ConnectionError):  # noqa: N818  # says what is wrong with the nodes
+    """No node answered: nothing is known, so nothing is let through."""
+
+
+class NotAllowed(PermissionError):  # noqa: N818  # says what is wrong with the credential
+    """The node does not let this credential attach or ask; `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"the verifier's credential is refused: {code}")
+        self.code = code
+
+
+class Nodes:
+    """The nodes of a deployment, and the credential to ask them with.  Its `repr` shows no secret."""
+
+    def __init__(
+        self, urls: str | Sequence[str], credential: str, *, ca_file: str | Path | None = None, allow_plain_http: bool
+    ) -> None:
+        listed = [urls] if isinstance(urls, str) else list(urls)
+        if not listed:
+            raise ValueError("name at least one node")
+        self.urls = tuple(one.rstrip("/") for one in listed)
+        for one in self.urls:
+            check_address(one, allow_plain_http=allow_plain_http)
+        self._credential = credential
+        self._context = ssl.create_default_context(cafile=ca_file)
+        self._first = 0
+        self._kept = threading.local()
+
+    def anew(self) -> "Nodes":
+        """The same without any open connection: a child's own."""
+        child = copy(self)
+        child._kept = threading.local()  # noqa: SLF001  # our own
+        return child
+
+    def connect(self, url: str, *, timeout: float = _CONNECT_SECONDS) -> http.client.HTTPConnection:
+        """A connection to one of them, not yet opened."""
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        if parts.scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=timeout, context=self._context)
+        return http.client.HTTPConnection(host, port, timeout=timeout)
+
+    def headers(self) -> dict[str, str]:
+        """What every request shows."""
+        return {"Authorization": f"Bearer {self._credential}", "User-Agent": f"keyturn-verifier/{__version__}"}
+
+    def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of the first node that has one.  Raises NodeUnavailable or NotAllowed."""
+        sent = json.dumps(body, separators=(",", ":")).encode()
+        first, reason = self._first, ""
+        for turn in range(len(self.urls)):
+            at = (first + turn) % len(self.urls)
+            try:
+                status, answer = self._ask(self.urls[at], path, sent)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                reason = type(error).__name__
+                continue
+            if status == _OK:
+                self._first = at
+                return answer
+            reason = str(answer.get("code", status))
+            if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+                raise NotAllowed(reason)
+        raise NodeUnavailable(f"no node has an answer: {reason}")
+
+    def _ask(self, url: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        kept: dict[str, http.client.HTTPConnection] = self._kept.__dict__.setdefault("connections", {})
+        again = url in kept
+        while True:
+            connection = kept.pop(url, None) or self.connect(url, timeout=_ASK_SECONDS)
+            try:
+                connection.request("POST", path, body, self.headers() | {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                answer = json.loads(response.read() or b"{}")
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                if not again:
+                    raise
+                again = False  # the node may just have closed a connection that was idle
+                continue
+            kept[url] = connection
+            return response.status, answer if isinstance(answer, dict) else {}
+
+
+class Attachment:
+    """The stream to one node at a time, in threads of its own from `start` on."""
+
+    def __init__(self, nodes: Nodes, holder: Holder, verifier: Verifier) -> None:
+        self.node = ""
+        """The node it is attached to; empty while there is none."""
+        self.refused = ""
+        """Why the last node has refused the credential."""
+        self.joined = threading.Event()
+        """Set once a lease is held for the first time."""
+        self._nodes = nodes
+        self._holder = holder
+        self._verifier = verifier
+        self._lock = threading.Lock()  # the holder is one thread's at a time, and lines are written whole
+        self._stopping = threading.Event()
+        self._due = threading.Event()
+        self._connection: http.client.HTTPConnection | None = None
+        self._threads: tuple[threading.Thread, ...] = ()
+
+    def start(self) -> None:
+        """Begin; the process may end without waiting for it."""
+        self._threads = (
+            threading.Thread(target=self._attach, name="keyturn feed", daemon=True),
+            threading.Thread(target=self._renew, name="keyturn lease", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End the stream and drop the lease, after a last report."""
+        self._holder.deadline = 0
+        self._report()
+        self._stopping.set()
+        self._due.set()
+        self._cut()
+        for thread in self._threads:
+            thread.join(_ASK_SECONDS)
+
+    def renew(self) -> None:
+        """Ask for a lease without waiting for the next turn."""
+        self._due.set()
+
+    def _attach(self) -> None:
+        """Be attached to one node after the other."""
+        at, pause = 0, 0.0
+        while not self._stopping.wait(pause):
+            url = self._nodes.urls[at % len(self._nodes.urls)]
+            began = boot_micros()
+            try:
+                self._stream(url)
+            except NotAllowed as error:
+                self.refused = error.code
+                log.warning("%s refuses this verifier: %s", url, error.code)
+            except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+                log.info("the stream to %s ended: %s", url, type(error).__name__)
+            self.node = ""
+            at += 1
+            # At once to the next one, which may be up; slower the longer none of them lets us stay.
+            stayed = boot_micros() - began > self._holder.terms.length
+            pause = 0.0 if stayed else min(_LONGEST_PAUSE, pause * 2 or 0.02)
+
+    def _stream(self, url: str) -> None:
+        connection = self._nodes.connect(url)
+        try:
+            connection.putrequest("POST", FEED_PATH)
+            for name, value in (self._nodes.headers() | {"Transfer-Encoding": "chunked"}).items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            response = connection.getresponse()
+            if response.status != _OK:
+                problem = json.loads(response.read(65_536) or b"{}")
+                raise NotAllowed(str(problem.get("code", response.status)))
+            sock = connection.sock
+            if sock is not None:
+                sock.settimeout(self._holder.terms.length / 1e6)
+            with self._lock:
+                self._holder.disconnected()
+                self._connection = connection
+            self.node, self.refused = url, ""
+            self._due.set()
+            while not self._stopping.is_set():
+                line = response.readline(_LONGEST_LINE)
+                if not line.endswith(b"\n"):
+                    return
+                self._hear(line)
+        finally:
+            self._cut()
+            connection.close()
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            message = read(line)
+        except (ValueError, RecursionError):
+            with self._lock:
+                self._holder.drop(Alarm.FORGED)
+            raise
+        with self._lock:
+            answer = self._take(message)
+            if answer is not None:
+                self._send(answer)
+        if isinstance(message, Grant) and answer is not None:
+            self.joined.set()
+        elif answer is None and isinstance(message, Push | Grant | Denial):
+            self._due.set()  # a gap, or no lease: ask again
+
+    def _take(self, message: Message) -> Acknowledgement | None:
+        match message:
+            case Grant():
+                return self._holder.granted(message, boot_micros())
+            case Push():
+                return self._holder.pushed(message)
+            case Denial():
+                self._holder.denied(message)
+            case Terms():
+                self._holder.terms = message
+            case _:
+                self._holder.drop(Alarm.FORGED)
+                raise ValueError("a message that nodes do not send")
+        return None
+
+    def _renew(self) -> None:
+        while not self._stopping.is_set():
+            self._due.wait(self._holder.terms.renew_every / 1e6)
+            asked_for = self._due.is_set()
+            self._due.clear()
+            with self._lock:
+                if self._connection is not None:
+                    self._try_sending(self._holder.renewal(boot_micros(), wall=wall_micros()))
+                alarms = self._holder.told()
+            for alarm in alarms:
+                log.error("the lease was dropped: %s", alarm.value)
+            if asked_for:
+                self._stopping.wait(0.02)  # however often it is asked for
+            else:
+                self._report()
+
+    def _report(self) -> None:
+        """Tell what was counted; what cannot be told now is lost with the stream, and nothing waits for it."""
+        if self._connection is None:
+            return
+        for one in reports(self._verifier.drain_uses(), self._verifier.drain_callers()):
+            with self._lock:
+                self._try_sending(one)
+
+    def _try_sending(self, message: Message) -> None:
+        try:
+            self._send(message)
+        except (OSError, AttributeError):
+            self._cut()
+
+    def _send(self, message: Message) -> None:
+        connection = self._connection
+        if connection is not None:
+            line = write(message)
+            connection.sock.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+
+    def _cut(self) -> None:
+        connection, self._connection = self._connection, None
+        sock = connection.sock if connection is not None else None
+        if sock is not None:
+            try:
+                sock.shutdown(2)
+            except OSError:
+                return
+
+
+def filler(nodes: Nodes, verifier: Verifier, *, label: str) -> Callable[[bytes], Fill]:
+    """What asks a node about a secret that is not known here; its answer raises NodeUnavailable or NotAllowed (F4)."""
+
+    def find(fingerprint: bytes) -> Fill:
+        asked = {"key_sha256": fingerprint.hex()} | ({"label": label} if label else {})
+        answer = nodes.ask(f"{FEED_PATH}/fill", asked)
+        try:
+            state = None if answer["state"] is None else feed.from_plain(answer["state"])
+            if not isinstance(state, feed.KeyState | None):
+                raise NodeUnavailable("an answer that is none")
+            # Of another epoch it may not be kept: as old as can be, so that it is decided by and forgotten.
+            rev = int(answer["rev"]) if answer["epoch"] == verifier.epoch else -1
+            return Fill(rev=rev, state=state, version=int(answer["version"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise NodeUnavailable("an answer that is none") from error
+
+    return find
+
+
+def told_verdict(answer: Mapping[str, Any]) -> Verdict:
+    """The verdict that a node has written.  Raises NodeUnavailable for what is none."""
+    code = answer.get("code")
+    if code not in CODES or answer.get("valid") is not (code == VALID):
+        raise NodeUnavailable("an answer that is none")
+    wait = int(answer.get("retry_after", 0)) * 1_000_000
+    if answer.get("key_id") is None:
+        return Verdict(code, b"", _NOTHING, wait)
+    try:
+        profile = Profile(tuple(answer["permissions"]), (), None)
+        return Verdict(code, pack(_state(answer), _secret(answer), 0), profile, wait)
+    except (KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
+        raise NodeUnavailable("an answer that is none") from error
+
+
+def _state(answer: Mapping[str, Any]) -> KeyState:
+    expires_at = answer.get("expires_at")
+    return KeyState(
+        number=0,
+        key_id=answer["key_id"],
+        account_id=answer["account_id"],
+        owner_id=answer["owner_id"],
+        environment=answer["environment"],
+        permissions=(),
+        allowlist=(),
+        limit=None,
+        expires_at=from_text(expires_at) if expires_at else FOREVER,
+        suspended=False,
+        revoked=False,
+        secrets=(),
+    )
+
+
+def _secret(answer: Mapping[str, Any]) -> SecretState:
+    replaced_at = answer.get("replaced_at")
+    return SecretState(
+        version=answer["version"],
+        starts_at=EPOCH,
+        dangerous_starts_at=EPOCH,
+        stops_at=from_text(replaced_at) if replaced_at else FOREVER,
+        stopped=bool(replaced_at),
+        replaced_by=answer.get("reset_id") or "",
+        watched=False,
+    )
+
+
+def credential_from(file: str | Path) -> str:
+    """A credential from a file of its own.  Raises OSError."""
+    return Path(os.fspath(file)).read_text("utf-8").strip()

@@ -1,0 +1,17 @@
+"""The clocks of the process that verifies; the server's are read in `keyturn.outside.clock`."""
+
+import time
+from typing import Final
+
+_BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_clock_ns = time.clock_gettime_ns
+
+
+def boot_micros() -> int:
+    """The boot-time clock, which leases are measured by (F0); monotonic where there is none."""
+    return _clock_ns(_BOOTTIME) // 1000
+
+
+def wall_micros() -> int:
+    """The wall clock, to be compared with itself only (F0)."""
+    return time.time_ns() // 1000  # noqa: TID251  # this is where it is read

@@ -1,0 +1,231 @@
+"""Verifying API keys in your own process, under a lease (`fleet-protocol`, F0 to F12).
+
+    with Verifier("https://keys.example.com", credential_file="verifier.key") as verifier:
+        verdict = verifier.verify(presented, permission="orders:write", ip="192.0.2.7")
+
+Once a reset has returned `confirmed`, no call that begins afterwards accepts the old secret: the memory of this process
+is trusted only while its lease lasts.  Standard library only; safe to share between threads; after a fork the child
+begins anew.
+"""
+
+import os
+import weakref
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+from types import TracebackType
+from typing import Any, Final, Self
+
+from keyturn.core import duration
+from keyturn.core import permission as permissions
+from keyturn.core.allowlist import parse_address
+from keyturn.core.lease import Terms
+from keyturn.core.own_secret import is_presentable, label_of
+from keyturn.sdk.attachment import (
+    Attachment,
+    Nodes,
+    NodeUnavailable,
+    NotAllowed,
+    credential_from,
+    filler,
+    told_verdict,
+)
+from keyturn.sdk.clock import boot_micros
+from keyturn.verify.decision import ASK, MALFORMED_VERDICT, MISS, Verdict
+from keyturn.verify.holder import Holder
+from keyturn.verify.message import LONGEST_NAME
+from keyturn.verify.verifier import Verifier as Memory
+
+__all__ = ["LeaseLapsed", "NodeUnavailable", "NotAllowed", "Verifier"]
+
+ASK_THE_NODE: Final = "ask"
+REFUSE: Final = "refuse"
+_STALE: Final = "stale:"
+_MOST_REMEMBERED: Final = 4096
+
+
+class LeaseLapsed(ConnectionError):  # noqa: N818  # says what stands in the way
+    """This process has not heard from its authority in time, and does not guess.  Answer 503, not 401."""
+
+
+class Verifier:
+    """Answers from memory while it holds a lease; otherwise as `on_lapse` says.
+
+    `urls`: one node or several of one deployment; it moves to the next when one goes away.
+    `credential`: a key with `keyturn.attach`, or the file it lies in.
+    `on_lapse`: what happens when the authority was not heard from in time: `ask` a node about each request (default),
+    `refuse` with `LeaseLapsed`, or `stale:<duration>`, such as `stale:30s`: go on answering from memory for that long.
+    The last is your explicit choice of availability: resets are then not confirmed (F12).
+
+    Raises ValueError for an address that cannot be used, and OSError for a file that cannot be read.
+    """
+
+    def __init__(
+        self,
+        urls: str | Sequence[str],
+        credential: str | None = None,
+        *,
+        credential_file: str | Path | None = None,
+        on_lapse: str = ASK_THE_NODE,
+        name: str = "",
+        ca_file: str | Path | None = None,
+        allow_plain_http: bool = False,
+        most_keys: int = 1_000_000,
+    ) -> None:
+        if (credential is None) == (credential_file is None):
+            raise ValueError("give the credential or the file it lies in")
+        shown = (credential or "").strip() if credential_file is None else credential_from(credential_file)
+        if not (shown.isascii() and shown.isprintable()) or not shown or " " in shown:
+            raise ValueError("what was given as the credential is none: it is empty or holds a character no key has")
+        self._nodes = Nodes(urls, shown, ca_file=ca_file, allow_plain_http=allow_plain_http)
+        self._stale = _read_stale(on_lapse)
+        self._asks = on_lapse == ASK_THE_NODE
+        self._name = _name(name)
+        self._most_keys = most_keys
+        self._wanted: dict[Any, tuple[str, ...]] = {}
+        self._addresses: dict[str, str] = {}
+        self._closed = False
+        self._begin()
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _begin_in_child(this))
+
+    def verify(
+        self, presented: str, *, permission: str | Iterable[str] = (), ip: str | None = None, user_agent: str = ""
+    ) -> Verdict:
+        """Decide on a presented secret: true where the request may go on, else its `code` says why not.
+
+        `permission` is what the request needs, all of it.  `ip` is the client's own address, as your trusted proxies
+        tell it; a key with an allowlist is refused without.
+        Raises ValueError for a permission or address that is none, LeaseLapsed, NodeUnavailable where a node had to be
+        asked and none answered, and NotAllowed where it refuses this verifier: each means that nothing is let through.
+        """
+        try:
+            wanted = self._wanted[permission]  # what is not hashable is read each time
+        except (KeyError, TypeError):
+            wanted = self._read_wanted(permission)
+        if ip is not None:
+            ip = self._addresses.get(ip) or self._read_address(ip)
+        # The time first, then the lease, then the memory (F3).
+        boot = boot_micros()
+        holder = self._holder
+        if boot < holder.deadline or (self._stale and holder.deadline and boot < holder.deadline + self._stale):
+            now = boot + holder.ahead
+            verdict = self._memory.verify(presented, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
+            if verdict is MISS:
+                verdict = self._fill(presented, wanted, ip, user_agent, now)
+            if verdict is not ASK:
+                return verdict
+        elif not self._asks:
+            raise LeaseLapsed("this process has not heard from its authority in time")
+        return self._ask(presented, wanted, ip, user_agent)
+
+    def wait_until_leased(self, timeout: float = 10.0) -> bool:
+        """Wait for the first lease, at most that many seconds; whether there is one.  Nothing needs it but warm-up."""
+        return self._attachment.joined.wait(timeout)
+
+    @property
+    def instance(self) -> str:
+        """How this process is called in receipts; another one after each start and fork."""
+        return self._holder.instance
+
+    @property
+    def lease(self) -> float:
+        """For how many seconds memory may still answer; 0 where it may not."""
+        return max(0, self._holder.deadline - boot_micros()) / 1e6
+
+    @property
+    def node(self) -> str:
+        """The address of the node it is attached to; empty where there is none."""
+        return self._attachment.node
+
+    @property
+    def refused(self) -> str:
+        """Why a node does not let this verifier attach: the code of its refusal; empty where none refuses."""
+        return self._attachment.refused
+
+    def close(self) -> None:
+        """Report what was counted, let the lease go and end the stream.  From then on each request is a LeaseLapsed."""
+        if not self._closed:
+            self._closed = True
+            self._asks = False
+            self._stale = 0
+            self._attachment.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Verifier of {', '.join(self._nodes.urls)}>"
+
+    def _begin(self) -> None:
+        """A new instance: nothing in memory, no lease (F10)."""
+        self._memory = Memory(most_keys=self._most_keys, limits=False)
+        self._holder = Holder(
+            self._memory, instance=f"ver_{token_hex(10)}", terms=Terms(), name=self._name, stale=self._stale
+        )
+        self._attachment = Attachment(self._nodes, self._holder, self._memory)
+        self._attachment.start()
+
+    def _fill(self, presented: str, wanted: tuple[str, ...], ip: str | None, user_agent: str, now: int) -> Verdict:
+        find = filler(self._nodes, self._memory, label=label_of(presented))
+        return self._memory.verify_cold(
+            sha256(presented.encode()).digest(), find, permissions=wanted, ip=ip, user_agent=user_agent, now=now
+        )
+
+    def _ask(self, presented: str, wanted: tuple[str, ...], ip: str | None, user_agent: str) -> Verdict:
+        """Have a node decide.  It is shown the fingerprint, not the secret."""
+        if not is_presentable(presented):
+            return MALFORMED_VERDICT
+        asked: dict[str, Any] = {"key_sha256": sha256(presented.encode()).hexdigest(), "permissions": list(wanted)}
+        if label := label_of(presented):
+            asked["label"] = label
+        if ip is not None:
+            asked["ip"] = ip
+        if user_agent:
+            asked["context"] = {"user_agent": user_agent}
+        return told_verdict(self._nodes.ask("/v1/verify", asked))
+
+    def _read_wanted(self, permission: str | Iterable[str]) -> tuple[str, ...]:
+        texts = (permission,) if isinstance(permission, str) else tuple(permission)
+        wanted = permissions.parse_set(texts)
+        if len(self._wanted) >= _MOST_REMEMBERED:
+            self._wanted.clear()
+        self._wanted[permission if isinstance(permission, str) else texts] = wanted
+        return wanted
+
+    def _read_address(self, ip: str) -> str:
+        address = str(parse_address(ip))
+        if len(self._addresses) >= _MOST_REMEMBERED:
+            self._addresses.clear()
+        self._addresses[ip] = address
+        return address
+
+
+def _begin_in_child(this: "weakref.ref[Verifier]") -> None:
+    verifier = this()
+    if verifier is not None and not verifier._closed:  # noqa: SLF001  # our own
+        verifier._nodes = verifier._nodes.anew()  # noqa: SLF001  # as above
+        verifier._begin()  # noqa: SLF001  # as above
+
+
+def _read_stale(on_lapse: str) -> int:
+    """Microseconds of `stale:<duration>`; 0 for the other two."""
+    if on_lapse in (ASK_THE_NODE, REFUSE):
+        return 0
+    if on_lapse.startswith(_STALE):
+        micros = int(duration.parse(on_lapse.removeprefix(_STALE)).total_seconds() * 1e6)
+        if micros > 0:
+            return micros
+    raise ValueError("on_lapse is ask, refuse or stale:<duration>, such as stale:30s")
+
+
+def _name(name: str) -> str:
+    """What people read in `keyturn fleet`: the machine and the process where nothing else is said."""
+    chosen = name or f"{os.uname().nodename}/{os.getpid()}"
+    return "".join(one if one.isascii() and one.isprintable() else "?" for one in chosen)[:LONGEST_NAME]

@@ -1,0 +1,67 @@
+"""Leases of nodes, as the authority has them on record (F2, F5)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from sqlalchemy import ColumnElement, RowMapping, and_, case, delete, insert, select, update
+
+from keyturn.core.lease import Attached, Lease, Terms
+from keyturn.store.begun import Begun
+from keyturn.store.tables import authority, leases
+
+
+class Fleet(Begun):
+    """`ports.Transaction`'s questions about nodes."""
+
+    def terms(self) -> Terms:
+        """For how long leases are given."""
+        row = self._connection.execute(select(authority.c.lease_length, authority.c.lease_margin)).one()
+        return Terms(length=row.lease_length, margin=row.lease_margin)
+
+    def set_terms(self, terms: Terms) -> None:
+        """Give leases for that long from now on."""
+        values = {"lease_length": terms.length, "lease_margin": terms.margin}
+        self._connection.execute(update(authority).values(values))
+
+    def renew_lease(self, lease: Lease) -> None:
+        """Put a node's lease on record; within an epoch the greatest acknowledgement stays."""
+        row = {
+            "counter": lease.counter,
+            "epoch": lease.epoch,
+            "acked_rev": case((_is_further(lease), leases.c.acked_rev), else_=lease.acked_rev),
+            "applied_rev": lease.applied_rev,
+            "name": lease.name,
+            "grants": lease.grants,
+            "verifiers": json.dumps([asdict(one) for one in lease.verifiers], separators=(",", ":")),
+        }
+        this = leases.c.instance == lease.instance
+        if not self._connection.execute(update(leases).where(this).values(row)).rowcount:
+            row |= {"instance": lease.instance, "acked_rev": lease.acked_rev}
+            self._connection.execute(insert(leases).values(row))
+
+    def leases(self) -> Sequence[Lease]:
+        """Every node that may hold a lease."""
+        return [_read(row) for row in self._connection.execute(select(leases)).mappings()]
+
+    def remove_lease(self, instance: str, *, counter: int) -> bool:
+        """Take a lease off the record, if it was not renewed since; whether it was there like that (F5)."""
+        this = (leases.c.instance == instance, leases.c.counter == counter)
+        return bool(self._connection.execute(delete(leases).where(*this)).rowcount)
+
+
+def _is_further(lease: Lease) -> ColumnElement[bool]:
+    return and_(leases.c.epoch == lease.epoch, leases.c.acked_rev > lease.acked_rev)
+
+
+def _read(row: RowMapping) -> Lease:
+    return Lease(
+        instance=row["instance"],
+        counter=row["counter"],
+        epoch=row["epoch"],
+        acked_rev=row["acked_rev"],
+        applied_rev=row["applied_rev"],
+        name=row["name"],
+        grants=row["grants"],
+        verifiers=tuple(Attached(**one) for one in json.loads(row["verifiers"])),
+    )

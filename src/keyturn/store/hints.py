@@ -1,0 +1,114 @@
+"""How nodes on one PostgreSQL database tell one another quickly: its NOTIFY (F14).
+
+Nothing depends on it but speed.  Where it fails, leases and a look at the database every now and then are enough.
+"""
+
+import contextlib
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final, Protocol
+
+import psycopg
+
+from keyturn.store.transaction import CHANNEL
+
+_LISTEN_SECONDS: Final = 0.5
+_RETRY_SECONDS: Final = 0.5
+_CONNECT_SECONDS: Final = 3
+log = logging.getLogger("keyturn")
+
+
+class Hearer(Protocol):
+    """Whom hints are for."""
+
+    def feed_moved(self) -> None:
+        """Somebody has committed entries."""
+        ...
+
+    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
+        """Another node has come that far."""
+        ...
+
+
+class NoHints:
+    """On a database of one process there is nobody to tell."""
+
+    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
+        """Nobody hears it."""
+
+
+class PostgresHints:
+    """Speaks on one connection and listens on another; each is opened again when it breaks."""
+
+    def __init__(self, address: str) -> None:
+        """`address` as libpq takes it."""
+        self._address = address
+        self._due: tuple[str, int, int] | None = None
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+
+    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
+        """Tell the others, from a thread of its own: who acknowledges must not wait for the database."""
+        self._due = (instance, epoch, rev)  # a later one says all that an earlier one did
+        self._wake.set()
+
+    @contextlib.contextmanager
+    def running(self, hearer: Hearer) -> Iterator[None]:
+        """Threads that speak and listen until the block ends."""
+        hears = partial(self._listen, hearer=hearer)
+        threads = [
+            threading.Thread(target=self._keep, args=(self._speak,), name="hints out", daemon=True),
+            threading.Thread(target=self._keep, args=(hears,), name="hints in", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            self._wake.set()
+            for thread in threads:
+                thread.join()
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(
+            self._address, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name="keyturn hints"
+        )
+
+    def _speak(self, connection: psycopg.Connection[Any]) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            due, self._due = self._due, None
+            if due is not None:
+                connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, json.dumps(due)))
+
+    def _listen(self, connection: psycopg.Connection[Any], hearer: Hearer) -> None:
+        connection.execute(f"LISTEN {CHANNEL}".encode())
+        hearer.feed_moved()  # what was told before nobody listened
+        while not self._stopping.is_set():
+            for told in connection.notifies(timeout=_LISTEN_SECONDS):
+                _pass_on(hearer, told.payload)
+
+    def _keep(self, work: Callable[[psycopg.Connection[Any]], None]) -> None:
+        """Do it on one connection after the other, as they break."""
+        while not self._stopping.is_set():
+            try:
+                with self._connect() as connection:
+                    work(connection)
+            except psycopg.Error as error:
+                log.debug("hints: %s", type(error).__name__)
+                self._stopping.wait(_RETRY_SECONDS)
+
+
+def _pass_on(hearer: Hearer, payload: str) -> None:
+    """Whoever may write to the database may send anything; what cannot be read is no hint."""
+    if payload == "feed":
+        hearer.feed_moved()
+        return
+    with contextlib.suppress(ValueError, TypeError):
+        instance, epoch, rev = json.loads(payload)
+        hearer.acknowledged(str(instance), epoch=int(epoch), rev=int(rev))

@@ -1,0 +1,63 @@
+"""The fence of a stop: who has acknowledged it, and until when it waits for the others (F5).
+
+Times are microseconds of the boot-time clock of the node that waits.
+"""
+
+from collections.abc import Sequence
+
+from keyturn.core.lease import FOR_GOOD, Lease, Terms
+
+
+class Fence:
+    """One wait, from the scan of the leases on.  One thread at a time."""
+
+    def __init__(
+        self, leases: Sequence[Lease], *, rev: int, epoch: int, newest: int, scanned_at: int, terms: Terms
+    ) -> None:
+        """`newest` is the authority's own revision in the snapshot of the scan."""
+        self.rev = rev
+        self.ends_at = scanned_at + terms.fence
+        """When no lease that was granted before the scan is left."""
+        self.leases = tuple(leases)
+        self.newest = newest
+        """The authority's own revision, as last read."""
+        self.outdated = False
+        """Whether somebody has acknowledged more than that: the leases are to be read again."""
+        self._epoch = epoch
+        self._pending = {one.instance: one for one in leases if not self._has(one.epoch, one.acked_rev)}
+
+    def heard(self, instance: str, *, epoch: int, acked_rev: int) -> None:
+        """An instance has acknowledged everything up to `acked_rev`.
+
+        What lies above the authority's own revision is no acknowledgement: it may be of another past.
+        """
+        if self._has(epoch, acked_rev):
+            self._pending.pop(instance, None)
+        elif instance in self._pending and epoch == self._epoch and acked_rev > self.newest:
+            self.outdated = True
+
+    def scanned(self, leases: Sequence[Lease], *, newest: int) -> None:
+        """The leases were read again: who has acknowledged meanwhile need not be waited for."""
+        self.newest = newest
+        self.outdated = False
+        for one in leases:
+            self.heard(one.instance, epoch=one.epoch, acked_rev=one.acked_rev)
+
+    @property
+    def pending(self) -> tuple[Lease, ...]:
+        """Who has not acknowledged, as the scan found them."""
+        return tuple(self._pending.values())
+
+    @property
+    def confirmed(self) -> int:
+        """How many have."""
+        return len(self.leases) - len(self._pending)
+
+    def is_over(self, boot: int) -> bool:
+        """Whether nobody is left who could decide as before."""
+        return not self._pending or boot >= self.ends_at
+
+    def _has(self, epoch: int, acked_rev: int) -> bool:
+        if acked_rev == FOR_GOOD:
+            return True
+        return epoch == self._epoch and self.rev <= acked_rev <= self.newest

@@ -1,0 +1,107 @@
+"""A node's side of its verifiers' leases: whom it has granted to, and what it may acknowledge for them (F7).
+
+Times are microseconds of the node's boot-time clock.  Safe to share between threads.
+"""
+
+from dataclasses import dataclass
+from threading import Lock
+
+from keyturn.core.lease import Attached, Renewal, Terms
+
+
+@dataclass(slots=True)
+class _Record:
+    """A verifier that holds a lease, or is being given one."""
+
+    name: str
+    stale: int
+    epoch: int
+    acked_rev: int
+    applied_rev: int
+    granted_until: int = 0
+    """When every lease granted so far is over, the margins included.  It only ever grows."""
+    asking_until: int = 0
+    """The same of the lease that is being granted, while its length is not known."""
+
+    @property
+    def until(self) -> int:
+        return max(self.granted_until, self.asking_until)
+
+
+class Granter:
+    """The verifiers attached to one node."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self._records: dict[str, _Record] = {}
+        self._lock = Lock()
+
+    def asked(self, renewal: Renewal, boot: int) -> None:
+        """A renewal has come: on record before anything else, as long as a lease can be (F7)."""
+        with self._lock:
+            record = self._records.get(renewal.instance)
+            if record is None:
+                record = _Record(renewal.name, renewal.stale, renewal.epoch, renewal.acked_rev, renewal.applied_rev)
+                self._records[renewal.instance] = record
+            record.asking_until = boot + self.terms.fence
+            record.name, record.stale = renewal.name, max(record.stale, renewal.stale)
+            self._heard(record, renewal.epoch, renewal.acked_rev, renewal.applied_rev)
+
+    def granted(self, instance: str, *, deadline: int, boot: int) -> int:
+        """How long a lease granted now may be, 0 for none.  `deadline` is the node's own, read after `asked`."""
+        with self._lock:
+            record = self._records[instance]
+            length = max(0, min(self.terms.length, deadline - self.terms.margin - boot))
+            if length:
+                record.granted_until = max(record.granted_until, boot + length + 2 * self.terms.margin)
+            record.asking_until = 0
+            return length
+
+    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
+        """A verifier decides by everything up to `rev`."""
+        with self._lock:
+            record = self._records.get(instance)
+            if record is not None:
+                self._heard(record, epoch, rev, rev)
+
+    def acked(self, *, epoch: int, applied_rev: int, boot: int) -> int:
+        """What the node may acknowledge for itself and its verifiers.
+
+        `applied_rev` was read before this: a verifier that is not on record yet gets everything up to it (F7).
+        """
+        with self._lock:
+            lowest = applied_rev
+            for instance, record in list(self._records.items()):
+                if boot >= record.until + record.stale:
+                    del self._records[instance]  # waited out: nothing it holds is still believed
+                elif boot < record.until:
+                    lowest = min(lowest, record.acked_rev if record.epoch == epoch else 0)
+            return lowest
+
+    def attached(self, boot: int) -> tuple[Attached, ...]:
+        """Who holds a lease, or may hold one."""
+        with self._lock:
+            return tuple(
+                Attached(
+                    instance=instance,
+                    name=one.name,
+                    acked_rev=one.acked_rev,
+                    applied_rev=one.applied_rev,
+                    ends_in=one.until - boot,
+                    stale=one.stale,
+                )
+                for instance, one in sorted(self._records.items())
+                if boot < one.until + one.stale
+            )
+
+    def next_end(self, boot: int) -> int | None:
+        """When the first lease of those on record may be over; None where there is none."""
+        with self._lock:
+            return min((one.until for one in self._records.values() if boot < one.until), default=None)
+
+    @staticmethod
+    def _heard(record: _Record, epoch: int, acked_rev: int, applied_rev: int) -> None:
+        if epoch != record.epoch:
+            record.epoch, record.acked_rev, record.applied_rev = epoch, acked_rev, applied_rev
+        record.acked_rev = max(record.acked_rev, acked_rev)
+        record.applied_rev = max(record.applied_rev, applied_rev)
