@@ -51,6 +51,8 @@ class Confirming:
         self._membership = membership
         self._epoch = epoch
         self._fences: dict[int, Fence] = {}
+        # What was heard last of each: it may come before the scan that it answers.
+        self._heard: dict[str, tuple[int, int]] = {}
         self._numbers = 0
         self._lock = threading.Lock()
 
@@ -61,10 +63,15 @@ class Confirming:
             fence = self._scan(rev)
         except StoreUnavailable:
             return Confirmation(rev=rev, epoch=self._epoch(), confirmed=False, reason=AWAY)
-        with self._lock:
-            self._numbers += 1
-            number = self._numbers
-            self._fences[number] = fence
+        with self._membership.moved:
+            with self._lock:
+                self._numbers += 1
+                number = self._numbers
+                self._fences[number] = fence
+            known = {one.instance for one in fence.leases}
+            self._heard = {instance: told for instance, told in self._heard.items() if instance in known}
+            for instance, (epoch, acked) in self._heard.items():
+                fence.heard(instance, epoch=epoch, acked_rev=acked)
         try:
             self._wait(fence)
         finally:
@@ -75,6 +82,7 @@ class Confirming:
     def heard(self, instance: str, *, epoch: int, rev: int) -> None:
         """Another node has told how far it has come.  Raises nothing."""
         with self._membership.moved:
+            self._heard[instance] = max(self._heard.get(instance, (0, 0)), (epoch, rev))
             for fence in self._running():
                 fence.heard(instance, epoch=epoch, acked_rev=rev)
             self._membership.moved.notify_all()
