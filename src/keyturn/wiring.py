@@ -30,6 +30,7 @@ from keyturn.outside.clock import AuthorityClock
 from keyturn.outside.folder import FolderLock
 from keyturn.outside.forge import SystemForge, load_peppers
 from keyturn.outside.mail import MailSender, transport
+from keyturn.outside.notary import Notary
 from keyturn.outside.oidc import OidcClient
 from keyturn.outside.passwords import Argon2Passwords
 from keyturn.outside.stretcher import Argon2Stretcher
@@ -63,6 +64,7 @@ class Node:
     verifier: Verifier
     membership: Membership
     confirming: Confirming
+    notary: Notary
     hints: PostgresHints | NoHints
     follower: Follower
     housekeeper: Housekeeper
@@ -141,6 +143,8 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         verifier=verifier,
         membership=membership,
         confirming=Confirming(store, membership, epoch=lambda: verifier.epoch),
+        # By the oldest pepper: a newer one must not change the name under which receipts are known.
+        notary=Notary(deployment, forge.derived_by_each("receipts", deployment)[-1]),
         hints=hints,
         follower=follower,
         housekeeper=Housekeeper(store, verifier, follower),

@@ -68,5 +68,5 @@ def suspend(call: AnyCall, account_id: str, body: Why | None = None) -> dict[str
     (count, rev), now = call.change(
         lambda tx: keys.suspend_account(tx, actor=call.actor, account_id=id_in_path(account_id), reason=reason)
     )
-    told = shown.receipt(call.node, rev=rev, stopped_at=now)
+    told = shown.receipt(call.node, rev=rev, stopped_at=now, account_id=account_id)
     return {"account_id": account_id, "keys": count, "receipt": told}

@@ -10,6 +10,7 @@ from keyturn.flow.housekeeping import Housekeeper
 from keyturn.flow.membership import Membership
 from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.telling import Teller
+from keyturn.outside.notary import Notary
 from keyturn.ports import Authenticators, Captcha, Forge, Oidc, Passwords, Store
 from keyturn.settings import Settings
 from keyturn.store.database import Durability
@@ -55,6 +56,8 @@ class Node(Protocol):
     def verifier(self) -> Verifier: ...
     @property
     def membership(self) -> Membership: ...
+    @property
+    def notary(self) -> Notary: ...
     @property
     def confirming(self) -> Confirming: ...
     @property

@@ -1,32 +1,34 @@
-"""What a stop can be shown with (R53): who has confirmed it, for whichever face shows it."""
+"""The receipt of a stop, for whichever face shows it: waited for, signed and logged (F5, R53)."""
 
-from dataclasses import dataclass
+import json
+import logging
 
+from keyturn.core.instant import Instant
+from keyturn.core.receipt import Receipt, to_note_text
 from keyturn.edge.node import Node
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """Which verifiers decide by a revision."""
-
-    rev: int
-    epoch: int
-    confirmed: bool
-    reason: str
-    """Why it is not confirmed; empty where it is."""
-    waited_ms: int
-    acknowledged: int
-    waited_out: tuple[str, ...]
-    unleased: tuple[str, ...]
+log = logging.getLogger("keyturn")
 
 
-def receipt(node: Node, *, rev: int) -> Receipt:
-    """Wait until every verifier decides by `rev`, or can decide by nothing else any more (F5)."""
+def receipt(
+    node: Node,
+    *,
+    rev: int,
+    stopped_at: Instant | None = None,
+    reset_id: str = "",
+    key_id: str = "",
+    account_id: str = "",
+) -> tuple[Receipt, str]:
+    """Wait until every verifier decides by `rev`, or can decide by nothing else any more; with the signed note of it."""
     durability = node.durability
     made = node.confirming.confirm(rev)
-    return Receipt(
+    one = Receipt(
+        reset_id=reset_id,
+        key_id=key_id,
+        account_id=account_id,
         rev=rev,
         epoch=made.epoch,
+        stopped_at=stopped_at,
         confirmed=durability.strict and made.confirmed,
         reason=made.reason if durability.strict else durability.reason,
         waited_ms=made.waited // 1000,
@@ -34,3 +36,6 @@ def receipt(node: Node, *, rev: int) -> Receipt:
         waited_out=made.waited_out,
         unleased=made.unleased,
     )
+    note = node.notary.sign(to_note_text(one))
+    log.info("%s", json.dumps({"event": "receipt", "note": note}, ensure_ascii=False))
+    return one, note

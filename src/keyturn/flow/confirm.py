@@ -1,7 +1,8 @@
 """Confirming a stop: waiting, after the commit, until nobody is left who decides as before (F5)."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ from keyturn.verify.fence import Fence
 
 LOOK_AGAIN: Final = 100_000
 """Microseconds after which the leases are read again, in case every hint was lost (F14)."""
+MOST_LOOKED_AT: Final = 1000
 AWAY: Final = "the database went away while verifiers were waited for"
 
 
@@ -33,14 +35,21 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A fence as it stands: for whoever looks while it is waited for."""
+    """A fence as it stands, for people who look at it."""
 
     rev: int
-    confirmed: int
+    acknowledged: int
+    """Nodes and verifiers that decide by it."""
     of: int
     ends_in: int
     """Microseconds until the last lease is over; 0 where nobody is waited for."""
     waiting_for: tuple[str, ...]
+    """Instances."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody is left who could decide as before."""
+        return not self.ends_in
 
 
 class Confirming:
@@ -53,6 +62,7 @@ class Confirming:
         self._fences: dict[int, Fence] = {}
         # What was heard last of each: it may come before the scan that it answers.
         self._heard: dict[str, tuple[int, int]] = {}
+        self._looked: OrderedDict[int, Fence] = OrderedDict()
         self._numbers = 0
         self._lock = threading.Lock()
 
@@ -87,19 +97,40 @@ class Confirming:
                 fence.heard(instance, epoch=epoch, acked_rev=rev)
             self._membership.moved.notify_all()
 
-    def progress(self) -> Sequence[Progress]:
+    def look(self, rev: int) -> Progress:
+        """How far the fence of `rev` has come, without waiting for it.  Raises StoreUnavailable.
+
+        Who looks for the first time begins it: from then on it is over after a fence at the latest.
+        """
+        with self._lock:
+            fence = self._looked.get(rev)
+        if fence is None:
+            fence = self._scan(rev)
+            with self._lock:
+                while len(self._looked) >= MOST_LOOKED_AT:
+                    self._looked.popitem(last=False)
+                fence = self._looked.setdefault(rev, fence)
+        else:
+            self._look_again(fence)
+        self._hear_own(fence)
+        return self._progress(fence)
+
+    def running(self) -> Sequence[Progress]:
         """Every fence that is being waited for here, the oldest first.  Raises nothing."""
-        boot = self._membership.boot()
-        return [
-            Progress(
-                rev=one.rev,
-                confirmed=one.confirmed,
-                of=len(one.leases),
-                ends_in=max(0, one.ends_at - boot),
-                waiting_for=tuple(each.instance for each in one.pending),
-            )
-            for one in self._running()
-        ]
+        return [self._progress(one) for one in self._running()]
+
+    def _progress(self, fence: Fence) -> Progress:
+        member = self._membership
+        boot = member.boot()
+        late = () if fence.is_over(boot) else tuple(self._late(fence))
+        everybody = sum(1 + len(one.verifiers) for one in fence.leases)
+        return Progress(
+            rev=fence.rev,
+            acknowledged=everybody - len(late),
+            of=everybody,
+            ends_in=fence.ends_at - boot if late else 0,
+            waiting_for=late,
+        )
 
     def _running(self) -> Sequence[Fence]:
         with self._lock:
@@ -116,8 +147,7 @@ class Confirming:
         look_at = member.boot() + LOOK_AGAIN
         while True:
             with member.moved:
-                # What this node has applied is of this authority's past, however far it went on since the scan.
-                fence.heard(member.instance, epoch=self._epoch(), acked_rev=min(member.acked(), fence.newest))
+                self._hear_own(fence)
                 boot = member.boot()
                 if fence.is_over(boot):
                     return
@@ -126,6 +156,11 @@ class Confirming:
                     continue
             look_at = boot + LOOK_AGAIN
             self._look_again(fence)
+
+    def _hear_own(self, fence: Fence) -> None:
+        """What this node has applied is of this authority's past, however far it went on since the scan."""
+        member = self._membership
+        fence.heard(member.instance, epoch=self._epoch(), acked_rev=min(member.acked(), fence.newest))
 
     def _look_again(self, fence: Fence) -> None:
         try:
@@ -138,11 +173,9 @@ class Confirming:
     def _settle(self, fence: Fence, began: int) -> Confirmation:
         member = self._membership
         waited = member.boot() - began
-        verifiers = {one.instance: one.verifiers for one in fence.leases}
-        verifiers[member.instance] = member.granter.attached(member.boot())
-        late: list[str] = []
+        verifiers = self._verifiers(fence)
+        late = self._late(fence)
         for lease in fence.pending:
-            late += _late(lease, verifiers[lease.instance], fence.rev)
             self._remove(lease)
         unleased = tuple(one.instance for each in verifiers.values() for one in each if one.stale)
         everybody = len(verifiers) + sum(len(each) for each in verifiers.values())
@@ -156,6 +189,18 @@ class Confirming:
             waited_out=tuple(late),
             unleased=unleased,
         )
+
+    def _verifiers(self, fence: Fence) -> Mapping[str, Sequence[Attached]]:
+        """By node who is attached, as far as is known here."""
+        member = self._membership
+        return {one.instance: one.verifiers for one in fence.leases} | {
+            member.instance: member.granter.attached(member.boot())
+        }
+
+    def _late(self, fence: Fence) -> list[str]:
+        """Who has not acknowledged."""
+        verifiers = self._verifiers(fence)
+        return [name for lease in fence.pending for name in _late(lease, verifiers[lease.instance], fence.rev)]
 
     def _remove(self, lease: Lease) -> None:
         if lease.instance == self._membership.instance or any(one.stale for one in lease.verifiers):

@@ -22,7 +22,6 @@ from keyturn.core.refusal import InvalidField, ResetAlreadyOpen
 from keyturn.core.reset import Asking, Reason, Reset
 from keyturn.core.stage import OPEN, Stage
 from keyturn.edge.proving import Sent, prove_reset
-from keyturn.edge.receipt import receipt
 from keyturn.edge.refused import Refused
 from keyturn.flow import claim as claims
 from keyturn.flow import key as keys
@@ -193,12 +192,13 @@ def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 
         )
     if stage is Stage.ENDED:
         return asked.show("reset_ended.html", status=status, **common)
-    new = answer.key.secret(answer.reset.new_version or 0)
+    new, node = answer.key.secret(answer.reset.new_version or 0), asked.visit.node
     return asked.show(
         "handover_part.html" if asked.live else "handover.html",
         answer=answer,
         new=new,
-        receipt=receipt(asked.visit.node, rev=new.rev if new else 0),
+        fence=node.confirming.look(new.rev if new else 0),
+        durability=node.durability,
         old_over=_old_is_over(answer, now),
         status=status,
         **common,

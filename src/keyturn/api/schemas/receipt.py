@@ -1,5 +1,7 @@
 """What an answer says about who has confirmed it."""
 
+from pydantic import Field
+
 from keyturn.api.schemas.form import Shown
 
 
@@ -23,3 +25,4 @@ class ReceiptShown(Shown):
     reason: str | None
     waited_ms: int
     verifiers: VerifiersShown
+    note: str = Field(description="All of it as a signed note; its key is at /v1/fleet.")

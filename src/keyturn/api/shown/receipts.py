@@ -7,16 +7,18 @@ from keyturn.edge.node import Node
 
 
 def receipt(
-    node: Node, *, rev: int, stopped_at: Instant | None, key_id: str | None = None, reset_id: str | None = None
+    node: Node, *, rev: int, stopped_at: Instant | None, key_id: str = "", reset_id: str = "", account_id: str = ""
 ) -> Wire:
-    """R53."""
-    one = receipts.receipt(node, rev=rev)
+    """R53.  Waits until there is something to say."""
+    one, note = receipts.receipt(
+        node, rev=rev, stopped_at=stopped_at, reset_id=reset_id, key_id=key_id, account_id=account_id
+    )
     return {
-        "reset": reset_id,
-        "key": key_id,
+        "reset": one.reset_id or None,
+        "key": one.key_id or None,
         "rev": one.rev,
         "epoch": one.epoch,
-        "stopped_at": when(stopped_at),
+        "stopped_at": when(one.stopped_at),
         "confirmed": one.confirmed,
         "reason": one.reason or None,
         "waited_ms": one.waited_ms,
@@ -25,4 +27,5 @@ def receipt(
             "waited_out": list(one.waited_out),
             "unleased": list(one.unleased),
         },
+        "note": note,
     }
