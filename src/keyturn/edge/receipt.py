@@ -19,7 +19,7 @@ def receipt(
     key_id: str = "",
     account_id: str = "",
 ) -> tuple[Receipt, str]:
-    """Wait until every verifier decides by `rev`, or can decide by nothing else any more; with the signed note of it."""
+    """Wait until every verifier decides by `rev`, or can decide by nothing else; with the signed note of it."""
     durability = node.durability
     made = node.confirming.confirm(rev)
     one = Receipt(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
@@ -10,12 +10,17 @@ from keyturn.core.actor import Actor
 from keyturn.core.instant import Instant
 from keyturn.core.portal import Portal
 from keyturn.core.refusal import Refusal
+from keyturn.edge.receipt import receipt
 from keyturn.edge.refused import Refused
 from keyturn.edge.visit import Call, Visit
+from keyturn.flow.key import KeyAnswer
+from keyturn.flow.reset import ResetAnswer
 from keyturn.ports import Transaction
 from keyturn.web.browser import Browser
 from keyturn.web.form import Form
 from keyturn.web.page import Pages, answer, refusal_text, see_other
+
+A = TypeVar("A", KeyAnswer, ResetAnswer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +95,13 @@ class SignedIn(Asked):
         """Who looks."""
         return self.call.actor
 
+    def stop(self, flow: Callable[[Transaction], A | Refusal]) -> A:
+        """Run a flow that may stop a secret, and answer once every verifier refuses it (F5)."""
+        answer, now = self.call.change(flow)
+        if answer.rev:
+            receipt(self.call.node, rev=answer.rev, stopped_at=now, key_id=answer.key.id, reset_id=_reset_id(answer))
+        return answer
+
     def try_change(self, flow: Callable[[Transaction], object]) -> Refusal | None:
         """Run a flow; its refusal, where the page itself is to show it."""
         try:
@@ -97,3 +109,7 @@ class SignedIn(Asked):
         except Refused as refused:
             return refused.refusal
         return None
+
+
+def _reset_id(answer: KeyAnswer | ResetAnswer) -> str:
+    return answer.reset.id if isinstance(answer, ResetAnswer) else ""

@@ -137,7 +137,7 @@ def _handing_over(resets: Sequence[Reset], key: Key, now: Instant) -> Reset | No
 def suspend(asked: SignedIn) -> Response:
     """Stop it for now: one button, no proof, from anywhere (R22)."""
     key_id = asked.path["key_id"]
-    asked.call.change(lambda tx: keys.suspend(tx, actor=asked.actor, key_id=key_id, reason="owner"))
+    asked.stop(lambda tx: keys.suspend(tx, actor=asked.actor, key_id=key_id, reason="owner"))
     return asked.go(f"/keys/{key_id}?done=suspended")
 
 
@@ -147,7 +147,7 @@ def revoke(asked: SignedIn) -> Response:
     key, _ = asked.call.read(lambda tx: keys.show(tx, actor=asked.actor, key_id=key_id))
     if asked.form("name") != key.name.strip():
         return _show(asked, problem=asked.browser.words("key.revoke_name_wrong"), status_code=422)
-    asked.call.change(lambda tx: keys.revoke(tx, actor=asked.actor, key_id=key_id))
+    asked.stop(lambda tx: keys.revoke(tx, actor=asked.actor, key_id=key_id))
     return asked.go(f"/keys/{key_id}?done=revoked")
 
 

@@ -130,7 +130,7 @@ def begin(asked: SignedIn) -> Response:
     except ValueError:
         return _ask(asked, problem=asked.browser.words("wrong.choice"), status=422)
     try:
-        answer, _ = call.change(
+        answer = asked.stop(
             lambda tx: resets.ask(
                 tx,
                 actor=asked.actor,
@@ -258,7 +258,7 @@ def mint(asked: SignedIn) -> Response:
     if own_secret is not None:
         bring = asked.visit.node.own_secrets.for_reset(own_secret, actor=asked.actor, reset_id=reset_id)
     try:
-        answer, _ = call.change(
+        answer = asked.stop(
             lambda tx: resets.mint(
                 tx, actor=asked.actor, reset_id=reset_id, forge=asked.visit.node.forge, once=call.once, bring=bring
             )
@@ -296,11 +296,11 @@ def _step(asked: SignedIn, flow: Callable[[Transaction], object], path: str) -> 
 def finish(asked: SignedIn) -> Response:
     """Stop the old secret now."""
     reset_id = asked.path["reset_id"]
-    return _step(
-        asked,
-        lambda tx: resets.finish(tx, actor=asked.actor, reset_id=reset_id),
-        f"/resets/{reset_id}?done=old_stopped",
-    )
+    try:
+        asked.stop(lambda tx: resets.finish(tx, actor=asked.actor, reset_id=reset_id))
+    except Refused as refused:
+        return _show(asked, problem=asked.say(refused.refusal), status=refused.refusal.status)
+    return asked.go(f"/resets/{reset_id}?done=old_stopped")
 
 
 def claim(asked: SignedIn) -> Response:
