@@ -269,6 +269,8 @@ class Watched:
         route = getattr(scope.get("route"), "path", "(none)")
         if scope["path"] == VERIFY or is_authz(scope["path"]):
             route = VERIFY if scope["path"] == VERIFY else AUTHZ
+        elif scope["path"] == FEED:
+            route = FEED
         method = scope["method"] if scope["method"] in _METHODS else "(other)"
         self._metrics.seconds.labels(route, method, str(status)).observe(seconds)
         if route not in _QUIET:
