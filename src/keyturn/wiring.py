@@ -48,6 +48,7 @@ from keyturn.web.app import Dashboard
 
 ADMIN_KEY_FILE: Final = "admin.key"
 TICK_SECONDS: Final = 0.5
+_SWITCH_SECONDS: Final = 0.0005
 _FORGET_EVERY: Final = 7200  # ticks: an hour
 _MEASURE_EVERY: Final = 10  # ticks: five seconds
 _WORKERS: Final = {Means.MAIL: 1, Means.WEBHOOK: 3}
@@ -388,6 +389,8 @@ def serve(settings: Settings, *, listening: Callable[[str], None] = lambda _addr
     a sentence for a person.
     """
     certificate = server.load_certificate(settings)
+    # A thread that works on a reset must not keep the one that answers verifications waiting for its 5 ms.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     with open_node(settings) as node, closing(server.listen(settings.host, settings.port)) as listener:
         app, protocol = build_app(node, pages=Dashboard)
         host, port = listener.getsockname()[:2]

@@ -309,7 +309,7 @@ def test_every_call_of_the_api_has_its_method(client: Client) -> None:
         (method.upper(), re.sub(r"\{\w+\}", "*", path))
         for path, methods in described.items()
         for method in methods
-        if path.startswith("/v1/") and not path.startswith("/v1/authz")
+        if path.startswith("/v1/") and not path.startswith(("/v1/authz", "/v1/feed"))  # gateways', and the Verifier's
     }
     by_ours = {(method, "/".join("*" if part == "x" else part for part in path.split("/"))) for method, path in sent}
     assert offered <= by_ours, offered - by_ours

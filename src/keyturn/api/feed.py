@@ -22,7 +22,7 @@ from keyturn.api.schemas.form import Form
 from keyturn.core import feed
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.allowlist import Matcher
-from keyturn.core.lease import AHEAD, Acknowledgement, Denial, Push, Renewal
+from keyturn.core.lease import AHEAD, FOR_GOOD, Acknowledgement, Denial, Push, Renewal
 from keyturn.core.own_secret import check_own_label
 from keyturn.core.permission import RIGHT_ATTACH
 from keyturn.core.refusal import InvalidField, MethodNotAllowed, PermissionMissing, Refusal, TooManyRequests
@@ -158,7 +158,7 @@ class _Stream:
             case Renewal():
                 await self._renew(message)
             case Acknowledgement():
-                if not self._instance or message.rev > self._member.recent.rev:
+                if not self._instance or self._member.recent.rev < message.rev < FOR_GOOD:
                     raise ValueError("acknowledged what it cannot have")
                 # Telling others is a moment's work, but waits for locks that threads hold.
                 self._member.acknowledged(self._instance, epoch=message.epoch, rev=message.rev)

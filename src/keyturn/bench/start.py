@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,11 +73,13 @@ def server(folder: Path, *flags: str, prefix: Sequence[str] = ()) -> Iterator[tu
             msg = "the server did not start: " + "".join(said)
             raise RuntimeError(msg)
         port = int(line.strip().rpartition(":")[2])
+        # A pipe that nobody reads would stop the server once it is full.
+        threading.Thread(target=process.stderr.read, daemon=True).start()
         _await_ready(port)
         yield port, folder / "admin.key"
     finally:
         process.terminate()
-        process.communicate()
+        process.wait()
 
 
 def _run(words: Sequence[str]) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from keyturn.bench import dashboard, http, start, store, verify
+from keyturn.bench import dashboard, fleet, http, start, store, verify
 from keyturn.bench.figure import Figure
 
 
@@ -19,6 +19,7 @@ def run(*, rounds: int, postgresql_url: str, only: str, say: Callable[[str], Non
     }
     if postgresql_url:
         groups["database, postgresql"] = lambda: store.figures(rounds=rounds, database_url=postgresql_url)
+        groups["fleet"] = lambda: fleet.figures(rounds=rounds, database_url=postgresql_url)
     figures: list[Figure] = []
     for name, measure in groups.items():
         if only in name:

@@ -20,7 +20,7 @@ from keyturn import __version__
 from keyturn.core import feed
 from keyturn.core.feed import KeyState, SecretState
 from keyturn.core.instant import EPOCH, FOREVER, from_text
-from keyturn.core.lease import Acknowledgement, Denial, Grant, Push, Terms
+from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms
 from keyturn.sdk.address import check_address
 from keyturn.sdk.clock import boot_micros, wall_micros
 from keyturn.verify.decision import CODES, VALID, Verdict
@@ -156,9 +156,13 @@ class Attachment:
         """End the stream and drop the lease, after a last report."""
         self._holder.deadline = 0
         self._report()
+        with self._lock:
+            # Memory answers nothing any more, whatever will come (F5).
+            self._try_sending(Acknowledgement(epoch=self._verifier.epoch, rev=FOR_GOOD))
         self._stopping.set()
         self._due.set()
-        self._cut()
+        with self._lock:
+            self._cut()
         for thread in self._threads:
             thread.join(_ASK_SECONDS)
 

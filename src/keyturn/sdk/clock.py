@@ -3,13 +3,13 @@
 import time
 from typing import Final
 
-_BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-_clock_ns = time.clock_gettime_ns
+BOOTTIME: Final = getattr(time, "CLOCKBOOTTIME", time.CLOCK_MONOTONIC)
+clock_ns = time.clock_gettime_ns
 
 
 def boot_micros() -> int:
     """The boot-time clock, which leases are measured by (F0); monotonic where there is none."""
-    return _clock_ns(_BOOTTIME) // 1000
+    return clock_ns(BOOTTIME) // 1000
 
 
 def wall_micros() -> int:

@@ -8,6 +8,7 @@ is trusted only while its lease lasts.  Standard library only; safe to share bet
 begins anew.
 """
 
+import atexit
 import os
 import weakref
 from collections.abc import Iterable, Sequence
@@ -31,7 +32,7 @@ from keyturn.sdk.attachment import (
     filler,
     told_verdict,
 )
-from keyturn.sdk.clock import boot_micros
+from keyturn.sdk.clock import BOOTTIME, boot_micros, clock_ns
 from keyturn.verify.decision import ASK, MALFORMED_VERDICT, MISS, Verdict
 from keyturn.verify.holder import Holder
 from keyturn.verify.message import LONGEST_NAME
@@ -89,6 +90,7 @@ class Verifier:
         self._begin()
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _begin_in_child(this))
+        atexit.register(_close, this)
 
     def verify(
         self, presented: str, *, permission: str | Iterable[str] = (), ip: str | None = None, user_agent: str = ""
@@ -106,19 +108,24 @@ class Verifier:
             wanted = self._read_wanted(permission)
         if ip is not None:
             ip = self._addresses.get(ip) or self._read_address(ip)
+        try:
+            fingerprint = sha256(presented.encode()).digest()
+        except UnicodeEncodeError:
+            return MALFORMED_VERDICT
         # The time first, then the lease, then the memory (F3).
-        boot = boot_micros()
+        boot = clock_ns(BOOTTIME) // 1000  # `boot_micros` without its call
         holder = self._holder
         if boot < holder.deadline or (self._stale and holder.deadline and boot < holder.deadline + self._stale):
             now = boot + holder.ahead
-            verdict = self._memory.verify(presented, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
+            entry = self._held(fingerprint)
+            verdict = MISS if entry is None else self._decide(entry, wanted, ip, user_agent, now)
             if verdict is MISS:
-                verdict = self._fill(presented, wanted, ip, user_agent, now)
+                verdict = self._look_up(presented, fingerprint, wanted, ip, user_agent, now)
             if verdict is not ASK:
                 return verdict
         elif not self._asks:
             raise LeaseLapsed("this process has not heard from its authority in time")
-        return self._ask(presented, wanted, ip, user_agent)
+        return self._ask(presented, fingerprint, wanted, ip, user_agent)
 
     def wait_until_leased(self, timeout: float = 10.0) -> bool:
         """Wait for the first lease, at most that many seconds; whether there is one.  Nothing needs it but warm-up."""
@@ -166,23 +173,34 @@ class Verifier:
     def _begin(self) -> None:
         """A new instance: nothing in memory, no lease (F10)."""
         self._memory = Memory(most_keys=self._most_keys, limits=False)
+        self._held, self._decide = self._memory.held, self._memory.decide
         self._holder = Holder(
             self._memory, instance=f"ver_{token_hex(10)}", terms=Terms(), name=self._name, stale=self._stale
         )
         self._attachment = Attachment(self._nodes, self._holder, self._memory)
         self._attachment.start()
 
-    def _fill(self, presented: str, wanted: tuple[str, ...], ip: str | None, user_agent: str, now: int) -> Verdict:
-        find = filler(self._nodes, self._memory, label=label_of(presented))
-        return self._memory.verify_cold(
-            sha256(presented.encode()).digest(), find, permissions=wanted, ip=ip, user_agent=user_agent, now=now
-        )
+    def _look_up(
+        self, presented: str, fingerprint: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str, now: int
+    ) -> Verdict:
+        """What memory says of a secret that it does not hold, or a node does (F4)."""
+        memory = self._memory
+        if not is_presentable(presented):
+            return memory.malformed()
+        if memory.knows(fingerprint, now=now):
+            verdict = memory.verify_fingerprint(fingerprint, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
+            if verdict is not MISS:
+                return verdict
+        find = filler(self._nodes, memory, label=label_of(presented))
+        return memory.verify_cold(fingerprint, find, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
 
-    def _ask(self, presented: str, wanted: tuple[str, ...], ip: str | None, user_agent: str) -> Verdict:
+    def _ask(
+        self, presented: str, fingerprint: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str
+    ) -> Verdict:
         """Have a node decide.  It is shown the fingerprint, not the secret."""
         if not is_presentable(presented):
             return MALFORMED_VERDICT
-        asked: dict[str, Any] = {"key_sha256": sha256(presented.encode()).hexdigest(), "permissions": list(wanted)}
+        asked: dict[str, Any] = {"key_sha256": fingerprint.hex(), "permissions": list(wanted)}
         if label := label_of(presented):
             asked["label"] = label
         if ip is not None:
@@ -205,6 +223,13 @@ class Verifier:
             self._addresses.clear()
         self._addresses[ip] = address
         return address
+
+
+def _close(this: "weakref.ref[Verifier]") -> None:
+    """A process that ends says so, and no reset need wait for it."""
+    verifier = this()
+    if verifier is not None:
+        verifier.close()
 
 
 def _begin_in_child(this: "weakref.ref[Verifier]") -> None:

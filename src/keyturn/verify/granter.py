@@ -58,7 +58,7 @@ class Granter:
             return length
 
     def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
-        """A verifier decides by everything up to `rev`."""
+        """A verifier decides by everything up to `rev`; one that leaves, for good."""
         with self._lock:
             record = self._records.get(instance)
             if record is not None:
