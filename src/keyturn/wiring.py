@@ -107,7 +107,8 @@ def open_node(settings: Settings) -> Iterator[Node]:
             store.serve()
             node = _build(settings, store)
             yield node
-            node.membership.leave()
+            with _surviving("leaving"):
+                node.membership.leave()
         finally:
             store.close()
     finally:
@@ -183,7 +184,7 @@ def _join(
         instance=forge.id("node"),
         name=f"{gethostname()}:{settings.port}"[:LONGEST_NAME],
         terms=store.read(lambda tx: tx.terms()),
-        clocks=Clocks(boot=clock.boot_micros, wall=clock.wall_micros),
+        clocks=Clocks(boot=clock.boot_micros, wall=clock.wall_micros, machine=clock.boot_id),
         hints=hints,
     )
     membership.renew()

@@ -25,6 +25,8 @@ class Clocks:
 
     boot: Callable[[], int]
     wall: Callable[[], int]
+    machine: Callable[[], str]
+    """The id of this boot of this machine; empty where there is none."""
 
 
 class Membership:
@@ -55,7 +57,7 @@ class Membership:
         """Whether the streams of its verifiers are to end."""
         self._store = store
         self._verifier = verifier
-        self._wall = clocks.wall
+        self._clocks = clocks
         self._hints = hints
         self._renewing = threading.Lock()
         self._counter = 0
@@ -68,7 +70,10 @@ class Membership:
     def renew(self) -> None:
         """Get a lease from the authority, or a longer one; and remove the records of those who are gone (F2, F5)."""
         with self._renewing:
-            renewal = self.holder.renewal(self.boot(), wall=self._wall(), acked_rev=self.acked())
+            clocks = self._clocks
+            renewal = self.holder.renewal(
+                clocks.boot(), wall=clocks.wall(), machine=clocks.machine(), acked_rev=self.acked()
+            )
             self._record(renewal.acked_rev)
             # In a snapshot of its own, begun after the record was committed: who scans the leases after its commit
             # either finds this one, or this reading finds the commit.

@@ -5,7 +5,8 @@ Instants are for people and policies, ticks for measuring how long (F8).
 
 import time
 from datetime import UTC, datetime
-from typing import NewType
+from pathlib import Path
+from typing import Final, NewType
 
 from keyturn.core.instant import Instant, from_micros, to_micros
 
@@ -13,6 +14,7 @@ Tick = NewType("Tick", float)
 """Seconds on the boot-time clock: monotonic, counts sleep, comparable only on one machine since one boot."""
 
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _clock_ns = time.clock_gettime_ns
 
 
@@ -34,6 +36,14 @@ def boot_micros() -> int:
 def wall_micros() -> int:
     """This machine's wall clock in microseconds, to be compared with itself only (F0)."""
     return time.time_ns() // 1000
+
+
+def boot_id() -> str:
+    """The id of this boot of this machine (Linux); empty elsewhere."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 class AuthorityClock:

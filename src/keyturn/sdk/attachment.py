@@ -22,7 +22,7 @@ from keyturn.core.feed import KeyState, SecretState
 from keyturn.core.instant import EPOCH, FOREVER, from_text
 from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms
 from keyturn.sdk.address import check_address
-from keyturn.sdk.clock import boot_micros, wall_micros
+from keyturn.sdk.clock import boot_id, boot_micros, wall_micros
 from keyturn.verify.decision import CODES, VALID, Verdict
 from keyturn.verify.entry import Profile, pack
 from keyturn.verify.holder import Alarm, Holder
@@ -255,7 +255,7 @@ class Attachment:
             self._due.clear()
             with self._lock:
                 if self._connection is not None:
-                    self._try_sending(self._holder.renewal(boot_micros(), wall=wall_micros()))
+                    self._try_sending(self._holder.renewal(boot_micros(), wall=wall_micros(), machine=boot_id()))
                 alarms = self._holder.told()
             for alarm in alarms:
                 log.error("the lease was dropped: %s", alarm.value)

@@ -50,7 +50,9 @@ class Granter:
     def granted(self, instance: str, *, deadline: int, boot: int) -> int:
         """How long a lease granted now may be, 0 for none.  `deadline` is the node's own, read after `asked`."""
         with self._lock:
-            record = self._records[instance]
+            record = self._records.get(instance)
+            if record is None:
+                return 0  # so long ago that it was waited out
             length = max(0, min(self.terms.length, deadline - self.terms.margin - boot))
             if length:
                 record.granted_until = max(record.granted_until, boot + length + 2 * self.terms.margin)

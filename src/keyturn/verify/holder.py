@@ -25,7 +25,7 @@ class Alarm(Enum):
     """Why a lease was dropped, where somebody ought to know."""
 
     BEHIND = "the authority knows less than this process has applied: a restored backup or a lost failover"
-    JUMPED = "wall clock and boot-time clock have jumped apart"
+    JUMPED = "wall clock and boot-time clock have jumped apart, or the machine is another one"
     TIME = "the authority's time has jumped"
     FORGED = "a message that no honest granter sends"
 
@@ -51,6 +51,7 @@ class Holder:
         self._behind = 0  # what, added to the boot-time clock, is the earliest it can be
         self._bounded_at = 0
         self._apart: int | None = None
+        self._machine = ""
         self._joined = False
 
     def look(self, boot: int) -> tuple[int, bool]:
@@ -62,16 +63,17 @@ class Holder:
         earliest = max(boot + self._behind, self._verifier.earliest)
         return earliest, max(0, boot + self.ahead - earliest)
 
-    def renewal(self, boot: int, *, wall: int, acked_rev: int | None = None) -> Renewal:
+    def renewal(self, boot: int, *, wall: int, machine: str = "", acked_rev: int | None = None) -> Renewal:
         """Ask for a lease; `boot` was read before this is sent.
 
-        `wall` is this machine's wall clock: it is only compared with itself.  `acked_rev` is what a node and its
+        `wall` is this machine's wall clock and `machine` the id of its boot: they are only compared with themselves,
+        and both show a process that was frozen and went on elsewhere (F0).  `acked_rev` is what a node and its
         verifiers decide by; a verifier's own is what it has applied.
         """
         apart = wall - boot
-        if self._apart is not None and abs(apart - self._apart) > JUMP:
+        if self._apart is not None and (abs(apart - self._apart) > JUMP or machine != self._machine):
             self.drop(Alarm.JUMPED)
-        self._apart = apart
+        self._apart, self._machine = apart, machine
         applied = self._verifier.applied_rev if self._joined else 0
         self._nonce += 1
         self._sent[self._nonce] = boot, applied
