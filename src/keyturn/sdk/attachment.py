@@ -1,4 +1,4 @@
-"""How a verifier is attached to a node: one stream, kept up by two threads, and questions beside it.
+"""How a verifier is attached to a node: one stream, kept up by a thread, and questions beside it.
 
 Nothing here decides anything: `verify.holder` says what a message means for the lease.  Standard library only.
 """
@@ -23,17 +23,19 @@ from keyturn.core.instant import EPOCH, FOREVER, from_text
 from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms
 from keyturn.sdk.address import check_address
 from keyturn.sdk.clock import boot_id, boot_micros, wall_micros
+from keyturn.sdk.stream import Refused, Stream, Wake
 from keyturn.verify.decision import CODES, VALID, Verdict
 from keyturn.verify.entry import Profile, pack
 from keyturn.verify.holder import Alarm, Holder
-from keyturn.verify.message import Message, read, reports, write
+from keyturn.verify.message import read, reports, write
 from keyturn.verify.verifier import Fill, Verifier
 
 FEED_PATH: Final = "/v1/feed"
-_LONGEST_LINE: Final = 64 * 1024 * 1024
 _CONNECT_SECONDS: Final = 2.0
 _ASK_SECONDS: Final = 5.0
 _LONGEST_PAUSE: Final = 1.0
+_SOON: Final = 20_000
+"""Microseconds until a renewal before its turn."""
 _OK: Final = 200
 _NOTHING: Final = Profile((), (), None)
 log = logging.getLogger("keyturn.sdk")
@@ -125,7 +127,7 @@ class Nodes:
 
 
 class Attachment:
-    """The stream to one node at a time, in threads of its own from `start` on."""
+    """The stream to one node at a time, in a thread of its own from `start` on."""
 
     def __init__(self, nodes: Nodes, holder: Holder, verifier: Verifier) -> None:
         self.node = ""
@@ -137,38 +139,22 @@ class Attachment:
         self._nodes = nodes
         self._holder = holder
         self._verifier = verifier
-        self._lock = threading.Lock()  # the holder is one thread's at a time, and lines are written whole
         self._stopping = threading.Event()
-        self._due = threading.Event()
-        self._connection: http.client.HTTPConnection | None = None
-        self._threads: tuple[threading.Thread, ...] = ()
+        self._wake = Wake()
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin; the process may end without waiting for it."""
-        self._threads = (
-            threading.Thread(target=self._attach, name="keyturn feed", daemon=True),
-            threading.Thread(target=self._renew, name="keyturn lease", daemon=True),
-        )
-        for thread in self._threads:
-            thread.start()
+        self._thread = threading.Thread(target=self._attach, name="keyturn feed", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        """End the stream and drop the lease, after a last report."""
+        """Drop the lease, report a last time, and end the stream."""
         self._holder.deadline = 0
-        self._report()
-        with self._lock:
-            # Memory answers nothing any more, whatever will come (F5).
-            self._try_sending(Acknowledgement(epoch=self._verifier.epoch, rev=FOR_GOOD))
         self._stopping.set()
-        self._due.set()
-        with self._lock:
-            self._cut()
-        for thread in self._threads:
-            thread.join(_ASK_SECONDS)
-
-    def renew(self) -> None:
-        """Ask for a lease without waiting for the next turn."""
-        self._due.set()
+        self._wake()
+        if self._thread is not None:
+            self._thread.join(_ASK_SECONDS)
 
     def _attach(self) -> None:
         """Be attached to one node after the other."""
@@ -177,121 +163,90 @@ class Attachment:
             url = self._nodes.urls[at % len(self._nodes.urls)]
             began = boot_micros()
             try:
-                self._stream(url)
-            except NotAllowed as error:
+                stream = Stream(self._nodes.connect(url), FEED_PATH, self._nodes.headers())
+                try:
+                    self.node, self.refused = url, ""
+                    self._follow(stream)
+                finally:
+                    self._holder.disconnected()
+                    stream.close()
+            except Refused as error:
                 self.refused = error.code
                 log.warning("%s refuses this verifier: %s", url, error.code)
-            except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+            except (OSError, ValueError) as error:
                 log.info("the stream to %s ended: %s", url, type(error).__name__)
             self.node = ""
+            self._tell_alarms()
             at += 1
             # At once to the next one, which may be up; slower the longer none of them lets us stay.
             stayed = boot_micros() - began > self._holder.terms.length
             pause = 0.0 if stayed else min(_LONGEST_PAUSE, pause * 2 or 0.02)
+        self._wake.close()
 
-    def _stream(self, url: str) -> None:
-        connection = self._nodes.connect(url)
-        try:
-            connection.putrequest("POST", FEED_PATH)
-            for name, value in (self._nodes.headers() | {"Transfer-Encoding": "chunked"}).items():
-                connection.putheader(name, value)
-            connection.endheaders()
-            response = connection.getresponse()
-            if response.status != _OK:
-                problem = json.loads(response.read(65_536) or b"{}")
-                raise NotAllowed(str(problem.get("code", response.status)))
-            sock = connection.sock
-            if sock is not None:
-                sock.settimeout(self._holder.terms.length / 1e6)
-            with self._lock:
-                self._holder.disconnected()
-                self._connection = connection
-            self.node, self.refused = url, ""
-            self._due.set()
-            while not self._stopping.is_set():
-                line = response.readline(_LONGEST_LINE)
-                if not line.endswith(b"\n"):
-                    return
-                self._hear(line)
-        finally:
-            self._cut()
-            connection.close()
+    def _follow(self, stream: Stream) -> None:
+        """Renew and follow the feed until either side ends it."""
+        renew_at = heard_at = boot_micros()
+        while True:
+            now = boot_micros()
+            if self._stopping.is_set():
+                self._leave(stream)
+                return
+            if now - heard_at > self._holder.terms.length:
+                raise TimeoutError("the node says nothing any more")
+            if now >= renew_at:
+                stream.send(write(self._holder.renewal(now, wall=wall_micros(), machine=boot_id())))
+                renew_at = now + self._holder.terms.renew_every
+                self._tell_alarms()
+                self._report(stream)
+            lines = stream.lines((renew_at - now) / 1e6, self._wake)
+            if lines is None:
+                return
+            for line in lines:
+                heard_at = boot_micros()
+                if not self._hear(line, stream):
+                    renew_at = min(renew_at, heard_at + _SOON)  # a gap, or no lease: ask again
 
-    def _hear(self, line: bytes) -> None:
+    def _hear(self, line: bytes, stream: Stream) -> bool:
+        """Take one message; False where another renewal is wanted before its turn."""
         try:
             message = read(line)
         except (ValueError, RecursionError):
-            with self._lock:
-                self._holder.drop(Alarm.FORGED)
-            raise
-        with self._lock:
-            answer = self._take(message)
-            if answer is not None:
-                self._send(answer)
-        if isinstance(message, Grant) and answer is not None:
-            self.joined.set()
-        elif answer is None and isinstance(message, Push | Grant | Denial):
-            self._due.set()  # a gap, or no lease: ask again
-
-    def _take(self, message: Message) -> Acknowledgement | None:
+            self._holder.drop(Alarm.FORGED)
+            raise ValueError("a line that is no message") from None
+        answer: Acknowledgement | None = None
         match message:
             case Grant():
-                return self._holder.granted(message, boot_micros())
+                answer = self._holder.granted(message, boot_micros())
             case Push():
-                return self._holder.pushed(message)
+                answer = self._holder.pushed(message)
             case Denial():
                 self._holder.denied(message)
             case Terms():
                 self._holder.terms = message
+                return True
             case _:
                 self._holder.drop(Alarm.FORGED)
                 raise ValueError("a message that nodes do not send")
-        return None
+        if answer is None:
+            return False
+        stream.send(write(answer))
+        if isinstance(message, Grant):
+            self.joined.set()
+        return True
 
-    def _renew(self) -> None:
-        while not self._stopping.is_set():
-            self._due.wait(self._holder.terms.renew_every / 1e6)
-            asked_for = self._due.is_set()
-            self._due.clear()
-            with self._lock:
-                if self._connection is not None:
-                    self._try_sending(self._holder.renewal(boot_micros(), wall=wall_micros(), machine=boot_id()))
-                alarms = self._holder.told()
-            for alarm in alarms:
-                log.error("the lease was dropped: %s", alarm.value)
-            if asked_for:
-                self._stopping.wait(0.02)  # however often it is asked for
-            else:
-                self._report()
+    def _leave(self, stream: Stream) -> None:
+        """Memory answers nothing any more, whatever will come: no reset need wait for it (F5)."""
+        self._report(stream)
+        stream.send(write(Acknowledgement(epoch=self._verifier.epoch, rev=FOR_GOOD)))
 
-    def _report(self) -> None:
-        """Tell what was counted; what cannot be told now is lost with the stream, and nothing waits for it."""
-        if self._connection is None:
-            return
+    def _report(self, stream: Stream) -> None:
+        """Tell what was counted; what cannot be told is lost with the stream, and nothing waits for it."""
         for one in reports(self._verifier.drain_uses(), self._verifier.drain_callers()):
-            with self._lock:
-                self._try_sending(one)
+            stream.send(write(one))
 
-    def _try_sending(self, message: Message) -> None:
-        try:
-            self._send(message)
-        except (OSError, AttributeError):
-            self._cut()
-
-    def _send(self, message: Message) -> None:
-        connection = self._connection
-        if connection is not None:
-            line = write(message)
-            connection.sock.sendall(b"%x\r\n%s\r\n" % (len(line), line))
-
-    def _cut(self) -> None:
-        connection, self._connection = self._connection, None
-        sock = connection.sock if connection is not None else None
-        if sock is not None:
-            try:
-                sock.shutdown(2)
-            except OSError:
-                return
+    def _tell_alarms(self) -> None:
+        for alarm in self._holder.told():
+            log.error("the lease was dropped: %s", alarm.value)
 
 
 def filler(nodes: Nodes, verifier: Verifier, *, label: str) -> Callable[[bytes], Fill]:
