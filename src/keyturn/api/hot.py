@@ -30,8 +30,8 @@ from keyturn.api.verdict import (
     wanted_permissions,
 )
 from keyturn.api.verifying import read_gateway_question
+from keyturn.core.client_address import behind, canonical, told
 from keyturn.core.refusal import Refusal
-from keyturn.edge.client_address import behind, canonical, told
 from keyturn.verify.decision import MISS, RATE_LIMITED, VALID, Verdict
 
 _VERIFY_LINE: Final = b"POST /v1/verify HTTP/1.1"

@@ -29,6 +29,7 @@ from keyturn.api.verdict import (
     wanted_permissions,
 )
 from keyturn.core.actor import Actor
+from keyturn.core.client_address import told
 from keyturn.core.own_secret import check_own_label, label_of
 from keyturn.core.permission import RIGHT_VERIFY
 from keyturn.core.refusal import (
@@ -43,7 +44,7 @@ from keyturn.core.refusal import (
     Unauthenticated,
     UnknownField,
 )
-from keyturn.edge.client_address import client_address, told
+from keyturn.edge.client_address import client_address
 from keyturn.edge.node import Node
 from keyturn.edge.url import query_holds_secret
 from keyturn.flow.own_secret import TooManyFailures

@@ -1,9 +1,10 @@
-"""From which address a request comes: through listed proxies only, walked from right to left (K9, pitfall 12)."""
+"""From which address a request to this server comes (`core.client_address`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
-from keyturn.core.allowlist import Matcher, parse_address
+from keyturn.core.allowlist import Matcher
+from keyturn.core.client_address import behind
 
 _FORWARDED: Final = b"x-forwarded-for"
 
@@ -13,30 +14,3 @@ def client_address(scope: Mapping[str, Any], proxies: Matcher) -> str | None:
     client = scope.get("client")
     said = [value for name, value in scope["headers"] if name == _FORWARDED]
     return behind(client[0] if client else "", said, proxies)
-
-
-def behind(peer: str, said: Sequence[bytes], proxies: Matcher) -> str | None:
-    """The same from the peer's address and its `X-Forwarded-For` headers, in their order."""
-    seen = canonical(peer)
-    if seen is None or not said or not proxies.admits(seen):
-        return seen
-    return told(said, proxies)
-
-
-def told(said: Sequence[bytes], proxies: Matcher) -> str | None:
-    """What a believed sender says in its `X-Forwarded-For` headers; None where it says nothing that can be used."""
-    seen = None
-    hops = [hop.strip() for value in said for hop in value.decode("latin-1").split(",")]
-    for hop in reversed(hops):
-        seen = canonical(hop)
-        if seen is None or not proxies.admits(seen):
-            return seen
-    return seen
-
-
-def canonical(text: str) -> str | None:
-    """The one way to write this address; None for what is none."""
-    try:
-        return str(parse_address(text))
-    except ValueError:
-        return None
