@@ -52,6 +52,8 @@ GRANTS = {
     "nor the other way round": ("keyturn.admin", "orders:read", False),
     "the administrator holds every right": ("keyturn.admin", "keyturn.audit:read", True),
     "the right to write includes the one to read": ("keyturn.keys:write", "keyturn.keys:read", True),
+    "a verifier that holds keys in memory may ask about one": ("keyturn.attach", "keyturn.verify", True),
+    "one that only asks may not hold them": ("keyturn.verify", "keyturn.attach", False),
     "pitfall 19: but not the one to reset": ("keyturn.keys:write", "keyturn.keys:reset", False),
     "a right over an account is no right elsewhere": ("keyturn.keys:read@acc_1", "keyturn.keys:read", False),
     "nor over another account": ("keyturn.keys:read@acc_1", "keyturn.keys:read@acc_2", False),

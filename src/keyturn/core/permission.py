@@ -46,7 +46,11 @@ RIGHTS: Final = frozenset(
         RIGHT_AUDIT_READ,
     }
 )
-_INCLUDED_RIGHTS: Final = {RIGHT_KEYS_WRITE: RIGHT_KEYS_READ, RIGHT_ACCOUNTS_WRITE: RIGHT_ACCOUNTS_READ}
+_INCLUDED_RIGHTS: Final = {
+    RIGHT_KEYS_WRITE: RIGHT_KEYS_READ,
+    RIGHT_ACCOUNTS_WRITE: RIGHT_ACCOUNTS_READ,
+    RIGHT_ATTACH: RIGHT_VERIFY,  # who is told of every key may ask about one
+}
 
 MOST_PERMISSIONS: Final = 100
 _RESOURCE: Final = r"(?:\*|[a-z0-9](?:[a-z0-9_./-]{0,62}[a-z0-9])?)"
