@@ -6,6 +6,7 @@ One reading and one writing for the quick way (`hot.py`) and the careful one (`v
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 
 from keyturn.core import permission
@@ -14,7 +15,7 @@ from keyturn.core.instant import FOREVER, from_micros, to_micros, to_text
 from keyturn.core.own_secret import is_presentable
 from keyturn.core.permission import RIGHT_VERIFY
 from keyturn.core.secret import fingerprint
-from keyturn.verify.decision import IP_NOT_ALLOWED, PERMISSION_MISSING, RATE_LIMITED, REPLACED, VALID, Verdict
+from keyturn.verify.decision import RATE_LIMITED, REPLACED, STATUS_OF, VALID, Verdict
 from keyturn.verify.entry import EntryView, view
 from keyturn.verify.holder import Holder
 from keyturn.verify.signed import Signed
@@ -24,8 +25,6 @@ VERIFY: Final = "/v1/verify"
 AUTHZ: Final = "/v1/authz"
 _FOREVER: Final = to_micros(FOREVER)
 _MOST_REMEMBERED: Final = 16_384
-_STATUS_OF: Final = {VALID: 200, IP_NOT_ALLOWED: 403, PERMISSION_MISSING: 403, RATE_LIMITED: 429}
-_REFUSED: Final = 401
 MOST_WANTED: Final = 50
 
 
@@ -153,17 +152,17 @@ def _names(seen: EntryView, verdict: Verdict) -> dict[str, Any]:
 
 def authz_of(verdict: Verdict, base_url: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Status, headers and body of `/v1/authz`."""
-    status = _STATUS_OF.get(verdict.code, _REFUSED)
+    status = STATUS_OF[verdict.code]
     headers = [(b"x-keyturn-code", verdict.code.encode())]
     seen = verdict.view
-    if status == _STATUS_OF[VALID] and seen is not None:
+    if verdict.code == VALID and seen is not None:
         headers += [
             (b"x-keyturn-key-id", seen.key_id.encode()),
             (b"x-keyturn-account-id", seen.account_id.encode()),
             (b"x-keyturn-permissions", " ".join(verdict.profile.permissions).encode()),
         ]
         return status, headers, b""
-    if status == _REFUSED:
+    if status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b'Bearer realm="api"'))
     if verdict.code == RATE_LIMITED:
         headers.append((b"retry-after", str(max(1, verdict.retry_after)).encode()))

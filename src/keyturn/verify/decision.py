@@ -44,6 +44,13 @@ CODES: Final = (
     STALE,
     REPLAYED,
 )
+STATUS_OF: Final = dict.fromkeys(CODES, 401) | {
+    VALID: 200,
+    IP_NOT_ALLOWED: 403,
+    PERMISSION_MISSING: 403,
+    RATE_LIMITED: 429,
+}
+"""The HTTP status of an answer to whoever presented the key."""
 
 _MICROS: Final = 1_000_000
 _ALWAYS: Final = 1 << 62

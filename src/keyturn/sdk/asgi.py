@@ -1,0 +1,87 @@
+"""ASGI middleware: only requests whose key is accepted reach the application, in `scope["keyturn"]` whose it is.
+
+    app = KeyturnMiddleware(app, verifier, needs="orders")
+
+HTTP and WebSockets are decided on when they begin.  The event loop is asyncio's.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Final
+
+from keyturn.sdk.admission import AcceptedKey, Admission, Problem, Request, is_reserved
+from keyturn.sdk.asking import Asking
+from keyturn.sdk.needs import OPEN, Needs
+from keyturn.sdk.verifier import Verifier
+
+__all__ = ["OPEN", "AcceptedKey", "KeyturnMiddleware"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+_CAN_REFUSE: Final = "websocket.http.response"
+_POLICY: Final = 1008
+"""Of a WebSocket's end: what was asked for is against the rules (RFC 6455)."""
+
+
+class KeyturnMiddleware:
+    """Stands before an application; the arguments are those of `Admission`."""
+
+    def __init__(
+        self,
+        app: App,
+        verifier: Verifier,
+        *,
+        needs: Needs,
+        proxies: Iterable[str] = (),
+        realm: str = "api",
+        problems: str = "",
+    ) -> None:
+        self._app = app
+        self._asking = Asking(Admission(verifier, needs=needs, proxies=proxies, realm=realm, problems=problems))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        answer = await self._asking.admit(read(scope))
+        if isinstance(answer, Problem):
+            await _refuse(answer, scope, send)
+            return
+        key = answer if isinstance(answer, AcceptedKey) else None
+        headers = [one for one in scope["headers"] if not is_reserved(one[0].decode("latin-1"))]
+        await self._app({**scope, "headers": headers, "keyturn": key}, receive, send)
+
+
+def read(scope: Scope) -> Request:
+    """The request of a scope.  A WebSocket carries both ways, so it reads and writes.  Raises KeyError for others."""
+    headers: dict[bytes, list[bytes]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name.lower(), []).append(value)
+
+    def texts(name: bytes) -> list[str]:
+        return [value.decode("latin-1") for value in headers.get(name, ())]
+
+    return Request(
+        method="WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
+        path=scope["path"],
+        query=scope["query_string"].decode("latin-1"),
+        peer=(scope.get("client") or ("",))[0],
+        authorization=texts(b"authorization"),
+        api_key=texts(b"x-api-key"),
+        forwarded=headers.get(b"x-forwarded-for", []),
+        user_agent=(texts(b"user-agent") or [""])[0],
+    )
+
+
+async def _refuse(problem: Problem, scope: Scope, send: Send) -> None:
+    websocket = scope["type"] == "websocket"
+    if websocket and _CAN_REFUSE not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": _POLICY})  # before it is accepted: the server answers 403
+        return
+    kind = _CAN_REFUSE if websocket else "http.response"
+    headers = [(name.encode(), value.encode()) for name, value in problem.headers]
+    body = b"" if scope.get("method") == "HEAD" else problem.body
+    await send({"type": f"{kind}.start", "status": problem.status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body})

@@ -1,0 +1,47 @@
+"""For event loops: memory answers at once, and a node is asked in a thread, by so many requests at a time at most."""
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+from typing import Final
+
+from keyturn.sdk.admission import AcceptedKey, Admission, Answer, Problem, Question, Request
+
+_THREADS: Final = 16
+_MOST_WAITING: Final = 512
+"""Further requests about keys that memory does not know are refused with 503, so that none waits without end."""
+
+
+class Asking:
+    """An `Admission` for coroutines."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._process = 0
+        self._threads: ThreadPoolExecutor
+        self._places: BoundedSemaphore
+
+    async def admit(self, request: Request) -> Answer:
+        """`Admission.admit` without holding up the event loop."""
+        question = self._admission.read(request)
+        return await self.answer(question) if isinstance(question, Question) else question
+
+    async def answer(self, question: Question) -> AcceptedKey | Problem:
+        """The same for what has been read already."""
+        known = self._admission.recall(question)
+        if known is not None:
+            return known
+        if self._process != os.getpid():
+            self._begin()  # a child has none of its parent's threads
+        places = self._places
+        if not places.acquire(blocking=False):
+            return self._admission.away()
+        asked = self._threads.submit(self._admission.ask, question)
+        asked.add_done_callback(lambda _: places.release())
+        return await asyncio.wrap_future(asked)
+
+    def _begin(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="keyturn ask")
+        self._places = BoundedSemaphore(_MOST_WAITING)
+        self._process = os.getpid()

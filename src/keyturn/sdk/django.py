@@ -1,0 +1,69 @@
+"""Django middleware: only requests whose key is accepted reach a view, in `request.keyturn` whose it is.
+
+    MIDDLEWARE = ["keyturn.sdk.django.KeyturnMiddleware", ...]
+    KEYTURN = {"urls": "https://keys.example.com", "credential_file": "verifier.key", "needs": "orders"}
+
+`KEYTURN` holds the arguments of `Verifier`, or one made already as `verifier`, and those of `Admission`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, Final
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings  # type: ignore[import-untyped]  # Django has no types
+from django.core.exceptions import ImproperlyConfigured  # type: ignore[import-untyped]  # the same
+from django.http import HttpResponse  # type: ignore[import-untyped]  # the same
+
+from keyturn.sdk.admission import AcceptedKey, Admission, Answer, Problem
+from keyturn.sdk.asking import Asking
+from keyturn.sdk.needs import OPEN
+from keyturn.sdk.verifier import Verifier
+from keyturn.sdk.wsgi import clean, read
+
+__all__ = ["OPEN", "AcceptedKey", "KeyturnMiddleware"]
+
+_OURS: Final = frozenset({"needs", "proxies", "realm", "problems"})
+
+
+class KeyturnMiddleware:
+    """Stands before the views, under WSGI and ASGI."""
+
+    sync_capable: ClassVar = True
+    async_capable: ClassVar = True
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        self._get_response = get_response
+        self._admission = _admission(getattr(settings, "KEYTURN", {}))
+        self._asking = Asking(self._admission)
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: Any) -> Any | Awaitable[Any]:  # noqa: ANN401  # Django's own
+        if self._is_async:
+            return self._answer_later(request)
+        answer = self._admission.admit(read(request.META, path=request.path))
+        return _refused(answer) if isinstance(answer, Problem) else self._get_response(_told(request, answer))
+
+    async def _answer_later(self, request: Any) -> Any:  # noqa: ANN401  # as above
+        answer = await self._asking.admit(read(request.META, path=request.path))
+        return _refused(answer) if isinstance(answer, Problem) else await self._get_response(_told(request, answer))
+
+
+def _admission(given: dict[str, Any]) -> Admission:
+    if "needs" not in given:
+        raise ImproperlyConfigured("name in KEYTURN what a request needs, such as {'needs': 'orders', …}")
+    ours = {name: value for name, value in given.items() if name in _OURS}
+    others = {name: value for name, value in given.items() if name not in _OURS}
+    return Admission(others.get("verifier") or Verifier(**others), **ours)
+
+
+def _told(request: Any, answer: Answer) -> Any:  # noqa: ANN401  # as above
+    clean(request.META)
+    request.__dict__.pop("headers", None)  # made of the former, and kept by whoever has looked before
+    request.keyturn = answer if isinstance(answer, AcceptedKey) else None
+    return request
+
+
+def _refused(problem: Problem) -> Any:  # noqa: ANN401  # as above
+    return HttpResponse(problem.body, status=problem.status, headers=dict(problem.headers))

@@ -1,0 +1,85 @@
+"""FastAPI: what a route needs, as a dependency that answers whose key it was.
+
+    keys = Keyturn(verifier)
+    keys.install(app)
+
+    @app.get("/orders")
+    def list_orders(key: Annotated[AcceptedKey, Depends(keys.needs("orders"))]) -> list[Order]: ...
+
+For all routes at once: `app.add_middleware(KeyturnMiddleware, verifier=verifier, needs="orders")`.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Annotated, Final
+
+from fastapi import FastAPI, HTTPException, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.requests import HTTPConnection
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response
+
+from keyturn.sdk.admission import AcceptedKey, Admission, Problem, Question, is_reserved
+from keyturn.sdk.asgi import KeyturnMiddleware, read
+from keyturn.sdk.asking import Asking
+from keyturn.sdk.needs import Named, kept, named
+from keyturn.sdk.verifier import Verifier
+
+__all__ = ["AcceptedKey", "Keyturn", "KeyturnMiddleware", "Refused"]
+
+# They decide nothing: they name in the API's description where the key goes.
+_BEARER: Final = HTTPBearer(auto_error=False, description="An API key.")
+_API_KEY: Final = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same.")
+
+
+class Refused(HTTPException):
+    """A request that goes no further; `install` answers it with its problem, FastAPI itself with the status alone."""
+
+    def __init__(self, problem: Problem) -> None:
+        kept = {name: value for name, value in problem.headers if not name.startswith("content-")}
+        super().__init__(problem.status, headers=kept)
+        self.problem = problem
+
+
+class Keyturn:
+    """Makes dependencies; the arguments are those of `Admission`."""
+
+    def __init__(
+        self, verifier: Verifier, *, proxies: Iterable[str] = (), realm: str = "api", problems: str = ""
+    ) -> None:
+        self._admission = Admission(verifier, needs=(), proxies=proxies, realm=realm, problems=problems)
+        self._asking = Asking(self._admission)
+
+    def install(self, app: FastAPI) -> None:
+        """Answer refusals as problems (RFC 9457)."""
+        app.add_exception_handler(Refused, _answer)
+
+    def needs(self, need: Named = ()) -> Callable[..., Awaitable[AcceptedKey]]:
+        """A dependency: `orders` by the method of each request, `orders:admin`, or without a word any key.
+
+        Raises ValueError for what is none.
+        """
+        held = kept(need)
+
+        async def key(
+            connection: HTTPConnection,
+            _bearer: Annotated[object, Security(_BEARER)] = None,
+            _api_key: Annotated[object, Security(_API_KEY)] = None,
+        ) -> AcceptedKey:
+            scope = connection.scope
+            request = read(scope)
+            question = self._admission.read_for(named(held, request.method), request)
+            answer = await self._asking.answer(question) if isinstance(question, Question) else question
+            if isinstance(answer, Problem):
+                raise Refused(answer)
+            # In place: whoever has looked at the headers before holds the same list.
+            scope["headers"][:] = [one for one in scope["headers"] if not is_reserved(one[0].decode("latin-1"))]
+            return answer
+
+        return key
+
+
+async def _answer(_: StarletteRequest, refused: Exception) -> Response:
+    problem = refused.problem if isinstance(refused, Refused) else None
+    if problem is None:
+        raise refused
+    return Response(problem.body, problem.status, dict(problem.headers))

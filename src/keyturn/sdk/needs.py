@@ -1,0 +1,100 @@
+"""Which permission a request needs, by its method and path.  What nothing is said of is refused, never let through."""
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+from keyturn.core.permission import RIGHT_PREFIX, parse
+
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_MOST_REMEMBERED: Final = 4096
+
+
+class Access(Enum):
+    OPEN = "open to everybody: no key is asked for"
+
+
+OPEN: Final = Access.OPEN
+
+Named = str | Iterable[str]
+"""A permission (`orders:admin`), or a resource (`orders`): its `read` for GET, HEAD and OPTIONS, else its `write`.
+
+Of several, all; of none, `()`, any key that is accepted.
+"""
+Need = Named | Access
+Needs = Need | Mapping[str, Need] | Callable[[str, str], Need | None]
+"""The same need for all requests, or by path (`"/orders"`, `"DELETE /orders"`), or what a function of method and path
+answers: None refuses."""
+Wanted = tuple[str, ...] | Access | None
+"""Canonical permissions, or None for a request that is refused whatever key it shows."""
+Finder = Callable[[str, str], Wanted]
+
+
+def finder(needs: Needs) -> Finder:
+    """What answers each request's need by method and path.  Raises ValueError for what is none."""
+    if isinstance(needs, Mapping):
+        return _ByPath(needs)
+    if callable(needs):
+        return lambda method, path: _wanted(needs(method.upper(), path), method)
+    need = _kept(needs)
+    return lambda method, _: _wanted(need, method)
+
+
+def named(need: Named, method: str) -> tuple[str, ...]:
+    """The permissions that a request with this method needs.  Raises ValueError for what is none."""
+    reads = method in READING
+    return tuple(_full(one, reads=reads) for one in ((need,) if isinstance(need, str) else need))
+
+
+def kept(need: Named) -> str | tuple[str, ...]:
+    """The same need, read once beforehand so that a mistake shows at the start.  Raises ValueError."""
+    held = need if isinstance(need, str) else tuple(need)
+    named(held, "GET")
+    return held
+
+
+def _wanted(need: Need | None, method: str) -> Wanted:
+    return need if need is None or isinstance(need, Access) else named(need, method)
+
+
+def _kept(need: Need) -> Need:
+    return need if isinstance(need, Access) else kept(need)
+
+
+@lru_cache(_MOST_REMEMBERED)
+def _full(one: str, *, reads: bool) -> str:
+    whole = ":" in one or one.startswith(RIGHT_PREFIX)
+    return parse(one if whole else f"{one}:{'read' if reads else 'write'}")
+
+
+class _ByPath:
+    """The longest path that leads to a request's counts; of two alike the one with its method."""
+
+    def __init__(self, needs: Mapping[str, Need]) -> None:
+        self._needs: dict[tuple[str, tuple[str, ...]], Need] = {}
+        for at, need in needs.items():
+            method, _, path = at.rpartition(" ")
+            if not path.startswith("/") or method != method.upper() or _segments(path) is None:
+                raise ValueError(f"not a path to name a need for: {at!r}; write '/orders' or 'DELETE /orders'")
+            self._needs[method, _segments(path) or ()] = _kept(need)
+        self._deepest = max((len(path) for _, path in self._needs), default=0)
+
+    def __call__(self, method: str, path: str) -> Wanted:
+        segments = _segments(path)
+        if segments is None:
+            return None
+        for length in range(min(len(segments), self._deepest), -1, -1):
+            for by in (method.upper(), ""):  # most frameworks take `delete` for DELETE
+                need = self._needs.get((by, segments[:length]))
+                if need is not None:
+                    return _wanted(need, method)
+        return None
+
+
+def _segments(path: str) -> tuple[str, ...] | None:
+    """The parts of a path; None for one that an application may read as another path than the one it says."""
+    parts = tuple(path.strip("/").split("/")) if path.strip("/") else ()
+    if path.startswith("//") or path.endswith("//") or {"", ".", ".."} & set(parts):
+        return None
+    return parts
