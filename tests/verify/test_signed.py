@@ -71,6 +71,14 @@ def _held(*states: KeyState) -> Verifier:
 VALID = _asked(VECTORS["cases"][0])
 
 
+@pytest.mark.parametrize(("time", "code"), [(0, "not_yet_active"), (NOW, "valid")])
+def test_f8_a_signer_that_had_started_when_it_was_read_has_started(time: int, code: str) -> None:
+    verifier = Verifier()
+    verifier.width = SECOND
+    assert verifier.fill_signer(Fill(rev=0, state=_signer(), version=1, time=time)) is not None
+    assert _verify(verifier, VALID).code == code
+
+
 @pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
 def test_r42_vectors_of_signed_requests(case: dict[str, str]) -> None:
     """Pitfall 23: the signature is checked over the exact bytes."""

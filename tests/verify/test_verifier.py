@@ -51,6 +51,23 @@ def test_pitfall_14_a_key_just_created_is_never_unknown() -> None:
     assert _code(verifier) == "valid"
 
 
+def test_f8_what_had_started_when_it_was_read_has_started() -> None:
+    """Within bounds on the time, a key made just now is accepted by whoever reads it, and not only once a grant came.
+
+    Without the time of the reading it would be refused as not yet active, for as long as the bounds are wide.
+    """
+    for time, code in ((0, "not_yet_active"), (NOW - 1, "not_yet_active"), (NOW, "valid")):
+        fill = Fill(rev=0, state=key(), version=1, time=time)
+        kept, unkept, asked = (Verifier() for _ in range(3))
+        for verifier in (kept, unkept, asked):
+            verifier.width = SECOND
+        assert kept.fill(digest(), fill, now=NOW)
+        assert _code(kept) == code
+        assert unkept.decide_fill(fill, now=NOW).code == code
+        assert asked.verify_cold(digest(), {digest(): fill}.__getitem__, now=NOW - 1).code == code
+        assert kept.floor == unkept.floor == time
+
+
 def test_strangers_are_bounded_in_number() -> None:
     verifier = Verifier()
     for at in range(MOST_UNKNOWN + 1):

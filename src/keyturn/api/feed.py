@@ -64,7 +64,8 @@ def fill(call: AnyCall, body: AskFill) -> dict[str, Any]:
     except TooManyFailures as failures:
         raise Refused(TooManyRequests(retry_after=max(1, -(-failures.wait // 1_000_000)))) from None
     state = feed.to_plain(found.state) if found.state else None
-    return {"rev": found.rev, "epoch": node.verifier.epoch, "version": found.version, "state": state}
+    answer = {"rev": found.rev, "epoch": node.verifier.epoch, "version": found.version, "state": state}
+    return answer | {"time": found.time}
 
 
 def _check(actor: Actor) -> Refusal | None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from keyturn.core import own_secret
 from keyturn.core.feed import FeedEntry
-from keyturn.core.instant import Instant, from_micros
+from keyturn.core.instant import Instant, from_micros, to_micros
 from keyturn.core.policy import Policy
 from keyturn.core.secret import Pepper, at_rest
 from keyturn.ports import StoreBusy, StoreUnavailable
@@ -104,7 +104,8 @@ class SqlStore:
     def _find(self, digests: Sequence[bytes]) -> Fill:
         def query(tx: SqlTransaction) -> Fill:
             found = tx.find_secret(digests)
-            return Fill(rev=tx.rev, state=found[0] if found else None, version=found[1] if found else 0)
+            state, version = found or (None, 0)
+            return Fill(rev=tx.rev, state=state, version=version, time=to_micros(tx.now))
 
         return self.read(query)
 
@@ -117,7 +118,8 @@ class SqlStore:
 
         def query(tx: SqlTransaction) -> Fill:
             state = tx.find_signer(key_id)
-            return Fill(rev=tx.rev, state=state, version=state.secrets[-1].version if state else 0)
+            version = state.secrets[-1].version if state else 0
+            return Fill(rev=tx.rev, state=state, version=version, time=to_micros(tx.now))
 
         return self.read(query)
 

@@ -59,6 +59,8 @@ class Fill:
     rev: int
     state: KeyState | None = None
     version: int = 0
+    time: int = 0
+    """The authority's time as it was read: what was stored by then with that start has started (F8)."""
 
     @property
     def secret(self) -> SecretState | None:
@@ -299,6 +301,7 @@ class Verifier:
         """Keep what the store said, or return False: the key was touched since, so it has to be read again (F4)."""
         state, secret = fill.state, fill.secret
         with self._writing:
+            self._past_is(fill.time)
             if self._touched_since(fill.rev, state):
                 return False
             if state is None or secret is None:
@@ -336,6 +339,7 @@ class Verifier:
         if state is None:
             return None
         with self._writing:
+            self._past_is(fill.time)
             if not self._touched_since(fill.rev, state) and self._keep(fill.rev, state):
                 self._signers.put(state)
         return signer_of(state)
@@ -357,6 +361,7 @@ class Verifier:
         if state is None or secret is None:
             self.counts[UNKNOWN] += 1
             return UNKNOWN_VERDICT
+        self.hear(earliest=fill.time, latest=fill.time)
         now = max(now, self.floor)
         profile = Profile(state.permissions, state.allowlist, state.limit)
         judged = judge(pack(state, secret, 0), profile, now, permissions, ip, earliest=self._earliest(now))
