@@ -21,6 +21,7 @@ from keyturn.api import (
     authenticators,
     captcha,
     feed,
+    fleet,
     keys,
     members,
     notices,
@@ -83,6 +84,7 @@ _PARTS: Final = (
     probes,
     pages,
     feed,
+    fleet,
 )
 _DESCRIPTION: Final = """\
 Issue, verify and reset API keys.

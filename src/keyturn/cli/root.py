@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "webhook": "Have programs told of what happens.",
     "notice": "Read what was told, and what became of it.",
     "audit": "Read who did what.",
+    "fleet": "Look at nodes and verifiers, and at whom a stop waits for.",
     "bench": "Measure, each figure beside a floor in the same run.",
 }
 """In the order of the help.  Each is the `command` of the module of its name; a test compares the sentences."""

@@ -122,13 +122,14 @@ class Confirming:
     def _progress(self, fence: Fence) -> Progress:
         member = self._membership
         boot = member.boot()
-        late = () if fence.is_over(boot) else tuple(self._late(fence))
-        everybody = sum(1 + len(one.verifiers) for one in fence.leases)
+        is_over = fence.is_over(boot)
+        late = () if is_over else tuple(self._late(fence))
+        everybody = sum(1 + len(one) for one in self._verifiers(fence).values())
         return Progress(
             rev=fence.rev,
             acknowledged=everybody - len(late),
             of=everybody,
-            ends_in=fence.ends_at - boot if late else 0,
+            ends_in=0 if is_over else fence.ends_at - boot,
             waiting_for=late,
         )
 
@@ -137,8 +138,10 @@ class Confirming:
             return tuple(self._fences.values())
 
     def _scan(self, rev: int) -> Fence:
-        leases, epoch, newest = self._store.read(lambda tx: (tx.leases(), tx.epoch, tx.rev))
         member = self._membership
+        leases, epoch, newest = self._store.read(lambda tx: (tx.leases(), tx.epoch, tx.rev))
+        own = member.standing()
+        leases = [own if one.instance == own.instance else one for one in leases]
         # Read after the scan: whoever was granted a lease before it counts from before it too.
         return Fence(leases, rev=rev, epoch=epoch, newest=newest, scanned_at=member.boot(), terms=member.terms)
 
@@ -168,7 +171,9 @@ class Confirming:
         except StoreUnavailable:
             return  # the time runs on, and it alone is enough
         with self._membership.moved:
-            fence.scanned(leases, newest=newest)
+            # Of this node itself the fence knows more than its record says.
+            others = [one for one in leases if one.instance != self._membership.instance]
+            fence.scanned(others, newest=newest)
 
     def _settle(self, fence: Fence, began: int) -> Confirmation:
         member = self._membership
@@ -191,16 +196,23 @@ class Confirming:
         )
 
     def _verifiers(self, fence: Fence) -> Mapping[str, Sequence[Attached]]:
-        """By node who is attached, as far as is known here."""
-        member = self._membership
-        return {one.instance: one.verifiers for one in fence.leases} | {
-            member.instance: member.granter.attached(member.boot())
-        }
+        """By node who is attached, as far as is known here; at this node also who was when the fence began."""
+        own = self._membership.instance
+        known = {instance: one.verifiers for instance, one in fence.latest.items()}
+        now = self._membership.granter.attached(self._membership.boot())
+        merged = {one.instance: one for one in (*known.get(own, ()), *now)}
+        return known | {own: tuple(merged.values())}
 
     def _late(self, fence: Fence) -> list[str]:
-        """Who has not acknowledged."""
+        """Who has not acknowledged.  Of another node that has, it is not known which verifiers it has waited out."""
+        own = self._membership.standing()
         verifiers = self._verifiers(fence)
-        return [name for lease in fence.pending for name in _late(lease, verifiers[lease.instance], fence.rev)]
+        latest = fence.latest | {own.instance: own}
+        pending = [one.instance for one in fence.pending]
+        late = [name for one in pending for name in _late(latest[one], verifiers[one], fence.rev)]
+        if own.instance not in pending:
+            late += _behind(verifiers[own.instance], fence.rev)  # their leases are over, and it need not wait for them
+        return late
 
     def _remove(self, lease: Lease) -> None:
         if lease.instance == self._membership.instance or any(one.stale for one in lease.verifiers):
@@ -212,6 +224,10 @@ class Confirming:
 
 
 def _late(lease: Lease, verifiers: Sequence[Attached], rev: int) -> list[str]:
-    """Who of a node and its verifiers was waited out."""
-    late = [one.instance for one in verifiers if one.acked_rev < rev]
+    """Who of a node that has not acknowledged, and of its verifiers, is behind."""
+    late = _behind(verifiers, rev)
     return late if late and lease.applied_rev >= rev else [lease.instance, *late]
+
+
+def _behind(verifiers: Sequence[Attached], rev: int) -> list[str]:
+    return [one.instance for one in verifiers if one.acked_rev < rev]

@@ -158,10 +158,17 @@ class Membership:
         if further:
             self._hints.acknowledged(self.instance, epoch=self._verifier.epoch, rev=acked)
 
-    def _record(self, acked_rev: int) -> None:
-        self._counter += 1
-        attached = self.granter.attached(self.boot())
-        lease = Lease(
+    def standing(self) -> Lease:
+        """What would be put on record now.  Raises nothing."""
+        return self._lease(self.acked())
+
+    def silent_for(self, lease: Lease) -> int:
+        """Microseconds since this node has seen a renewal of that lease; 0 where it is new to it.  Raises nothing."""
+        counter, since = self._seen.get(lease.instance, (-1, 0))
+        return self.boot() - since if counter == lease.counter else 0
+
+    def _lease(self, acked_rev: int) -> Lease:
+        return Lease(
             instance=self.instance,
             counter=self._counter,
             epoch=self._verifier.epoch,
@@ -169,10 +176,14 @@ class Membership:
             applied_rev=self._verifier.applied_rev,
             name=self.name,
             grants=self._grants,
-            verifiers=attached,
+            verifiers=self.granter.attached(self.boot()),
         )
+
+    def _record(self, acked_rev: int) -> None:
+        self._counter += 1
+        lease = self._lease(acked_rev)
         self._store.change(lambda tx: tx.renew_lease(lease))
-        self._published = frozenset(one.instance for one in attached)
+        self._published = frozenset(one.instance for one in lease.verifiers)
 
     def _grant(self, tx: Transaction, renewal: Renewal) -> Grant:
         entries = tuple(tx.feed_after(renewal.applied_rev, limit=MOST_ENTRIES + 1)) if renewal.applied_rev else ()

@@ -24,6 +24,7 @@ from keyturn.sdk.call import (
     span,
     texts,
 )
+from keyturn.sdk.fleet import FleetCalls
 from keyturn.sdk.people import PeopleCalls
 from keyturn.sdk.proving import ProvingCalls
 from keyturn.sdk.telling import TellingCalls
@@ -31,7 +32,7 @@ from keyturn.sdk.telling import TellingCalls
 __all__ = ["UNCHANGED", "A", "BadArgument", "Call", "Calls", "Unchanged"]
 
 
-class Calls(PeopleCalls[A], ProvingCalls[A], TellingCalls[A]):
+class Calls(FleetCalls[A], PeopleCalls[A], ProvingCalls[A], TellingCalls[A]):
     """Every call of the API.
 
     Calls that make a key or a secret carry an Idempotency-Key, a fresh one unless you give yours.  Where an earlier

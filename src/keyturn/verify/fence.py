@@ -19,6 +19,8 @@ class Fence:
         self.ends_at = scanned_at + terms.fence
         """When no lease that was granted before the scan is left."""
         self.leases = tuple(leases)
+        self.latest = {one.instance: one for one in leases}
+        """The same as they were read last, for people; whoever is waited for is removed as the scan found them."""
         self.newest = newest
         """The authority's own revision, as last read."""
         self.outdated = False
@@ -39,9 +41,13 @@ class Fence:
     def scanned(self, leases: Sequence[Lease], *, newest: int) -> None:
         """The leases were read again: who has acknowledged meanwhile need not be waited for."""
         self.newest = newest
-        self.outdated = False
         for one in leases:
             self.heard(one.instance, epoch=one.epoch, acked_rev=one.acked_rev)
+            if one.instance in self.latest:
+                self.latest[one.instance] = one
+        self.outdated = (
+            False  # whatever lies above it in the same snapshot is of another past, however often it is read
+        )
 
     @property
     def pending(self) -> tuple[Lease, ...]:

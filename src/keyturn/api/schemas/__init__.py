@@ -54,6 +54,10 @@ from keyturn.api.schemas.field import (
     Zone,
     texts,
 )
+from keyturn.api.schemas.fleet import (
+    FenceShown,
+    FleetShown,
+)
 from keyturn.api.schemas.form import (
     Form,
     Nothing,
@@ -191,6 +195,8 @@ __all__ = [
     "EnrolledShown",
     "ExplainedField",
     "ExplainedPolicy",
+    "FenceShown",
+    "FleetShown",
     "ForgotPassword",
     "Form",
     "GapShown",

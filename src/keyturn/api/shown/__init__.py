@@ -1,5 +1,10 @@
 """Values of the core in their wire form."""
 
+from keyturn.api.shown.fleet import (
+    fence,
+    fleet,
+    terms,
+)
 from keyturn.api.shown.keys import (
     aged_key,
     changed_key,
@@ -56,6 +61,8 @@ __all__ = [
     "changed_key",
     "created_key",
     "enrolled",
+    "fence",
+    "fleet",
     "invitation",
     "key",
     "listed_reset",
@@ -71,6 +78,7 @@ __all__ = [
     "removed_member",
     "reset",
     "session",
+    "terms",
     "user",
     "webhook",
     "when",

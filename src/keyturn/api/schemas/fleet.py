@@ -1,0 +1,56 @@
+"""A fleet, as it is shown."""
+
+from pydantic import Field
+
+from keyturn.api.schemas.form import Shown
+
+
+class StandingShown(Shown):
+    """Somebody with a lease, as far as the node that answers knows."""
+
+    instance: str
+    name: str
+    footing: str = Field(description="`leased`, `lapsed`, `unleased`, `left` or `ahead`.")
+    lease_ends_in_ms: int = Field(description="At the most; 0 where it is over.")
+    applied_rev: int
+    acknowledged_rev: int = Field(description="Of a node: what it and all its verifiers decide by.")
+    lag: int = Field(description="How many revisions are not acknowledged yet.")
+
+
+class NodeShown(StandingShown):
+    """A node and the verifiers attached to it."""
+
+    verifiers: list[StandingShown]
+
+
+class FenceShown(Shown):
+    """Who decides by a revision, and until when the others are waited for."""
+
+    rev: int
+    acknowledged: int
+    of: int
+    waiting_for: list[str]
+    last_lease_ends_in_ms: int = Field(description="0 where nobody is waited for.")
+    final: bool = Field(description="Nobody is left who could decide as before.")
+
+
+class TermsShown(Shown):
+    """For how long leases are given."""
+
+    lease_ms: int
+    margin_ms: int = Field(description="By how much two clocks may part within a lease.")
+    fence_ms: int = Field(description="How long a stop waits for a verifier that is silent: the lease and two margins.")
+
+
+class FleetShown(Shown):
+    """Nodes and verifiers, and what is waited for at the node that answers."""
+
+    epoch: int
+    rev: int
+    terms: TermsShown
+    receipt_key: str = Field(description="With which receipts are signed: name+id+base64 of a signed note.")
+    confirms: bool = Field(description="Whether a commit is durable here; else no receipt says `confirmed` (F13).")
+    reason: str | None
+    answered_by: str
+    nodes: list[NodeShown]
+    fences: list[FenceShown]

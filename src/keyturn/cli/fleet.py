@@ -1,0 +1,120 @@
+"""`keyturn fleet`: nodes, verifiers, and whom a stop waits for."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from keyturn.cli.connection import connected
+from keyturn.cli.output import PENDING, Output, shown
+
+if TYPE_CHECKING:
+    from keyturn.sdk.client import Client
+
+Json = dict[str, Any]
+_SHOW: Final = "show"
+_LOOK_EVERY: Final = 0.2
+
+
+class _ShowsFirst(click.Group):
+    """A group whose first command is meant where none is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = [_SHOW, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ShowsFirst)
+def command() -> None:
+    """Look at nodes and verifiers, and at whom a stop waits for.
+
+    Without a command it shows them.
+    """
+
+
+@command.command(_SHOW)
+@connected
+def show(*, api: "Client", out: Output) -> None:
+    """Show who is attached, how far each has come, and what is waited for.
+
+    A lease is how long a node or verifier may answer from memory; LAG is how many changes it has not acknowledged yet.
+    What is told of other nodes than the one that answers is from their last renewal.
+    """
+    fleet = api.get_fleet()
+    if out.as_json:
+        out.document(fleet)
+        return
+    terms = fleet["terms"]
+    out.facts(
+        (
+            ("epoch", fleet["epoch"]),
+            ("revision", fleet["rev"]),
+            ("leases", f"{_span(terms['lease_ms'])}, margin {_span(terms['margin_ms'])}"),
+            ("a stop waits at most", _span(terms["fence_ms"])),
+            ("confirms", "yes" if fleet["confirms"] else f"no: {fleet['reason']}"),
+            ("receipt key", fleet["receipt_key"]),
+        )
+    )
+    out.line("")
+    out.table(("NODE OR VERIFIER", "NAME", "STATE", "LEASE LEFT", "APPLIED", "ACKNOWLEDGED", "LAG"), _rows(fleet))
+    if fleet["fences"]:
+        out.line("")
+        out.table(("WAITING FOR REVISION", "ACKNOWLEDGED", "LAST LEASE ENDS IN", "WAITING FOR"), _fences(fleet))
+
+
+@command.command()
+@click.argument("rev", metavar="REVISION", type=click.IntRange(min=1))
+@click.option("--watch", is_flag=True, help="Look again until nobody is waited for.")
+@connected
+def fence(*, api: "Client", out: Output, rev: int, watch: bool) -> int | None:
+    """Show whether everybody decides by REVISION, the `rev` of a receipt.
+
+    Exits 3 while somebody is waited for.
+    """
+    found = api.get_fence(rev)
+    said = ""
+    while watch and not found["final"]:
+        if not out.as_json and (line := _progress(found)) != said:
+            out.say(line)
+            said = line
+        time.sleep(_LOOK_EVERY)
+        found = api.get_fence(rev)
+    if out.as_json:
+        out.document(found)
+    else:
+        out.line(_progress(found))
+        if found["waiting_for"]:
+            out.say(f"waiting for {shown(found['waiting_for'])}")
+    return None if found["final"] else PENDING
+
+
+def _progress(found: Json) -> str:
+    counted = f"{found['acknowledged']} of {found['of']} acknowledged"
+    if not found["final"]:
+        return f"{counted}; the last lease ends in {_span(found['last_lease_ends_in_ms'])}"
+    return f"{counted}; final"
+
+
+def _rows(fleet: Json) -> Iterator[tuple[object, ...]]:
+    for node in fleet["nodes"]:
+        here = " (answers)" if node["instance"] == fleet["answered_by"] else ""
+        yield _row(node, node["instance"] + here)
+        for one in node["verifiers"]:
+            yield _row(one, f"  {one['instance']}")
+
+
+def _row(one: Json, who: str) -> tuple[object, ...]:
+    left = _span(one["lease_ends_in_ms"]) if one["lease_ends_in_ms"] else None
+    return who, one["name"], one["footing"], left, one["applied_rev"], one["acknowledged_rev"], one["lag"]
+
+
+def _fences(fleet: Json) -> Iterator[tuple[object, ...]]:
+    for one in fleet["fences"]:
+        counted = f"{one['acknowledged']} of {one['of']}"
+        yield one["rev"], counted, _span(one["last_lease_ends_in_ms"]), one["waiting_for"]
+
+
+def _span(milliseconds: int) -> str:
+    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"

@@ -1,0 +1,125 @@
+"""The fleet, for people who look after it: who holds a lease, and how far each has come."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from keyturn.core.actor import Actor
+from keyturn.core.lease import FOR_GOOD, Attached, Lease, Terms
+from keyturn.core.permission import RIGHT_AUDIT_READ
+from keyturn.core.refusal import NotFound, PermissionMissing, Refusal
+from keyturn.flow.membership import Membership
+from keyturn.ports import Transaction
+
+
+class Footing(Enum):
+    """On what somebody answers from memory."""
+
+    LEASED = "leased"
+    LAPSED = "lapsed"
+    """The lease is over; the record stays until somebody has waited it out."""
+    UNLEASED = "unleased"
+    """It goes on without one, for as long as it was told to (F12)."""
+    LEFT = "left"
+    """It has ended, and left nobody with a lease."""
+    AHEAD = "ahead"
+    """It has applied more than the database holds: a restored backup, or a lost failover (F9)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A node or a verifier, as far as the node that was asked knows.
+
+    Of another node's it was told at that node's last renewal; durations are what they can be at the most.
+    """
+
+    instance: str
+    name: str
+    footing: Footing
+    ends_in: int
+    """Microseconds until its lease is over; 0 where it is."""
+    applied_rev: int
+    acked_rev: int
+    lag: int
+    """How many revisions it has not acknowledged yet."""
+    verifiers: tuple["Standing", ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """Everybody with a lease, beside the authority."""
+
+    epoch: int
+    rev: int
+    terms: Terms
+    nodes: tuple[Standing, ...]
+
+
+def look(tx: Transaction, *, actor: Actor, own: Lease, member: Membership) -> Fleet | Refusal:
+    """Who is attached, to whoever may read the operator's audit log.
+
+    `own` is how this node stands; it was read before the transaction began, so none of it is news to the authority.
+    """
+    refusal = _unreadable(tx, actor)
+    if refusal is not None:
+        return refusal
+    leases = {one.instance: one for one in tx.leases()} | {own.instance: own}
+    standings = (_node(tx, one, member) for one in leases.values())
+    return Fleet(
+        epoch=tx.epoch,
+        rev=tx.rev,
+        terms=tx.terms(),
+        nodes=tuple(sorted(standings, key=lambda one: (one.name, one.instance))),
+    )
+
+
+def check_rev(tx: Transaction, *, actor: Actor, rev: int) -> int | Refusal:
+    """The revision, where there is one and the actor may look at who decides by it."""
+    refusal = _unreadable(tx, actor)
+    if refusal is not None:
+        return refusal
+    return rev if 0 < rev <= tx.rev else NotFound()
+
+
+def _unreadable(tx: Transaction, actor: Actor) -> Refusal | None:
+    may = actor.in_deployment_account and actor.may(RIGHT_AUDIT_READ, tx.deployment_account_id)
+    return None if may else PermissionMissing(needed=RIGHT_AUDIT_READ)
+
+
+def _node(tx: Transaction, lease: Lease, member: Membership) -> Standing:
+    if lease.instance == member.instance:
+        since, ends_in = 0, member.holder.deadline - member.boot()
+    else:
+        since = member.silent_for(lease)
+        ends_in = member.terms.length - since
+    follows = lease.epoch == tx.epoch
+    has_left = lease.acked_rev == FOR_GOOD
+    acked = tx.rev if has_left else lease.acked_rev if follows else 0
+    is_ahead = follows and lease.applied_rev > tx.rev
+    return Standing(
+        instance=lease.instance,
+        name=lease.name,
+        footing=Footing.LEFT if has_left else Footing.AHEAD if is_ahead else _lasting(ends_in),
+        ends_in=0 if has_left else max(0, ends_in),
+        applied_rev=lease.applied_rev,
+        acked_rev=acked,
+        lag=max(0, tx.rev - acked),
+        verifiers=tuple(_verifier(tx, one, since) for one in lease.verifiers),
+    )
+
+
+def _verifier(tx: Transaction, one: Attached, since: int) -> Standing:
+    ends_in = one.ends_in - since
+    footing = Footing.UNLEASED if one.stale else Footing.AHEAD if one.applied_rev > tx.rev else _lasting(ends_in)
+    return Standing(
+        instance=one.instance,
+        name=one.name,
+        footing=footing,
+        ends_in=max(0, ends_in),
+        applied_rev=one.applied_rev,
+        acked_rev=one.acked_rev,
+        lag=max(0, tx.rev - one.acked_rev),
+    )
+
+
+def _lasting(ends_in: int) -> Footing:
+    return Footing.LEASED if ends_in > 0 else Footing.LAPSED

@@ -1,0 +1,22 @@
+"""The calls of the API about the fleet: nodes, verifiers, leases."""
+
+from abc import ABC, abstractmethod
+from typing import Generic
+
+from keyturn.sdk.call import A, Call, get, part
+
+
+class FleetCalls(ABC, Generic[A]):
+    """A part of `Calls`."""
+
+    @abstractmethod
+    def send(self, call: Call) -> A:
+        """Send one call and answer its JSON object; raises `ApiError` where the server said no."""
+
+    def get_fleet(self) -> A:
+        """Which nodes and verifiers there are, how far each has come, and the key of the receipts."""
+        return self.send(get("/v1/fleet"))
+
+    def get_fence(self, rev: int) -> A:
+        """Who decides by the `rev` of a receipt; `final` once nobody is left who could decide as before."""
+        return self.send(get(f"/v1/fleet/fences/{part(str(rev))}"))

@@ -1,0 +1,114 @@
+"""`/v1/fleet`: who is attached, how far each has come, whom a stop waits for."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyturn.core.note import key_from_text
+from tests.attached import Attached, attached
+from tests.serving import Serving
+
+
+def until(look: Callable[[], Any], *, within: float = 20.0) -> Any:
+    """The first answer that says yes."""
+    ends = time.monotonic() + within
+    while time.monotonic() < ends:
+        if found := look():
+            return found
+        time.sleep(0.02)
+    pytest.fail("it did not come about")
+
+
+@pytest.fixture
+def credential(api: Serving, tmp_path: Path) -> Path:
+    file = tmp_path / "verifier.key"
+    file.write_text(api.create(permissions=["keyturn.attach", "keyturn.verify"])["secret"])
+    return file
+
+
+@pytest.fixture
+def verifier(api: Serving, credential: Path) -> Iterator[Attached]:
+    with attached(api.url, credential) as one:
+        yield one
+
+
+def of(fleet: dict[str, Any], instance: str) -> dict[str, Any]:
+    """What is shown of one verifier."""
+    every = {one["instance"]: one for one in (*fleet["nodes"], *verifiers(fleet))}
+    found: dict[str, Any] = every.get(instance, {})
+    return found
+
+
+def verifiers(fleet: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every verifier that may hold a lease."""
+    return [one for node in fleet["nodes"] for one in node["verifiers"]]
+
+
+def test_nodes_and_verifiers_are_shown_with_what_they_hold(api: Serving, verifier: Attached) -> None:
+    rev = api.create()["id"] and api.call("/v1/fleet").body["rev"]
+    # Every lease is renewed long before it ends, and each acknowledgement arrives by itself.
+    fleet = until(lambda: (one := api.call("/v1/fleet").body) and of(one, verifier.instance)["lag"] == 0 and one)
+    here = of(fleet, fleet["answered_by"])
+    there = of(fleet, verifier.instance)
+    assert fleet["rev"] == here["applied_rev"] == here["acknowledged_rev"] == there["acknowledged_rev"] == rev
+    assert fleet["terms"] == {"lease_ms": 5000, "margin_ms": 50, "fence_ms": 5100}
+    assert (here["footing"], there["footing"], there["name"]) == ("leased", "leased", "apart")
+    assert 0 < here["lease_ends_in_ms"] <= 5000
+    assert 0 < there["lease_ends_in_ms"] <= 5100
+    assert there in here["verifiers"]
+    assert fleet["confirms"] is True
+    assert key_from_text(fleet["receipt_key"]).name == api.call("/v1/accounts").body["items"][-1]["id"]
+
+
+def test_a_running_fence_names_whom_it_waits_for_and_is_final_in_the_end(api: Serving, verifier: Attached) -> None:
+    key = api.create()
+    until(lambda: [one["instance"] for one in verifiers(api.call("/v1/fleet").body)] == [verifier.instance])
+    verifier.freeze()
+    revoked: dict[str, Any] = {}
+    stop = threading.Thread(target=lambda: revoked.update(api.call(f"/v1/keys/{key['id']}/revoke", {}).body))
+    stop.start()
+    fleet = until(lambda: (one := api.call("/v1/fleet").body)["fences"] and one)
+    waited = fleet["fences"][0]
+    assert waited["waiting_for"] == [verifier.instance], "the node itself decides by it already"
+    assert waited["of"] - waited["acknowledged"] == 1
+    assert 0 < waited["last_lease_ends_in_ms"] <= 5100
+    assert waited["final"] is False
+    assert api.call(f"/v1/fleet/fences/{waited['rev']}").body["waiting_for"] == [verifier.instance]
+    stop.join()
+    receipt = revoked["receipt"]
+    assert (receipt["confirmed"], receipt["rev"]) == (True, waited["rev"])
+    assert receipt["verifiers"]["waited_out"] == [verifier.instance]
+    assert api.call("/v1/fleet").body["fences"] == []
+    seen = until(lambda: (one := api.call(f"/v1/fleet/fences/{waited['rev']}").body)["final"] and one)
+    assert (seen["last_lease_ends_in_ms"], seen["waiting_for"]) == (0, [])
+    verifier.thaw()
+
+
+def test_f12_an_unleased_verifier_is_shown_as_such(api: Serving, credential: Path) -> None:
+    with attached(api.url, credential, name="stale", on_lapse="stale:1s") as one:
+        assert of(api.call("/v1/fleet").body, one.instance)["footing"] == "unleased"
+
+
+def test_there_is_no_fence_of_a_revision_that_is_not_there(api: Serving) -> None:
+    rev = api.call("/v1/fleet").body["rev"]
+    assert api.call(f"/v1/fleet/fences/{rev}").status == 200
+    assert api.call(f"/v1/fleet/fences/{rev + 1_000_000}").body["code"] == "not_found"
+    assert api.call("/v1/fleet/fences/0").body["code"] == "invalid_field"
+
+
+def test_only_the_operators_auditors_look_at_the_fleet(api: Serving) -> None:
+    auditor = api.create(permissions=["keyturn.audit:read"])["secret"]
+    assert api.call("/v1/fleet", key=auditor).status == 200
+    account = api.call("/v1/accounts", {"name": "customer"}).body["id"]
+    owner = {"email": f"{account}@example.com", "account_id": account, "role": "owner"}
+    api.call("/v1/users", owner)
+    customer = api.create(permissions=["keyturn.audit:read"], account_id=account)["secret"]
+    verifier = api.create(permissions=["keyturn.attach", "keyturn.verify", "*:admin"])["secret"]
+    for key in (customer, verifier):
+        for path in ("/v1/fleet", "/v1/fleet/fences/1"):
+            refused = api.call(path, key=key)
+            assert (refused.status, refused.body["needed"]) == (403, "keyturn.audit:read"), path

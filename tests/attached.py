@@ -1,0 +1,73 @@
+"""A verifier in a process of its own, for tests that stop it in the middle of something."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.postgres import die_with_parent
+
+_PROGRAM: Final = """
+import sys
+from keyturn.sdk import Verifier
+
+urls, credential, name, on_lapse = sys.argv[1:]
+with Verifier(urls.split(), credential_file=credential, name=name, on_lapse=on_lapse, allow_plain_http=True) as one:
+    print(one.instance if one.wait_until_leased(30) else "no lease", flush=True)
+    for line in sys.stdin:
+        try:
+            print(one.verify(line.strip()).code, flush=True)
+        except OSError as error:
+            print(type(error).__name__, flush=True)
+"""
+
+
+@dataclass
+class Attached:
+    """A running verifier."""
+
+    instance: str
+    process: subprocess.Popen[str]
+
+    def verify(self, secret: str) -> str:
+        """What it says of a secret: a code, or the name of what it raised."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{secret}\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it hears and says nothing, and its lease runs on."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def attached(urls: str, credential_file: Path, *, name: str = "apart", on_lapse: str = "ask") -> Iterator[Attached]:
+    """A verifier that holds a lease, until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, urls, str(credential_file), name, on_lapse],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=die_with_parent,  # noqa: PLW1509  # one prctl call
+    )
+    try:
+        assert process.stdout is not None
+        instance = process.stdout.readline().strip()
+        assert instance.startswith("ver_"), instance
+        yield Attached(instance, process)
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None
+            stream.close()

@@ -1,0 +1,63 @@
+"""`keyturn fleet` against a real server with a real verifier."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.attached import Attached, attached
+from tests.cli.conftest import Keyturn
+from tests.serving import Serving
+
+
+@pytest.fixture
+def kt(served_keyturn: Keyturn) -> Keyturn:
+    return served_keyturn
+
+
+@pytest.fixture
+def verifier(served: Serving, kt: Keyturn, tmp_path: Path) -> Iterator[Attached]:
+    file = tmp_path / "verifier.key"
+    kt.ok("key", "create", "verifier", "--permission", "keyturn.attach", "--out", str(file))
+    with attached(served.url, file, name="shop/1") as one:
+        yield one
+
+
+def test_fleet_shows_nodes_verifiers_and_the_receipt_key(kt: Keyturn, verifier: Attached) -> None:
+    ran = kt("fleet")
+    assert ran.code == 0
+    shown = kt.ok("fleet")
+    assert shown["receipt_key"] in ran.out
+    line = next(one for one in ran.out.splitlines() if verifier.instance in one)
+    assert line.split()[1:3] == ["shop/1", "leased"]
+    assert line.startswith("  "), "below its node"
+    node = next(one for one in ran.out.splitlines() if one.startswith(shown["answered_by"]))
+    assert "(answers)" in node
+    assert kt("fleet", "show").out.splitlines()[0] == ran.out.splitlines()[0]
+    assert "fence" in kt("fleet", "--help").out
+
+
+def test_a_fence_is_watched_until_it_is_final(served: Serving, kt: Keyturn, verifier: Attached) -> None:
+    key = served.create()
+    verifier.freeze()
+    stop = threading.Thread(target=served.call, args=(f"/v1/keys/{key['id']}/revoke", {}))
+    stop.start()
+    until = time.monotonic() + 20
+    while not (running := kt.ok("fleet")["fences"]):
+        assert time.monotonic() < until
+    rev = str(running[0]["rev"])
+    seen = kt("fleet")
+    assert verifier.instance in seen.out[seen.out.index("WAITING FOR REVISION") :]
+    waiting = kt("fleet", "fence", rev)
+    assert waiting.code == 3
+    assert "the last lease ends in" in waiting.out
+    assert verifier.instance in waiting.err
+    ran = kt("fleet", "fence", rev, "--watch")
+    assert (ran.code, ran.out.strip().endswith("; final")) == (0, True)
+    assert "the last lease ends in" in ran.err
+    stop.join()
+    assert kt.ok("fleet", "fence", rev, "--watch")["final"] is True
+    assert kt("fleet", "fence", "0").code == 2
+    assert kt("fleet", "fence", "999999999").code == 1
