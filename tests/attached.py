@@ -66,6 +66,7 @@ def attached(urls: str, credential_file: Path, *, name: str = "apart", on_lapse:
         assert instance.startswith("ver_"), instance
         yield Attached(instance, process)
     finally:
+        process.send_signal(signal.SIGCONT)
         process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout):

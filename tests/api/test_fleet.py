@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from keyturn.core.note import key_from_text
+from keyturn.sdk import Verifier
 from tests.attached import Attached, attached
 from tests.serving import Serving
 
@@ -112,3 +113,10 @@ def test_only_the_operators_auditors_look_at_the_fleet(api: Serving) -> None:
         for path in ("/v1/fleet", "/v1/fleet/fences/1"):
             refused = api.call(path, key=key)
             assert (refused.status, refused.body["needed"]) == (403, "keyturn.audit:read"), path
+
+
+def test_a_verifier_that_has_left_is_waited_for_no_longer(api: Serving, credential: Path) -> None:
+    with Verifier(api.url, credential_file=credential, name="leaving") as one:
+        assert one.wait_until_leased(30)
+    left = until(lambda: (seen := of(api.call("/v1/fleet").body, one.instance)).get("footing") == "left" and seen)
+    assert (left["lag"], left["lease_ends_in_ms"]) == (0, 0)

@@ -109,14 +109,15 @@ def _node(tx: Transaction, lease: Lease, member: Membership) -> Standing:
 
 def _verifier(tx: Transaction, one: Attached, since: int) -> Standing:
     ends_in = one.ends_in - since
+    has_left = one.acked_rev == FOR_GOOD
     footing = Footing.UNLEASED if one.stale else Footing.AHEAD if one.applied_rev > tx.rev else _lasting(ends_in)
     return Standing(
         instance=one.instance,
         name=one.name,
-        footing=footing,
-        ends_in=max(0, ends_in),
-        applied_rev=one.applied_rev,
-        acked_rev=one.acked_rev,
+        footing=Footing.LEFT if has_left else footing,
+        ends_in=0 if has_left else max(0, ends_in),
+        applied_rev=min(one.applied_rev, tx.rev) if has_left else one.applied_rev,
+        acked_rev=tx.rev if has_left else one.acked_rev,
         lag=max(0, tx.rev - one.acked_rev),
     )
 
