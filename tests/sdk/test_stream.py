@@ -179,6 +179,6 @@ def test_a_refusal_is_told_by_its_code(said: bytes, code: str) -> None:
     ],
 )
 def test_what_is_no_stream_is_an_error(said: bytes) -> None:
-    with server(lambda peer: peer.sendall(said)) as port, pytest.raises((ValueError, OSError)):
-        with closing(opened(port)) as stream:
-            all_lines(stream)
+    wrong = pytest.raises((ValueError, OSError))
+    with server(lambda peer: peer.sendall(said)) as port, wrong, closing(opened(port)) as stream:
+        all_lines(stream)
