@@ -186,6 +186,7 @@ def _join(
         terms=store.read(lambda tx: tx.terms()),
         clocks=Clocks(boot=clock.boot_micros, wall=clock.wall_micros, machine=clock.boot_id),
         hints=hints,
+        has_its_clock=not store.is_shared,
     )
     membership.renew()
     return membership

@@ -306,8 +306,10 @@ def test_init_and_migrate_keep_off_while_a_server_runs(
     folder = served.folder
     if served.database_url:
         bare.setenv("KEYTURN_DATABASE_URL", served.database_url)
-        folder = tmp_path / "another"  # a database is one server's, whatever folder the next one has
+        folder = tmp_path / "another"  # a schema is changed while no server uses it, whatever folder it has
     for command in (("init",), ("init", "--new-admin-key"), ("migrate",)):
+        if served.database_url and command != ("migrate",):
+            continue  # another server may join
         ran = keyturn(*command, "--data", str(folder))
         assert ran.code == 1
-        assert "another keyturn server is using" in ran.err
+        assert "keyturn server is using" in ran.err

@@ -4,6 +4,7 @@ Changes are refused whole with 503, verification goes on from memory, nothing is
 """
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -204,9 +205,29 @@ def test_killed_and_started_again_it_knows_everything_it_answered(tmp_path: Path
         assert (server.verdict(made["secret"]), server.verdict(fresh)) == ("replaced", "valid")
 
 
-def test_f13_a_second_server_on_the_same_folder_or_database_is_refused(tmp_path: Path, database_url: str) -> None:
-    with served(tmp_path / "data", database_url):
-        second = Serving(folder=tmp_path / ("data" if database_url.startswith("sqlite") else "other"))
-        second.database_url = database_url
+def test_f13_a_second_server_on_the_same_folder_is_refused(tmp_path: Path, sqlite_url: str) -> None:
+    with served(tmp_path / "data", sqlite_url):
+        second = Serving(folder=tmp_path / "data", database_url=sqlite_url)
         with pytest.raises(RuntimeError, match="another keyturn server is using"):
             second.start()
+
+
+def test_f5_a_second_server_on_the_same_database_confirms_what_the_first_one_stops(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    """And the other way round: what either has in memory is refused once the other one's reset has returned."""
+    with served(tmp_path / "data", postgres_url) as first:
+        (tmp_path / "other").mkdir()
+        for one in ("peppers", "admin.key"):
+            place = shutil.copytree if one == "peppers" else shutil.copy
+            place(tmp_path / "data" / one, tmp_path / "other" / one)
+        with served(tmp_path / "other", postgres_url) as second:
+            made = first.create()
+            secret = made["secret"]
+            for here, there in ((first, second), (second, first)) * 5:
+                assert (here.verdict(secret), there.verdict(secret)) == ("valid", "valid")
+                answer = here.call(f"/v1/keys/{made['id']}/resets", {"reason": "routine", "grace": "0s"}).body
+                assert answer["receipt"]["confirmed"]
+                assert answer["receipt"]["verifiers"] == {"acknowledged": 2, "waited_out": [], "unleased": []}
+                assert (there.verdict(secret), here.verdict(secret)) == ("replaced", "replaced")
+                secret = answer["secret"]

@@ -43,12 +43,13 @@ class Membership:
         terms: Terms,
         clocks: Clocks,
         hints: Hints,
+        has_its_clock: bool = False,
     ) -> None:
         self.instance = instance
         self.name = name
         self.terms = terms
         self.boot = clocks.boot
-        self.holder = Holder(verifier, instance=instance, terms=terms, name=name)
+        self.holder = Holder(verifier, instance=instance, terms=terms, name=name, has_its_clock=has_its_clock)
         self.granter = Granter(terms)
         self.moved = threading.Condition()
         """Notified whenever somebody, here or elsewhere, may have acknowledged more."""
@@ -77,8 +78,9 @@ class Membership:
             self._record(renewal.acked_rev)
             # In a snapshot of its own, begun after the record was committed: who scans the leases after its commit
             # either finds this one, or this reading finds the commit.
+            read_after = self.boot()
             grant, leases = self._store.read(lambda tx: (self._grant(tx, renewal), tx.leases()))
-            self.holder.granted(grant, self.boot())
+            self.holder.granted(grant, self.boot(), read_after=read_after)
         self.applied()
         self._sweep(leases)
 

@@ -33,7 +33,17 @@ class Alarm(Enum):
 class Holder:
     """The lease on one `Verifier`'s memory."""
 
-    def __init__(self, verifier: Verifier, *, instance: str, terms: Terms, name: str = "", stale: int = 0) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        *,
+        instance: str,
+        terms: Terms,
+        name: str = "",
+        stale: int = 0,
+        has_its_clock: bool = False,
+    ) -> None:
+        """`has_its_clock`: the authority's time is this machine's own, so what was read is exact, and stays so."""
         self.deadline = 0
         """Boot-time micros from which on memory no longer answers."""
         self.ahead = 0
@@ -42,6 +52,7 @@ class Holder:
         """Newest last, until `told`."""
         self.instance = instance
         self.terms = terms
+        self._has_its_clock = has_its_clock
         self._verifier = verifier
         self._name = name
         self._stale = stale
@@ -89,15 +100,18 @@ class Holder:
             name=self._name,
         )
 
-    def granted(self, grant: Grant, boot: int) -> Acknowledgement | None:
-        """A grant has come; answers what may be acknowledged, or None where it is to be asked again."""
+    def granted(self, grant: Grant, boot: int, *, read_after: int | None = None) -> Acknowledgement | None:
+        """A grant has come; answers what may be acknowledged, or None where it is to be asked again.
+
+        `read_after` is when its time was read at the earliest, where that is known to be later than the renewal.
+        """
         sent, had = self._sent.pop(grant.nonce, (boot + 1, 0))
         if not 0 < grant.length <= self.terms.length or sent > boot:
             self.drop(Alarm.FORGED)
             return None
         if not self._follow(grant, had):
             return None
-        if not self._bound(grant.time, grant.width, sent=sent, boot=boot):
+        if not self._bound(grant.time, grant.width, sent=sent if read_after is None else read_after, boot=boot):
             return None
         self.deadline = max(self.deadline, sent + grant.length)
         return Acknowledgement(epoch=grant.epoch, rev=self._verifier.applied_rev)
@@ -149,10 +163,12 @@ class Holder:
         It was read between `sent` and `boot`, so at `boot` it is `time` at the least, `time + width + (boot - sent)` at
         the most; the clocks may part by the margin until the next grant.
         """
-        margin = self.terms.margin
+        margin = 0 if self._has_its_clock else self.terms.margin
         low, high = time - boot - margin, time + width - sent + margin
+        if self._has_its_clock:
+            high = low = max(low, self.ahead)  # it never runs back
         known = self._bounded_at and boot - self._bounded_at <= self.terms.length
-        if known and (low > self.ahead or high < self._behind):
+        if known and not self._has_its_clock and (low > self.ahead or high < self._behind):
             self._bounded_at = 0
             self.drop(Alarm.TIME)
             return False
