@@ -6,8 +6,18 @@ import logging
 from keyturn.core.instant import Instant
 from keyturn.core.receipt import Receipt, to_note_text
 from keyturn.edge.node import Node
+from keyturn.flow.reset import ResetAnswer
 
 log = logging.getLogger("keyturn")
+
+
+def stopped_at(answer: ResetAnswer, now: Instant) -> Instant | None:
+    """Since when every earlier secret is refused; None while one goes on."""
+    key, new = answer.key, answer.reset.new_version
+    old = [one for one in key.secrets if new is None or one.version < new]
+    if old and all(one.is_over(now) for one in old):
+        return max(one.stops_at for one in old)
+    return key.suspension.at if key.suspension else None
 
 
 def receipt(

@@ -10,7 +10,7 @@ from keyturn.core.actor import Actor
 from keyturn.core.instant import Instant
 from keyturn.core.portal import Portal
 from keyturn.core.refusal import Refusal
-from keyturn.edge.receipt import receipt
+from keyturn.edge.receipt import receipt, stopped_at
 from keyturn.edge.refused import Refused
 from keyturn.edge.visit import Call, Visit
 from keyturn.flow.key import KeyAnswer
@@ -96,10 +96,14 @@ class SignedIn(Asked):
         return self.call.actor
 
     def stop(self, flow: Callable[[Transaction], A | Refusal]) -> A:
-        """Run a flow that may stop a secret, and answer once every verifier refuses it (F5)."""
+        """Run a flow that may stop a secret, and answer once every verifier refuses it (F5).
+
+        While an old secret goes on nothing is waited for: the handover shows who has confirmed its dates.
+        """
         answer, now = self.call.change(flow)
-        if answer.rev:
-            receipt(self.call.node, rev=answer.rev, stopped_at=now, key_id=answer.key.id, reset_id=_reset_id(answer))
+        stopped, reset_id = _stopped(answer, now)
+        if answer.rev and stopped is not None:
+            receipt(self.call.node, rev=answer.rev, stopped_at=stopped, key_id=answer.key.id, reset_id=reset_id)
         return answer
 
     def try_change(self, flow: Callable[[Transaction], object]) -> Refusal | None:
@@ -111,5 +115,8 @@ class SignedIn(Asked):
         return None
 
 
-def _reset_id(answer: KeyAnswer | ResetAnswer) -> str:
-    return answer.reset.id if isinstance(answer, ResetAnswer) else ""
+def _stopped(answer: KeyAnswer | ResetAnswer, now: Instant) -> tuple[Instant | None, str]:
+    """Since when what was accepted before is refused, and by which reset."""
+    if isinstance(answer, ResetAnswer):
+        return stopped_at(answer, now), answer.reset.id
+    return now, ""

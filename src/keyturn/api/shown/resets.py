@@ -8,6 +8,7 @@ from keyturn.core.handover import Gap
 from keyturn.core.instant import Instant
 from keyturn.core.reset import UNTOUCHED, Reset, stage_at
 from keyturn.edge.node import Node
+from keyturn.edge.receipt import stopped_at
 from keyturn.flow.preview import Preview
 from keyturn.flow.reset import ResetAnswer
 from keyturn.ports import Caller, Use
@@ -94,22 +95,15 @@ def moved_reset(answer: ResetAnswer, now: Instant, node: Node) -> Wire:
     """The answer of the call that moved it: the stage it moved to, the secret this once, the receipt."""
     one = answer.reset
     rev = answer.rev or _minted_rev(answer)
-    told = receipt(node, key_id=one.key_id, reset_id=one.id, rev=rev, stopped_at=_stopped(answer, now)) if rev else None
+    told = (
+        receipt(node, key_id=one.key_id, reset_id=one.id, rev=rev, stopped_at=stopped_at(answer, now)) if rev else None
+    )
     return reset(answer, now) | {
         "stage": one.stage.value,
         "secret": answer.secret.reveal if answer.secret else None,
         "secret_shown": answer.secret_shown,
         "receipt": told,
     }
-
-
-def _stopped(answer: ResetAnswer, now: Instant) -> Instant | None:
-    """Since when every earlier secret is refused; None while one goes on."""
-    key, new = answer.key, answer.reset.new_version
-    old = [one for one in key.secrets if new is None or one.version < new]
-    if old and all(one.is_over(now) for one in old):
-        return max(one.stops_at for one in old)
-    return key.suspension.at if key.suspension else None
 
 
 def _minted_rev(answer: ResetAnswer) -> int:
