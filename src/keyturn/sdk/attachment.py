@@ -236,6 +236,7 @@ class Attachment:
 
     def _leave(self, stream: Stream) -> None:
         """Memory answers nothing any more, whatever will come: no reset need wait for it (F5)."""
+        self._holder.deadline = 0  # here, where grants are taken: one may have come since `stop`
         self._report(stream)
         stream.send(write(Acknowledgement(epoch=self._verifier.epoch, rev=FOR_GOOD)))
 

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-BOOTTIME: Final = getattr(time, "CLOCKBOOTTIME", time.CLOCK_MONOTONIC)
+BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 clock_ns = time.clock_gettime_ns
 
