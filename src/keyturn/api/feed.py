@@ -138,21 +138,25 @@ class _Stream:
         self._end()
 
     async def run(self, receive: Receive) -> None:
-        """Answer until either side ends it, or says what no verifier says."""
+        """Answer until either side ends it, or the other one says what no verifier says."""
         await self._write(self._member.terms)
-        pushing = asyncio.create_task(self._push())
+        both = [asyncio.create_task(self._push()), asyncio.create_task(self._listen(receive))]
         try:
-            async for line in _lines(receive):
-                if pushing.done():
-                    return
-                await self._hear(read(line))
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()
         except (ValueError, RecursionError):
             log.warning("a verifier's stream was ended: a line that is no message")
         except (_EndOfStreamError, StoreUnavailable) as error:
             log.info("a verifier's stream was ended: %s", str(error) or type(error).__name__)
         finally:
-            pushing.cancel()
-            await asyncio.gather(pushing, return_exceptions=True)
+            for one in both:
+                one.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+    async def _listen(self, receive: Receive) -> None:
+        async for line in _lines(receive):
+            await self._hear(read(line))
 
     async def _hear(self, message: Message) -> None:
         match message:
