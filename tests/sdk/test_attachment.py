@@ -10,16 +10,29 @@ from keyturn.verify.message import Message, read, write
 from keyturn.verify.verifier import Verifier
 
 
+def _attachment() -> Attachment:
+    memory = Verifier()
+    holder = Holder(memory, instance="ver_1", terms=Terms())
+    return Attachment(Nodes("https://127.0.0.1:1", "kt", allow_plain_http=False), holder, memory)
+
+
 class _Node:
-    """A stream whose other side grants when the process is already leaving, and not before."""
+    """The other side of a stream."""
 
     def __init__(self) -> None:
         self.heard: list[Message] = []
-        self.attachment: Any = None
-        self.leaving: threading.Thread | None = None
 
     def send(self, line: bytes) -> None:
         self.heard.append(read(line))
+
+
+class _Granting(_Node):
+    """Grants when the process is already leaving, and not before."""
+
+    def __init__(self, attachment: Attachment) -> None:
+        super().__init__()
+        self.attachment = attachment
+        self.leaving: threading.Thread | None = None
 
     def lines(self, _seconds: float, _wake: object) -> list[bytes]:
         renewal = self.heard[-1]
@@ -32,16 +45,38 @@ class _Node:
 
 
 def test_f5_a_grant_that_comes_while_leaving_is_no_lease() -> None:
-    memory = Verifier()
-    holder = Holder(memory, instance="ver_1", terms=Terms())
-    node = _Node()
-    node.attachment = attachment = Attachment(
-        Nodes("https://127.0.0.1:1", "kt", allow_plain_http=False), holder, memory
-    )
-    follow: Any = attachment._follow
+    attachment = _attachment()
+    node, follow = _Granting(attachment), _follow(attachment)
     follow(node)
     assert node.leaving is not None
     node.leaving.join()
     attachment._wake.close()
     assert [one.rev for one in node.heard if isinstance(one, Acknowledgement)][-1] == FOR_GOOD
-    assert holder.deadline == 0
+    assert attachment._holder.deadline == 0
+
+
+class _Short(_Node):
+    """Tells that its leases are shorter than a verifier thinks at first, and ends."""
+
+    terms = Terms(length=300_000)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def lines(self, seconds: float, _wake: object) -> list[bytes] | None:
+        self.waits.append(seconds)
+        return [write(self.terms)] if len(self.waits) == 1 else None
+
+
+def test_f2_the_first_lease_too_is_renewed_by_the_terms_of_the_deployment() -> None:
+    attachment = _attachment()
+    node, follow = _Short(), _follow(attachment)
+    follow(node)
+    attachment._wake.close()
+    assert node.waits[1] <= node.terms.renew_every / 1e6 < node.terms.length / 1e6 < node.waits[0]
+
+
+def _follow(attachment: Attachment) -> Any:
+    """With whatever stands in for a stream."""
+    return attachment._follow

@@ -205,6 +205,7 @@ class Attachment:
                 heard_at = boot_micros()
                 if not self._hear(line, stream):
                     renew_at = min(renew_at, heard_at + _SOON)  # a gap, or no lease: ask again
+            renew_at = min(renew_at, heard_at + self._holder.terms.renew_every)  # by the terms that may just have come
 
     def _hear(self, line: bytes, stream: Stream) -> bool:
         """Take one message; False where another renewal is wanted before its turn."""
