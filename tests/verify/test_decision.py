@@ -118,9 +118,11 @@ addresses = st.sampled_from([None, "192.0.2.1", "203.0.113.1", "nonsense"])
 moments = st.tuples(st.integers(-5, 5), st.integers(-1, 1)).map(lambda at: NOW + at[0] * 3_600_000_000 + at[1])
 
 
-def _judge(state: KeyState, now: int, wanted: tuple[str, ...], ip: str | None) -> Judgement:
+def _judge(
+    state: KeyState, now: int, wanted: tuple[str, ...], ip: str | None, *, earliest: int | None = None
+) -> Judgement:
     profile = Profile(state.permissions, state.allowlist, state.limit)
-    return judge(pack(state, state.secrets[0], 0), profile, now, wanted, ip)
+    return judge(pack(state, state.secrets[0], 0), profile, now, wanted, ip, earliest=earliest)
 
 
 def _accepted(state: KeyState, now: int, wanted: tuple[str, ...], ip: str | None) -> bool:
@@ -191,6 +193,37 @@ def test_pitfall_6_every_date_is_kept_by_an_answer_that_is_remembered() -> None:
                     assert verifier.verify(secret_text(), permissions=("orders:write",), now=now).code == write
         # And back again: a judgement says from when on it holds, too.
         assert verifier.verify(secret_text(), permissions=("orders:write",), now=NOW + hour).code == "not_yet_active"
+
+
+@given(state=states, wanted=wanted_sets, ip=addresses, moment=moments, width=st.integers(0, 5 * 3_600_000_000))
+def test_f8_where_the_time_is_not_known_exactly_nothing_is_accepted_that_might_not_be(
+    state: KeyState, wanted: tuple[str, ...], ip: str | None, moment: int, width: int
+) -> None:
+    """Valid within bounds is valid at either end of them, and so all the way between."""
+    within = _judge(state, moment, wanted, ip, earliest=moment - width).verdict
+    ends = [_judge(state, at, wanted, ip).verdict for at in (moment - width, moment)]
+    assert within.valid is all(one.valid for one in ends)
+    if not ends[1].valid and within.code != "not_yet_active":
+        assert within.code == ends[1].code, "and what stands against it at the latest is what is said"
+
+
+@given(state=states, wanted=wanted_sets, ip=addresses, moment=moments, width=st.integers(0, 3_600_000_000))
+def test_f8_a_judgement_within_bounds_holds_as_long_as_it_says(
+    state: KeyState, wanted: tuple[str, ...], ip: str | None, moment: int, width: int
+) -> None:
+    """Remembered until then, while the bounds move on with the clock, it accepts nothing that is refused by then."""
+    judged = _judge(state, moment, wanted, ip, earliest=moment - width)
+    last = min(judged.until - 1, moment + 10 * 3_600_000_000)
+    assert judged.since <= moment <= last
+    later = _judge(state, last, wanted, ip, earliest=last - width)
+    assert judged.verdict.valid is later.verdict.valid or judged.verdict.code == "not_yet_active"
+
+
+def test_f8_a_start_that_may_not_have_come_is_looked_at_again_at_once() -> None:
+    late = key(secrets=(version(starts_at=T0, dangerous_starts_at=T0),))
+    assert _judge(late, NOW, (), None, earliest=NOW - 1).until == NOW + 1
+    assert _judge(late, NOW, (), None, earliest=NOW).until > NOW + 1
+    assert _judge(late, NOW - 1, (), None, earliest=NOW - 9).until == NOW
 
 
 def test_dangerous_permissions_never_start_before_the_secret() -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from keyturn.core.feed import KeyState, Predicate
 from keyturn.core.instant import Instant
+from keyturn.core.limit import Limit
 from keyturn.verify import verifier as module
-from keyturn.verify.decision import MALFORMED_VERDICT, MISS, UNKNOWN_VERDICT
+from keyturn.verify.decision import ASK, CODES, MALFORMED_VERDICT, MISS, UNKNOWN_VERDICT
+from keyturn.verify.recent import Recent
 from keyturn.verify.usage import LONGEST_AGENT, MOST_AGENTS, MOST_TALLIES, Callers, Origin, Tally
 from keyturn.verify.verifier import MOST_UNKNOWN, UNKNOWN_FOR, Fill, Verifier
 from tests.verify.states import NOW, SECOND, T0, digest, entry, holding, key, secret_text, version
@@ -280,6 +282,105 @@ def test_f9_starting_anew_forgets_everything() -> None:
     assert verifier.verify(secret_text(2), now=NOW) is MISS
     assert not verifier.fill(digest(), _fill(6, key()), now=NOW)
     assert verifier.fill(digest(), _fill(7, key()), now=NOW)
+
+
+def test_f8_time_that_was_heard_of_never_runs_back() -> None:
+    """Neither what is surely past nor what may have been decided by."""
+    stops = Instant(T0 + timedelta(seconds=5))
+    verifier = holding(key(secrets=(version(stops_at=stops, replaced_by="rst_1"),)))
+    verifier.hear(earliest=NOW + SECOND, latest=NOW + 5 * SECOND)
+    assert (verifier.earliest, verifier.floor) == (NOW + SECOND, NOW + 5 * SECOND)
+    assert _code(verifier) == "replaced", "as of the latest that somebody may have decided by"
+    verifier.hear(earliest=NOW, latest=NOW)
+    assert (verifier.earliest, verifier.floor) == (NOW + SECOND, NOW + 5 * SECOND)
+    verifier.hear(earliest=NOW + 9 * SECOND, latest=NOW)
+    assert (verifier.earliest, verifier.floor) == (NOW + 9 * SECOND, NOW + 9 * SECOND)
+
+
+def test_f8_started_by_the_earliest_that_it_can_be_and_stopped_by_the_latest() -> None:
+    """Warm, cold and unkept."""
+    starts, stops = Instant(T0 + timedelta(seconds=10)), Instant(T0 + timedelta(seconds=20))
+    state = key(secrets=(version(starts_at=starts, dangerous_starts_at=starts, stops_at=stops),))
+    verifier = holding(state)
+    verifier.width = 2 * SECOND
+    story = {10: "not_yet_active", 11: "not_yet_active", 12: "valid", 19: "valid", 20: "revoked"}
+    for after, code in story.items():
+        now = NOW + after * SECOND
+        assert _code(verifier, now=now) == code, after
+        assert verifier.decide_fill(_fill(0, state), now=now).code == code, after
+        cold = Verifier()
+        cold.width = 2 * SECOND
+        assert cold.verify_cold(digest(), lambda _: _fill(0, state), now=now).code == code, after
+    assert _code(verifier, now=NOW + 12 * SECOND - 1) == "not_yet_active", "to the microsecond"
+
+
+def test_f8_what_has_surely_started_has_started_however_wide_the_bounds_are() -> None:
+    starts = Instant(T0 + timedelta(seconds=10))
+    verifier = holding(key(secrets=(version(starts_at=starts, dangerous_starts_at=starts),)))
+    verifier.width = 100 * SECOND
+    assert _code(verifier, now=NOW + 10 * SECOND) == "not_yet_active"
+    assert verifier.apply([entry(1, key(2), at=starts)])
+    assert _code(verifier, now=NOW + 10 * SECOND + 1) == "valid", "and no judgement from before stands in the way"
+
+
+def test_f7_entries_are_kept_for_others_before_anything_is_decided_by_them() -> None:
+    """F6: who reads the kept ones after a revision was acknowledged finds it there."""
+    recent = Recent()
+    verifier = Verifier(recent=recent)
+    verifier.start_at(rev=4, now=NOW)
+    assert recent.after(4) == (4, ())
+    told = [entry(5, key()), entry(6, Predicate())]
+    assert not verifier.apply([*told, entry(8, key())])
+    assert recent.after(4) == (6, tuple(told))
+    verifier.start_at(rev=2, now=NOW, epoch=2)
+    assert recent.after(2) == (2, ())
+
+
+def test_f7_nobody_sees_a_revision_applied_that_is_not_kept_yet() -> None:
+    class Looking(Recent):
+        def add(self, entry: Any) -> None:
+            behind.append(verifier.applied_rev)
+            super().add(entry)
+
+    behind: list[int] = []
+    verifier = Verifier(recent=Looking())
+    assert verifier.apply([entry(1, key()), entry(2, key())])
+    assert behind == [0, 1]
+
+
+def test_f15_a_limited_key_is_asked_about_where_its_requests_meet() -> None:
+    """And that uses up nothing here; all that the key itself refuses is still refused at once."""
+    state = key(limit=Limit(requests=1, window=timedelta(seconds=60)), permissions=("orders:read",))
+    verifier = Verifier(limits=False)
+    assert verifier.verify_cold(digest(), lambda _: _fill(0, state), now=NOW) is ASK
+    assert verifier.decide_fill(_fill(0, state), now=NOW) is ASK
+    for _ in range(3):
+        assert verifier.verify(secret_text(), now=NOW) is ASK
+    assert not ASK.valid
+    assert ASK.code not in CODES, "nobody takes it for an answer"
+    assert verifier.verify(secret_text(), permissions=("orders:write",), now=NOW).code == "permission_missing"
+    assert verifier.counts["valid"] == 0
+    assert verifier.drain_uses().last == {}
+    assert verifier.drain_callers() == []
+    assert verifier.fill(digest(2), _fill(0, key(2)), now=NOW)
+    assert _code(verifier, 2) == "valid", "a key without a limit is decided on here"
+
+
+def test_f3_without_a_lease_memory_decides_nothing() -> None:
+    """What is read is decided on and forgotten, each time anew."""
+    verifier = holding(key())
+    asked: list[bytes] = []
+
+    def lookup(fingerprint: bytes) -> Fill:
+        asked.append(fingerprint)
+        return _fill(0, key(revoked=True))
+
+    for count in (1, 2):
+        assert verifier.verify_cold(digest(), lookup, now=NOW, leased=False).code == "revoked"
+        assert len(asked) == count
+    assert verifier.verify_cold(digest(2), lambda _: _fill(0), now=NOW, leased=False) is UNKNOWN_VERDICT
+    assert not verifier.knows(digest(2), now=NOW)
+    assert len(verifier) == 1
 
 
 def test_judgements_are_bounded_and_stay_right(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def to_json(change: KeyState | Predicate) -> str:
 
 
 def from_json(text: str) -> KeyState | Predicate:
-    """The inverse of `to_json`.  Raises ValueError or KeyError for text that it did not write."""
+    """The inverse of `to_json`.  Raises ValueError for text that it would not have written."""
     return from_plain(json.loads(text))
 
 
@@ -101,23 +101,26 @@ def to_plain(change: KeyState | Predicate) -> dict[str, Any]:
 
 
 def from_plain(plain: Mapping[str, Any]) -> KeyState | Predicate:
-    """The inverse of `to_plain`."""
-    if plain["kind"] == "many":
-        return Predicate(account_id=plain["account_id"], owner_id=plain["owner_id"])
-    return KeyState(
-        number=plain["number"],
-        key_id=plain["key_id"],
-        account_id=plain["account_id"],
-        owner_id=plain["owner_id"],
-        environment=plain["environment"],
-        permissions=tuple(plain["permissions"]),
-        allowlist=tuple(plain["allowlist"]),
-        limit=limits.parse(plain["limit"]) if plain["limit"] else None,
-        expires_at=from_micros(plain["expires_at"]),
-        suspended=plain["suspended"],
-        revoked=plain["revoked"],
-        secrets=tuple(_secret_from_plain(secret) for secret in plain["secrets"]),
-    )
+    """The inverse of `to_plain`.  Raises ValueError for values that it would not have written."""
+    try:
+        if plain["kind"] == "many":
+            return Predicate(account_id=_name(plain["account_id"]), owner_id=_name(plain["owner_id"]))
+        return KeyState(
+            number=_whole(plain["number"]),
+            key_id=_name(plain["key_id"]),
+            account_id=_name(plain["account_id"]),
+            owner_id=_name(plain["owner_id"]),
+            environment=_name(plain["environment"]),
+            permissions=tuple(map(_name, plain["permissions"])),
+            allowlist=tuple(map(_name, plain["allowlist"])),
+            limit=limits.parse(plain["limit"]) if plain["limit"] else None,
+            expires_at=_instant(plain["expires_at"]),
+            suspended=_flag(plain["suspended"]),
+            revoked=_flag(plain["revoked"]),
+            secrets=tuple(_secret_from_plain(secret) for secret in plain["secrets"]),
+        )
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError("no change of the feed") from error
 
 
 def _secret_to_plain(secret: SecretState) -> dict[str, Any]:
@@ -134,12 +137,37 @@ def _secret_to_plain(secret: SecretState) -> dict[str, Any]:
 
 def _secret_from_plain(plain: Mapping[str, Any]) -> SecretState:
     return SecretState(
-        version=plain["version"],
-        starts_at=from_micros(plain["starts_at"]),
-        dangerous_starts_at=from_micros(plain["dangerous_starts_at"]),
-        stops_at=from_micros(plain["stops_at"]),
-        stopped=plain["stopped"],
-        replaced_by=plain["replaced_by"],
-        watched=plain["watched"],
+        version=_whole(plain["version"], below=1 << 32),
+        starts_at=_instant(plain["starts_at"]),
+        dangerous_starts_at=_instant(plain["dangerous_starts_at"]),
+        stops_at=_instant(plain["stops_at"]),
+        stopped=_flag(plain["stopped"]),
+        replaced_by=_name(plain["replaced_by"]),
+        watched=_flag(plain["watched"]),
         public_key=bytes.fromhex(plain.get("public_key", "")),
     )
+
+
+# A holder packs what it is told (`verify.entry`), so each value is of the kind and size that fits there.
+
+
+def _whole(value: Any, *, below: int = 1 << 63) -> int:  # noqa: ANN401  # any JSON
+    if type(value) is not int or not 0 <= value < below:
+        raise ValueError("not a whole number of the feed")
+    return value
+
+
+def _name(value: Any) -> str:  # noqa: ANN401  # as above
+    if not isinstance(value, str) or not (value.isascii() and value.isprintable()):
+        raise ValueError("not a name of the feed")
+    return value
+
+
+def _flag(value: Any) -> bool:  # noqa: ANN401  # as above
+    if not isinstance(value, bool):
+        raise ValueError("neither true nor false")  # noqa: TRY004  # one kind of error for everything unreadable
+    return value
+
+
+def _instant(value: Any) -> Instant:  # noqa: ANN401  # as above
+    return from_micros(_whole(value))

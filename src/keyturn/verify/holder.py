@@ -13,7 +13,7 @@ from collections import OrderedDict
 from enum import Enum
 from typing import Final
 
-from keyturn.core.lease import Acknowledgement, Denial, Grant, Push, Renewal, Terms
+from keyturn.core.lease import AHEAD, Acknowledgement, Denial, Grant, Push, Renewal, Terms
 from keyturn.verify.verifier import Verifier
 
 _MOST_UNANSWERED: Final = 16
@@ -59,11 +59,13 @@ class Holder:
         self._nonce = 0
         # By nonce: when it was sent, and how far this holder had come by then.
         self._sent: OrderedDict[int, tuple[int, int]] = OrderedDict()
+        self._given_up = 0  # the last nonce whose grant, should it still come, is too late rather than forged
         self._behind = 0  # what, added to the boot-time clock, is the earliest it can be
         self._bounded_at = 0
         self._apart: int | None = None
         self._machine = ""
         self._joined = False
+        self._strayed = False  # what was applied may be of a past that the authority has lost
 
     def look(self, boot: int) -> tuple[int, bool]:
         """The latest that it can be at the authority, and whether memory may answer; `boot` has just been read (F3)."""
@@ -89,7 +91,7 @@ class Holder:
         self._nonce += 1
         self._sent[self._nonce] = boot, applied
         while len(self._sent) > _MOST_UNANSWERED:
-            self._sent.popitem(last=False)
+            self._given_up = self._sent.popitem(last=False)[0]
         return Renewal(
             instance=self.instance,
             nonce=self._nonce,
@@ -105,6 +107,8 @@ class Holder:
 
         `read_after` is when its time was read at the earliest, where that is known to be later than the renewal.
         """
+        if 0 < grant.nonce <= self._given_up:
+            return None
         sent, had = self._sent.pop(grant.nonce, (boot + 1, 0))
         if not 0 < grant.length <= self.terms.length or sent > boot:
             self.drop(Alarm.FORGED)
@@ -118,24 +122,26 @@ class Holder:
 
     def pushed(self, push: Push) -> Acknowledgement | None:
         """Entries have come; None where there is a gap before them, which is only a reason to renew (F6)."""
-        if not self._joined or push.epoch != self._verifier.epoch or not self._verifier.apply(push.entries):
+        if not self._joined or self._strayed or push.epoch != self._verifier.epoch:
+            return None
+        if not self._verifier.apply(push.entries):
             return None
         return Acknowledgement(epoch=push.epoch, rev=self._verifier.applied_rev)
 
     def denied(self, denial: Denial) -> None:
         """No lease this time.  What is held runs out by itself."""
         self._sent.pop(denial.nonce, None)
-        if denial.reason == "ahead":
-            self.drop(Alarm.BEHIND)
+        if denial.reason == AHEAD:
+            self._stray()
 
     def disconnected(self) -> None:
         """The stream is over: what was asked on it is not answered any more.  The lease runs on."""
-        self._sent.clear()
+        self._give_up()
 
     def drop(self, why: Alarm) -> None:
         """Answer from memory no longer; what is known as stopped is kept."""
         self.deadline = 0
-        self._sent.clear()
+        self._give_up()
         self.alarms.append(why)
 
     def told(self) -> list[Alarm]:
@@ -143,19 +149,31 @@ class Holder:
         alarms, self.alarms = self.alarms, []
         return alarms
 
+    def _give_up(self) -> None:
+        self._sent.clear()
+        self._given_up = self._nonce
+
+    def _stray(self) -> None:
+        """The authority has lost a part of what was applied; what it puts in its place has to be read anew (F9)."""
+        self._strayed = True
+        self.drop(Alarm.BEHIND)
+
     def _follow(self, grant: Grant, had: int) -> bool:
         """Apply what the grant brings; whether everything up to its `rev` is applied now.  `had` was when it asked."""
         verifier = self._verifier
         if self._joined and (grant.epoch, grant.rev) < (verifier.epoch, had):
             # What was applied beyond it may have been a stop.  A higher epoch may begin at a lower rev (F9).
-            self.drop(Alarm.BEHIND)
+            self._stray()
             return False
-        if not self._joined or grant.anew or grant.epoch > verifier.epoch:
-            self.deadline = 0
-            self._joined = True
-            verifier.start_at(rev=grant.rev, now=grant.time, epoch=grant.epoch)
-            return True
-        return verifier.apply(grant.entries) and verifier.applied_rev >= grant.rev
+        if self._joined and not self._strayed and not grant.anew and grant.epoch == verifier.epoch:
+            return verifier.apply(grant.entries) and verifier.applied_rev >= grant.rev
+        if self._joined and grant.epoch == verifier.epoch and grant.rev < verifier.applied_rev:
+            return False  # late: what was pushed since says more, and may have been acknowledged
+        self.deadline = 0
+        self._joined = True
+        self._strayed = False
+        verifier.start_at(rev=grant.rev, now=grant.time, epoch=grant.epoch)
+        return True
 
     def _bound(self, time: int, width: int, *, sent: int, boot: int) -> bool:
         """Narrow down what time it can be at the authority (F8); False where it cannot be what was known before.

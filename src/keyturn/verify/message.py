@@ -62,16 +62,14 @@ def write(message: Message) -> bytes:
 
 def read(line: bytes) -> Message:
     """The inverse of `write`.  Raises ValueError for anything it would not have written."""
-    plain = json.loads(line)
-    kind = _KINDS.get(plain.pop("kind", "")) if isinstance(plain, dict) else None
-    if kind is None or plain.keys() != {one.name for one in fields(kind)}:
-        msg = "no message of this protocol"
-        raise ValueError(msg)
     try:
-        return kind(**{name: _READ[name](value) for name, value in plain.items()})
-    except TypeError as error:
-        msg = "no message of this protocol"
-        raise ValueError(msg) from error
+        plain = json.loads(line)
+        kind = _KINDS[plain.pop("kind")]
+        if plain.keys() == {one.name for one in fields(kind)}:
+            return kind(**{name: _READ[name](value) for name, value in plain.items()})
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("no message of this protocol") from error
+    raise ValueError("no message of this protocol")
 
 
 def _entry(entry: FeedEntry) -> dict[str, Any]:
@@ -119,9 +117,9 @@ def _entries(value: Any) -> tuple[FeedEntry, ...]:  # noqa: ANN401  # as above
             FeedEntry(
                 rev=_number(one["rev"]), at=from_micros(_number(one["at"])), change=feed.from_plain(one["change"])
             )
-            for one in value
+            for one in _rows(value, _MOST)
         )
-    except (KeyError, TypeError, OverflowError, AttributeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         msg = "no feed entry"
         raise ValueError(msg) from error
 

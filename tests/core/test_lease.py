@@ -1,0 +1,26 @@
+"""How long leases are, and how long a stop waits for them (F2, F5)."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.core.lease import FOR_GOOD, Terms
+
+
+def test_f2_the_terms_where_nobody_has_said() -> None:
+    """F5: a stop waits L + 2E, and a holder asks three times within a lease."""
+    terms = Terms()
+    assert (terms.length, terms.margin) == (5_000_000, 50_000)
+    assert terms.fence == 5_100_000
+    assert terms.renew_every == 1_666_666
+
+
+@given(length=st.integers(1, 10**9), margin=st.integers(0, 10**7))
+def test_f5_a_fence_outlasts_each_lease_whatever_the_clocks_do_within_the_margin(length: int, margin: int) -> None:
+    terms = Terms(length=length, margin=margin)
+    assert terms.fence == length + 2 * margin
+    assert 0 <= terms.renew_every * 3 <= length
+
+
+def test_f5_no_revision_is_beyond_what_a_clean_leaver_acknowledges() -> None:
+    assert FOR_GOOD < 1 << 62, "the wire carries it"
+    assert FOR_GOOD < 1 << 63, "and a row holds it"
