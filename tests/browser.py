@@ -20,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from playwright.sync_api import BrowserContext, CDPSession, ConsoleMessage, Page, Request, Response, sync_playwright
 
 _FLAGS: Final = (
@@ -77,6 +78,10 @@ class Reader:
 
 LOOKS: Final = tuple(Reader(phone=phone, dark=dark) for phone in (False, True) for dark in (False, True))
 """Both widths, both schemes."""
+EACH_LOOK: Final = [
+    pytest.param(one, marks=() if one.phone == one.dark else pytest.mark.full, id=str(one)) for one in LOOKS
+]
+"""The same for tests: each width and each scheme in `make test`, all four combinations in `make test-full`."""
 
 
 class Kind(StrEnum):

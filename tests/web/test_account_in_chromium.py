@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.axe import findings
-from tests.browser import LOOKS, Chromium, Kind, Reader, Visit
+from tests.browser import EACH_LOOK, Chromium, Kind, Reader, Visit
 from tests.web.house import PASSPHRASE, House
 
 pytestmark = pytest.mark.needs("chromium")
@@ -42,7 +42,7 @@ def look_well(page: Page, story: str) -> None:
     assert wide[0] <= wide[1], (story, wide)
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize("look", EACH_LOOK)
 def test_every_page_can_be_used_by_everybody(chromium: Chromium, house: House, look: Reader) -> None:
     account = house.account()
     user, email = house.user(account, name=LONG)
@@ -102,7 +102,7 @@ def test_every_page_can_be_used_by_everybody(chromium: Chromium, house: House, l
         look_well(page, "security with a factor")
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize("look", EACH_LOOK)
 def test_every_page_behind_a_link_can_be_used_by_everybody(chromium: Chromium, house: House, look: Reader) -> None:
     account = house.account()
     user, email = house.user(account, name=LONG)

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from keyturn.demo.operator_page import HOST, OperatorPage
 from keyturn.sdk.client import Client
 from tests.axe import findings
-from tests.browser import LOOKS, Chromium, Kind, Reader
+from tests.browser import EACH_LOOK, Chromium, Kind, Reader
 from tests.screenshots import keep
 from tests.web import desk as desks
 from tests.web.desk import MARIA, Desk, sign_in
@@ -39,7 +39,7 @@ def meridian(tmp_path: Path, page_of: OperatorPage) -> Iterator[Desk]:
             yield desk
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize("look", EACH_LOOK)
 def test_it_shows_maria_s_keys_and_is_told_of_a_reset(
     meridian: Desk, page_of: OperatorPage, chromium: Chromium, look: Reader, tmp_path: Path
 ) -> None:

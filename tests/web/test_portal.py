@@ -14,7 +14,7 @@ from playwright.sync_api import Frame, FrameLocator, Page, expect
 
 from tests import screenshots
 from tests.axe import findings
-from tests.browser import LOOKS, Chromium, Kind, Reader, Visit
+from tests.browser import EACH_LOOK, Chromium, Kind, Reader, Visit
 from tests.certificate import self_signed
 from tests.loopback import Loopback, Reply
 from tests.serving import Answer, Serving
@@ -520,7 +520,7 @@ def seen(page: Page, name: str, folder: Path) -> None:
         assert found.violations == (), (name, found.violations)
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize("look", EACH_LOOK)
 def test_every_page_is_accessible_in_every_look(shop: Shop, chromium: Chromium, look: Reader, tmp_path: Path) -> None:
     """Nothing is found by axe in the window, nor in the frame; pictures are kept for people to look at."""
     account, email = (

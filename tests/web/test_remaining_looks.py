@@ -6,7 +6,7 @@ import pyotp
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import LOOKS, Chromium, Reader
+from tests.browser import EACH_LOOK, Chromium, Reader
 from tests.web.house import PASSPHRASE, House, opened
 from tests.web.test_account_in_chromium import look_well
 
@@ -23,7 +23,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield house
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize("look", EACH_LOOK)
 def test_the_pages_that_stand_apart_can_be_used_by_everybody(chromium: Chromium, demo: House, look: Reader) -> None:
     """R51: the robot here is a real browser, which opens the link and presses its button without the cookie."""
     account = demo.account()
@@ -70,7 +70,7 @@ def test_the_pages_that_stand_apart_can_be_used_by_everybody(chromium: Chromium,
         look_well(page, "recovery codes")
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize("look", EACH_LOOK)
 def test_an_address_is_confirmed_by_everybody_who_reads_its_mails(
     chromium: Chromium, demo: House, look: Reader
 ) -> None:
@@ -114,7 +114,7 @@ def test_nothing_of_the_list_is_cut_off_at_any_width(chromium: Chromium, demo: H
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize("look", EACH_LOOK)
 def test_what_is_not_there_says_so_to_everybody(chromium: Chromium, demo: House, look: Reader) -> None:
     with chromium.visit(demo.url, look) as visit:
         visit.page.goto("/nowhere")

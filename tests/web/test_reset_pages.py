@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import Locator, Page, expect
 
 from tests.axe import findings
-from tests.browser import LOOKS, Chromium, Reader
+from tests.browser import EACH_LOOK, Chromium, Reader
 from tests.web.desk import MARIA, PASSWORD, Desk, sign_in
 
 pytestmark = pytest.mark.needs("chromium")
@@ -345,7 +345,7 @@ def test_a_key_is_created_and_edited(desk: Desk, chromium: Chromium) -> None:
         assert desk.read(f"/v1/keys/{made['id']}")["expires_at"] == made["expires_at"]
 
 
-@pytest.mark.parametrize("reader", LOOKS, ids=str)
+@pytest.mark.parametrize("reader", EACH_LOOK)
 def test_every_page_of_a_key_is_accessible_and_fits(shared_desk: Desk, chromium: Chromium, reader: Reader) -> None:
     desk = shared_desk
     key = desk.key(f"order router {reader}", allowlist=["192.0.2.0/24"], limit="10/1s")
