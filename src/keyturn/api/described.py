@@ -1,4 +1,4 @@
-"""The two calls that are answered below the framework, described by hand for the OpenAPI document."""
+"""The calls that are answered below the framework, described by hand for the OpenAPI document."""
 
 from typing import Any, Final
 
@@ -61,6 +61,29 @@ _HEADERS: Final = {
 }
 
 PATHS: Final[dict[str, Any]] = {
+    "/v1/feed": {
+        "post": {
+            "tags": ["fleet"],
+            "summary": "Attach a verifier",
+            "description": "A stream both ways, in lines of JSON: renewals and acknowledgements in the request's body,"
+            " grants and feed entries in the answer, for as long as either side likes.  `keyturn.sdk.Verifier` speaks"
+            " it.  The credential holds keyturn.attach and is the operator's own.",
+            "operationId": "feed",
+            "security": [{"bearer": []}],
+            "responses": {
+                "200": {
+                    "description": "Attached.",
+                    "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+                },
+                **_refusals(
+                    _401="No valid credential.",
+                    _403="The credential may not attach.",
+                    _405="Not that method.",
+                    _503="The database is away and the credential is not in memory.",
+                ),
+            },
+        }
+    },
     "/v1/verify": {
         "post": {
             "tags": ["verify"],
@@ -80,7 +103,7 @@ PATHS: Final[dict[str, Any]] = {
                     _415="Not JSON.",
                     _422="A field cannot be used.",
                     _429="The credential's own limit.",
-                    _503="The database is away and the key is not in memory.",
+                    _503="The database is away, and the key is not in memory or the lease is over.",
                 ),
             },
         }
@@ -103,7 +126,7 @@ PATHS: Final[dict[str, Any]] = {
                     _401="The key is not accepted.",
                     _403="Address or permission.",
                     _429="The key's limit.",
-                    _503="The database is away and the key is not in memory.",
+                    _503="The database is away, and the key is not in memory or the lease is over.",
                 ),
             },
         }
