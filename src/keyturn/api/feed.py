@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from keyturn.api import credential
 from keyturn.api.call import AnyCall
-from keyturn.api.problem import problem_bytes, problem_headers
+from keyturn.api.problem import of_outage, problem_bytes, problem_headers
 from keyturn.api.schemas.form import Form
 from keyturn.core import feed
 from keyturn.core.actor import Actor, Channel
@@ -86,7 +86,10 @@ class Feeding:
         if scope["method"] != "POST":
             await self._refuse(MethodNotAllowed(), send)
             return
-        refusal = await self._refusal(scope)
+        try:
+            refusal = await self._refusal(scope)
+        except StoreUnavailable as error:
+            refusal = of_outage(error)
         if refusal is not None:
             await self._refuse(refusal, send)
             return
