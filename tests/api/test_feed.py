@@ -1,0 +1,219 @@
+"""`/v1/feed` at a real server: who may attach, and what ends a stream (F7)."""
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from keyturn.core.lease import Acknowledgement, Denial, Grant, Push, Renewal, Terms
+from keyturn.sdk.stream import Refused, Stream, Wake
+from keyturn.verify.message import Message, read, write
+from tests.serving import Serving
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    started = Serving(tmp_path_factory.mktemp("feed") / "data").start()
+    yield started
+    started.kill()
+
+
+@pytest.fixture(scope="module")
+def credential(server: Serving) -> str:
+    secret: str = server.create(name="verifier", permissions=["keyturn.attach"])["secret"]
+    return secret
+
+
+class Line:
+    """An attached verifier by hand."""
+
+    def __init__(self, server: Serving, credential: str) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        self.stream = Stream(connection, "/v1/feed", {"Authorization": f"Bearer {credential}"})
+        self._wake = Wake()
+        self._waiting: list[bytes] = []
+
+    def say(self, message: Message) -> None:
+        self.stream.send(write(message))
+
+    def hear(self) -> Message | None:
+        """The next message; None once the server has ended the stream."""
+        while not self._waiting:
+            lines = self.stream.lines(20, self._wake)
+            if lines is None:
+                return None
+            assert lines, "nothing came in 20 seconds"
+            self._waiting += lines
+        return read(self._waiting.pop(0))
+
+    def join(self, instance: str = "ver_test", nonce: int = 1) -> Grant:
+        """Be granted a lease."""
+        terms = self.hear()
+        assert isinstance(terms, Terms)
+        self.say(Renewal(instance=instance, nonce=nonce, epoch=0, applied_rev=0, acked_rev=0))
+        grant = self.hear()
+        assert isinstance(grant, Grant)
+        assert 0 < grant.length <= terms.length - terms.margin
+        return grant
+
+    def close(self) -> None:
+        self.stream.close()
+        self._wake.close()
+
+
+def test_f7_a_verifier_is_granted_told_and_waited_for(server: Serving, credential: str) -> None:
+    made = server.create()
+    with closing(Line(server, credential)) as line:
+        grant = line.join()
+        assert (grant.anew, grant.entries, grant.nonce) == (True, (), 1)
+        line.say(Acknowledgement(epoch=grant.epoch, rev=grant.rev))
+        receipts: list[Any] = []
+        with _in_thread(lambda: receipts.append(server.call(f"/v1/keys/{made['id']}/suspend", {}).body["receipt"])):
+            push = line.hear()
+            assert isinstance(push, Push)
+            assert [one.rev for one in push.entries] == [grant.rev + 1]
+            assert not receipts  # nobody has acknowledged it yet
+            line.say(Acknowledgement(epoch=push.epoch, rev=grant.rev + 1))
+        assert receipts[0]["confirmed"]
+        assert receipts[0]["verifiers"] == {"acknowledged": 2, "waited_out": [], "unleased": []}
+
+
+def test_f5_who_does_not_answer_is_waited_out_and_named(server: Serving, credential: str) -> None:
+    made = server.create()
+    with closing(Line(server, credential)) as line:
+        grant = line.join("ver_silent")
+        line.say(Acknowledgement(epoch=grant.epoch, rev=grant.rev))
+        receipt = server.call(f"/v1/keys/{made['id']}/suspend", {}).body["receipt"]
+    assert receipt["confirmed"]
+    assert "ver_silent" in receipt["verifiers"]["waited_out"]
+
+
+def test_f12_a_verifier_that_answers_without_a_lease_is_named_and_nothing_is_confirmed(
+    server: Serving, credential: str
+) -> None:
+    made = server.create()
+    with closing(Line(server, credential)) as line:
+        assert isinstance(line.hear(), Terms)
+        line.say(Renewal(instance="ver_stale", nonce=1, epoch=0, applied_rev=0, acked_rev=0, stale=1_000_000))
+        grant = line.hear()
+        assert isinstance(grant, Grant)
+        line.say(Acknowledgement(epoch=grant.epoch, rev=grant.rev))
+        with _in_thread(lambda: line.say(Acknowledgement(epoch=grant.epoch, rev=_pushed(line)))):
+            receipt = server.call(f"/v1/keys/{made['id']}/suspend", {}).body["receipt"]
+    assert not receipt["confirmed"]
+    assert "without a lease" in receipt["reason"]
+    assert receipt["verifiers"]["unleased"] == ["ver_stale"]
+
+
+def _pushed(line: Line) -> int:
+    push = line.hear()
+    assert isinstance(push, Push)
+    return push.entries[-1].rev
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"nonsense\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"kind":"renew"}\n',
+        b"\xff\xfe\n",
+        b"[" * 100_000 + b"\n",
+        write(Push(epoch=1, entries=())),
+        write(Denial(nonce=1, reason="lapsed")),
+        write(Acknowledgement(epoch=1, rev=1)),
+    ],
+    ids=lambda said: said[:20].decode("latin-1"),
+)
+def test_what_no_verifier_says_ends_the_stream(server: Serving, credential: str, said: bytes) -> None:
+    """Acknowledging before having joined is one of them."""
+    with closing(Line(server, credential)) as line:
+        assert isinstance(line.hear(), Terms)
+        line.stream.send(said)
+        assert line.hear() is None
+    assert server.call("/livez").status == 200
+
+
+def test_what_was_not_told_yet_cannot_be_acknowledged(server: Serving, credential: str) -> None:
+    with closing(Line(server, credential)) as line:
+        grant = line.join()
+        line.say(Acknowledgement(epoch=grant.epoch, rev=grant.rev + 1_000_000))
+        assert line.hear() is None
+
+
+def test_one_stream_is_one_instance(server: Serving, credential: str) -> None:
+    with closing(Line(server, credential)) as line:
+        line.join()
+        line.say(Renewal(instance="ver_other", nonce=2, epoch=0, applied_rev=0, acked_rev=0))
+        assert line.hear() is None
+
+
+def test_f9_who_knows_more_than_the_authority_gets_no_lease(server: Serving, credential: str) -> None:
+    with closing(Line(server, credential)) as line:
+        grant = line.join()
+        ahead = Renewal(instance="ver_test", nonce=2, epoch=grant.epoch, applied_rev=grant.rev + 50, acked_rev=0)
+        line.say(ahead)
+        denial = line.hear()
+        assert isinstance(denial, Denial)
+        assert denial.reason == "ahead"
+
+
+def test_a_credential_that_is_stopped_loses_its_stream(server: Serving) -> None:
+    made = server.create(permissions=["keyturn.attach"])
+    with closing(Line(server, made["secret"])) as line:
+        grant = line.join("ver_stopped")
+        line.say(Acknowledgement(epoch=grant.epoch, rev=(1 << 62) - 1))  # it leaves, so nothing waits for it
+        server.call(f"/v1/keys/{made['id']}/revoke", {})
+        line.say(Renewal(instance="ver_stopped", nonce=2, epoch=grant.epoch, applied_rev=grant.rev, acked_rev=0))
+        heard = line.hear()
+        while isinstance(heard, Push):
+            heard = line.hear()
+        assert heard is None
+
+
+def test_pitfall_18_only_the_operator_s_verifiers_may_attach(server: Serving, credential: str) -> None:
+    customer = server.call("/v1/accounts", {"name": "Customer"}).body["id"]
+    owner = server.call(
+        "/v1/users",
+        {"email": "feed@example.com", "password": "a long enough passphrase", "account_id": customer, "role": "owner"},
+    )
+    assert owner.status == 201, owner.text
+    of_customer = server.create(account_id=customer, owner_id=owner.body["id"], permissions=["*:admin"])["secret"]
+    plain = server.create(permissions=["keyturn.verify"])["secret"]
+    for shown, code in ((of_customer, "permission_missing"), (plain, "permission_missing"), ("kt_live_x", None)):
+        with pytest.raises(Refused) as refused:
+            Line(server, shown)
+        assert refused.value.code == (code or "unauthenticated")
+        assert server.call("/v1/feed/fill", {"key_sha256": "0" * 64}, key=shown).status in (401, 403)
+    assert server.call("/v1/feed", method="GET").status == 405
+    answer = server.call("/v1/feed/fill", {"key_sha256": "0" * 64}, key=credential)
+    assert (answer.status, answer.body["state"]) == (200, None)
+
+
+def test_a_fill_holds_no_secret_and_nothing_that_leads_to_one(server: Serving, credential: str) -> None:
+    """K11: what a verifier keeps is what decisions need, by the fingerprint that it has already."""
+    made = server.create()
+    answer = server.call("/v1/feed/fill", {"key_sha256": sha256(made["secret"].encode()).hexdigest()}, key=credential)
+    assert answer.body["state"]["key_id"] == made["id"]
+    assert made["secret"].rpartition("_")[2] not in answer.text
+    assert "digest" not in json.dumps(answer.body)
+
+
+class _in_thread:  # noqa: N801  # reads as a phrase
+    """Does something beside what the block does, and waits for it."""
+
+    def __init__(self, work: Any) -> None:
+        self._thread = threading.Thread(target=work)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(20)
+        assert not self._thread.is_alive()
