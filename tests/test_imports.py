@@ -25,5 +25,20 @@ def test_core_and_verify_need_no_third_party_package() -> None:
     assert done.returncode == 0, done.stderr
 
 
+IMPORT_SDK = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from keyturn.sdk import Verifier
+from keyturn.sdk.asgi import KeyturnMiddleware
+from keyturn.sdk.wsgi import KeyturnMiddleware
+assert not Verifier("http://127.0.0.1:1", "kt_x").verify("nonsense")
+"""
+
+
+def test_verifying_in_the_own_process_needs_no_third_party_package() -> None:
+    done = bare("-c", IMPORT_SDK, str(SRC))
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_bare_python_of_this_test_has_no_third_party_package() -> None:
     assert bare("-c", "import sqlalchemy").returncode != 0

@@ -25,7 +25,7 @@ from keyturn.core.allowlist import Matcher
 from keyturn.core.lease import AHEAD, FOR_GOOD, Acknowledgement, Denial, Push, Renewal
 from keyturn.core.own_secret import check_own_label
 from keyturn.core.permission import RIGHT_ATTACH
-from keyturn.core.refusal import InvalidField, MethodNotAllowed, PermissionMissing, Refusal, TooManyRequests
+from keyturn.core.refusal import InvalidField, MethodNotAllowed, PermissionMissing, Refusal
 from keyturn.edge.client_address import client_address
 from keyturn.edge.node import Node
 from keyturn.edge.refused import Refused
@@ -62,7 +62,8 @@ def fill(call: AnyCall, body: AskFill) -> dict[str, Any]:
     try:
         found = find(bytes.fromhex(body.key_sha256))
     except TooManyFailures as failures:
-        raise Refused(TooManyRequests(retry_after=max(1, -(-failures.wait // 1_000_000)))) from None
+        # Of the secret, not of the verifier's own credential: so no refusal of this call.
+        return {"retry_after": max(1, -(-failures.wait // 1_000_000))}
     state = feed.to_plain(found.state) if found.state else None
     answer = {"rev": found.rev, "epoch": node.verifier.epoch, "version": found.version, "state": state}
     return answer | {"time": found.time}

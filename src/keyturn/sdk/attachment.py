@@ -36,6 +36,7 @@ _ASK_SECONDS: Final = 5.0
 _LONGEST_PAUSE: Final = 1.0
 _SOON: Final = 20_000
 """Microseconds until a renewal before its turn."""
+_MOST_IDLE: Final = 16
 _OK: Final = 200
 _NOTHING: Final = Profile((), (), None)
 log = logging.getLogger("keyturn.sdk")
@@ -53,6 +54,14 @@ class NotAllowed(PermissionError):  # noqa: N818  # says what is wrong with the 
         self.code = code
 
 
+class TooManyGuesses(Exception):  # noqa: N818  # says what stands in the way
+    """So many wrong secrets came for a label that the next one waits (R42)."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__("too many wrong secrets")
+        self.wait = wait
+
+
 class Nodes:
     """The nodes of a deployment, and the credential to ask them with.  Its `repr` shows no secret."""
 
@@ -68,12 +77,13 @@ class Nodes:
         self._credential = credential
         self._context = ssl.create_default_context(cafile=ca_file)
         self._first = 0
-        self._kept = threading.local()
+        # By address; None once closed.  Each is one thread's at a time, and threads may come and go.
+        self._idle: dict[str, list[http.client.HTTPConnection]] | None = {}
 
     def anew(self) -> "Nodes":
         """The same without any open connection: a child's own."""
         child = copy(self)
-        child._kept = threading.local()  # noqa: SLF001  # our own
+        child._idle = {}  # noqa: SLF001  # our own
         return child
 
     def connect(self, url: str, *, timeout: float = _CONNECT_SECONDS) -> http.client.HTTPConnection:
@@ -107,23 +117,43 @@ class Nodes:
                 raise NotAllowed(reason)
         raise NodeUnavailable(f"no node has an answer: {reason}")
 
+    def close(self) -> None:
+        """Close every connection that is kept, and keep none any more."""
+        idle, self._idle = self._idle, None
+        for connection in [one for kept in (idle or {}).values() for one in kept]:
+            connection.close()
+
     def _ask(self, url: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        kept: dict[str, http.client.HTTPConnection] = self._kept.__dict__.setdefault("connections", {})
-        again = url in kept
         while True:
-            connection = kept.pop(url, None) or self.connect(url, timeout=_ASK_SECONDS)
+            kept = self._kept(url)
+            connection = kept or self.connect(url, timeout=_ASK_SECONDS)
             try:
                 connection.request("POST", path, body, self.headers() | {"Content-Type": "application/json"})
                 response = connection.getresponse()
                 answer = json.loads(response.read() or b"{}")
-            except (OSError, http.client.HTTPException):
+            except (OSError, http.client.HTTPException, ValueError):
                 connection.close()
-                if not again:
+                if kept is None:
                     raise
-                again = False  # the node may just have closed a connection that was idle
-                continue
-            kept[url] = connection
+                continue  # the node may just have closed a connection that was idle
+            self._keep(url, connection)
             return response.status, answer if isinstance(answer, dict) else {}
+
+    def _kept(self, url: str) -> http.client.HTTPConnection | None:
+        """One that is idle, and no other thread's from now on."""
+        try:
+            return self._idle[url].pop() if self._idle else None
+        except (KeyError, IndexError):
+            return None
+
+    def _keep(self, url: str, connection: http.client.HTTPConnection) -> None:
+        idle = self._idle
+        if idle is not None and len(kept := idle.setdefault(url, [])) < _MOST_IDLE:
+            kept.append(connection)
+        else:
+            connection.close()
+        if self._idle is None:
+            connection.close()  # `close` came in between
 
 
 class Attachment:
@@ -252,12 +282,17 @@ class Attachment:
 
 
 def filler(nodes: Nodes, verifier: Verifier, *, label: str) -> Callable[[bytes], Fill]:
-    """What asks a node about a secret that is not known here; its answer raises NodeUnavailable or NotAllowed (F4)."""
+    """What asks a node about a secret that is not known here (F4).
+
+    It raises NodeUnavailable, NotAllowed or TooManyGuesses.
+    """
 
     def find(fingerprint: bytes) -> Fill:
         asked = {"key_sha256": fingerprint.hex()} | ({"label": label} if label else {})
         answer = nodes.ask(f"{FEED_PATH}/fill", asked)
         try:
+            if "retry_after" in answer:
+                raise TooManyGuesses(int(answer["retry_after"]) * 1_000_000)
             state = None if answer["state"] is None else feed.from_plain(answer["state"])
             if not isinstance(state, feed.KeyState | None):
                 raise NodeUnavailable("an answer that is none")
@@ -275,10 +310,10 @@ def told_verdict(answer: Mapping[str, Any]) -> Verdict:
     code = answer.get("code")
     if code not in CODES or answer.get("valid") is not (code == VALID):
         raise NodeUnavailable("an answer that is none")
-    wait = int(answer.get("retry_after", 0)) * 1_000_000
-    if answer.get("key_id") is None:
-        return Verdict(code, b"", _NOTHING, wait)
     try:
+        wait = int(answer.get("retry_after", 0)) * 1_000_000
+        if answer.get("key_id") is None:
+            return Verdict(code, b"", _NOTHING, wait)
         profile = Profile(tuple(answer["permissions"]), (), None)
         return Verdict(code, pack(_state(answer), _secret(answer), 0), profile, wait)
     except (KeyError, TypeError, ValueError, AttributeError, struct.error) as error:

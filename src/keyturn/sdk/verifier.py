@@ -28,12 +28,13 @@ from keyturn.sdk.attachment import (
     Nodes,
     NodeUnavailable,
     NotAllowed,
+    TooManyGuesses,
     credential_from,
     filler,
     told_verdict,
 )
 from keyturn.sdk.clock import BOOTTIME, boot_micros, clock_ns
-from keyturn.verify.decision import ASK, MALFORMED_VERDICT, MISS, Verdict
+from keyturn.verify.decision import ASK, MALFORMED_VERDICT, MISS, Verdict, wait_verdict
 from keyturn.verify.holder import Holder
 from keyturn.verify.message import LONGEST_NAME
 from keyturn.verify.verifier import Verifier as Memory
@@ -82,7 +83,7 @@ class Verifier:
         self._nodes = Nodes(urls, shown, ca_file=ca_file, allow_plain_http=allow_plain_http)
         self._stale = _read_stale(on_lapse)
         self._asks = on_lapse == ASK_THE_NODE
-        self._name = _name(name)
+        self._name = name
         self._most_keys = most_keys
         self._wanted: dict[Any, tuple[str, ...]] = {}
         self._addresses: dict[str, str] = {}
@@ -181,6 +182,7 @@ class Verifier:
             self._asks = False
             self._stale = 0
             self._attachment.stop()
+            self._nodes.close()
 
     def __enter__(self) -> Self:
         return self
@@ -198,7 +200,7 @@ class Verifier:
         self._memory = Memory(most_keys=self._most_keys, limits=False)
         self._held, self._decide = self._memory.held, self._memory.decide
         self._holder = Holder(
-            self._memory, instance=f"ver_{token_hex(10)}", terms=Terms(), name=self._name, stale=self._stale
+            self._memory, instance=f"ver_{token_hex(10)}", terms=Terms(), name=_name(self._name), stale=self._stale
         )
         self._attachment = Attachment(self._nodes, self._holder, self._memory)
         self._attachment.start()
@@ -215,7 +217,10 @@ class Verifier:
             if verdict is not MISS:
                 return verdict
         find = filler(self._nodes, memory, label=label_of(presented))
-        return memory.verify_cold(fingerprint, find, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
+        try:
+            return memory.verify_cold(fingerprint, find, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
+        except TooManyGuesses as guesses:
+            return wait_verdict(guesses.wait)
 
     def _ask(
         self, presented: str, fingerprint: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str
