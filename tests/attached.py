@@ -3,11 +3,14 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import pytest
 
 from tests.postgres import die_with_parent
 
@@ -32,6 +35,11 @@ class Attached:
 
     instance: str
     process: subprocess.Popen[str]
+    log: Path
+
+    def has_said(self, text: str) -> bool:
+        """Whether it has logged this."""
+        return text in self.log.read_text(errors="replace")
 
     def verify(self, secret: str) -> str:
         """What it says of a secret: a code, or the name of what it raised."""
@@ -53,18 +61,21 @@ class Attached:
 @contextmanager
 def attached(urls: str, credential_file: Path, *, name: str = "apart", on_lapse: str = "ask") -> Iterator[Attached]:
     """A verifier that holds a lease, until the block ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, urls, str(credential_file), name, on_lapse],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=die_with_parent,  # noqa: PLW1509  # one prctl call
-    )
+    log = credential_file.with_name(f"{name}.log".replace("/", "-"))
+    with log.open("w") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, urls, str(credential_file), name, on_lapse],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509  # one prctl call
+        )
     try:
         assert process.stdout is not None
         instance = process.stdout.readline().strip()
         assert instance.startswith("ver_"), instance
-        yield Attached(instance, process)
+        yield Attached(instance, process, log)
     finally:
         process.send_signal(signal.SIGCONT)
         process.kill()
@@ -72,3 +83,25 @@ def attached(urls: str, credential_file: Path, *, name: str = "apart", on_lapse:
         for stream in (process.stdin, process.stdout):
             assert stream is not None
             stream.close()
+
+
+def until(look: Callable[[], Any], *, within: float = 20.0) -> Any:
+    """The first answer that says yes."""
+    ends = time.monotonic() + within
+    while time.monotonic() < ends:
+        if found := look():
+            return found
+        time.sleep(0.02)
+    pytest.fail("it did not come about")
+
+
+def of(fleet: dict[str, Any], instance: str) -> dict[str, Any]:
+    """What is shown of one verifier."""
+    every = {one["instance"]: one for one in (*fleet["nodes"], *verifiers(fleet))}
+    found: dict[str, Any] = every.get(instance, {})
+    return found
+
+
+def verifiers(fleet: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every verifier that may hold a lease."""
+    return [one for node in fleet["nodes"] for one in node["verifiers"]]

@@ -1,8 +1,7 @@
 """`/v1/fleet`: who is attached, how far each has come, whom a stop waits for."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,8 @@ import pytest
 
 from keyturn.core.note import key_from_text
 from keyturn.sdk import Verifier
-from tests.attached import Attached, attached
+from tests.attached import Attached, attached, of, until, verifiers
 from tests.serving import Serving
-
-
-def until(look: Callable[[], Any], *, within: float = 20.0) -> Any:
-    """The first answer that says yes."""
-    ends = time.monotonic() + within
-    while time.monotonic() < ends:
-        if found := look():
-            return found
-        time.sleep(0.02)
-    pytest.fail("it did not come about")
 
 
 @pytest.fixture
@@ -35,18 +24,6 @@ def credential(api: Serving, tmp_path: Path) -> Path:
 def verifier(api: Serving, credential: Path) -> Iterator[Attached]:
     with attached(api.url, credential) as one:
         yield one
-
-
-def of(fleet: dict[str, Any], instance: str) -> dict[str, Any]:
-    """What is shown of one verifier."""
-    every = {one["instance"]: one for one in (*fleet["nodes"], *verifiers(fleet))}
-    found: dict[str, Any] = every.get(instance, {})
-    return found
-
-
-def verifiers(fleet: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every verifier that may hold a lease."""
-    return [one for node in fleet["nodes"] for one in node["verifiers"]]
 
 
 def test_nodes_and_verifiers_are_shown_with_what_they_hold(api: Serving, verifier: Attached) -> None:

@@ -61,3 +61,15 @@ def test_a_fence_is_watched_until_it_is_final(served: Serving, kt: Keyturn, veri
     assert kt.ok("fleet", "fence", rev, "--watch")["final"] is True
     assert kt("fleet", "fence", "0").code == 2
     assert kt("fleet", "fence", "999999999").code == 1
+
+
+def test_f9_the_epoch_is_raised_by_whoever_says_so(kt: Keyturn) -> None:
+    before = kt.ok("fleet")["epoch"]
+    unsaid = kt("fleet", "raise-epoch", "--reason", "restored")
+    assert (unsaid.code, "--yes" in unsaid.err) == (2, True)
+    assert kt("fleet", "raise-epoch", "--yes").code == 2, "for no reason"
+    assert kt.ok("fleet")["epoch"] == before
+    ran = kt("fleet", "raise-epoch", "--reason", "restored", "--yes")
+    assert (ran.code, ran.out.strip()) == (0, f"epoch {before + 1}")
+    assert "no reset is confirmed for" in ran.err
+    assert kt.ok("fleet")["epoch"] == before + 1

@@ -167,7 +167,7 @@ class _Stream:
             case Renewal():
                 await self._renew(message)
             case Acknowledgement():
-                if not self._instance or self._member.recent.rev < message.rev < FOR_GOOD:
+                if not self._instance or self._cannot_have(message):
                     raise ValueError("acknowledged what it cannot have")
                 # Telling others is a moment's work, but waits for locks that threads hold.
                 self._member.acknowledged(self._instance, epoch=message.epoch, rev=message.rev)
@@ -175,6 +175,13 @@ class _Stream:
                 self._node.housekeeper.report(message)
             case _:
                 raise ValueError("a message that verifiers do not send")
+
+    def _cannot_have(self, message: Acknowledgement) -> bool:
+        """What has just ended with its epoch may still be acknowledged; it counts for nothing."""
+        if message.rev == FOR_GOOD:
+            return False
+        here = self._node.verifier.epoch
+        return message.epoch > here or (message.epoch == here and message.rev > self._member.recent.rev)
 
     async def _renew(self, renewal: Renewal) -> None:
         if self._instance not in ("", renewal.instance):
@@ -186,6 +193,8 @@ class _Stream:
         member = self._member
         member.granter.asked(renewal, member.boot())
         await run_in_threadpool(member.publish, renewal.instance)
+        if renewal.epoch > self._node.verifier.epoch:
+            await run_in_threadpool(member.renew)  # another node has heard of a new epoch first
         if renewal.applied_rev > member.recent.rev:
             await run_in_threadpool(self._node.follower.catch_up)
         answer = member.grant(renewal)
@@ -193,7 +202,8 @@ class _Stream:
             if answer.reason == AHEAD:
                 log.error("verifier %s knows more than the database: a restored backup?", renewal.instance)
         else:
-            self._sent_rev = max(self._sent_rev or 0, answer.rev)
+            # Joined anew it goes on from there, also where an epoch before has come further (F9).
+            self._sent_rev = answer.rev if answer.anew else max(self._sent_rev or 0, answer.rev)
         await self._write(answer)
         if member.leaving:
             raise _EndOfStreamError("this node is leaving")

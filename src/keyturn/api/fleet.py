@@ -1,15 +1,19 @@
 """`/v1/fleet`: who holds a lease, how far each has come, and whom a stop waits for (F5)."""
 
+import logging
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
 from keyturn.api import shown
 from keyturn.api.call import AnyCall
-from keyturn.api.schemas import FenceShown, FleetShown
+from keyturn.api.schemas import EpochShown, FenceShown, FleetShown, RaiseEpoch
 from keyturn.flow import fleet
+from keyturn.ports import StoreUnavailable
 
 router = APIRouter(prefix="/v1/fleet", tags=["fleet"])
+log = logging.getLogger("keyturn")
 _MOST = (1 << 62) - 1
 Rev = Annotated[int, Path(ge=1, le=_MOST, description="The `rev` of a receipt.")]
 
@@ -24,6 +28,23 @@ def look(call: AnyCall) -> dict[str, Any]:
     own = member.standing()  # before the database is read: what it has applied is known there
     found, _ = call.read(lambda tx: fleet.look(tx, actor=call.actor, own=own, member=member))
     return shown.fleet(call.node, found)
+
+
+@router.post("/raise-epoch", response_model=EpochShown, summary="Raise the epoch")
+def raise_epoch(call: AnyCall, body: RaiseEpoch) -> dict[str, Any]:
+    """After a restore, or a failover that lost commits: every node and verifier drops what it holds and joins anew.
+
+    No stop is confirmed until the leases of those who do not hear of it are over.  Takes `keyturn.admin` of the
+    operator's own account.
+    """
+    epoch, _ = call.change(
+        lambda tx: fleet.raise_epoch(tx, actor=call.actor, epoch=body.epoch, reason=body.reason),
+    )
+    log.warning("the epoch was raised to %d", epoch)
+    member = call.node.membership
+    with suppress(StoreUnavailable):
+        member.renew()  # this node at once; the others when they renew
+    return {"epoch": epoch, "nothing_confirmed_for_ms": shown.terms(member.terms)["fence_ms"]}
 
 
 @router.get("/fences/{rev}", response_model=FenceShown, summary="Look whether a stop is final yet")

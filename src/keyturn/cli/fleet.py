@@ -1,5 +1,6 @@
 """`keyturn fleet`: nodes, verifiers, and whom a stop waits for."""
 
+import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -88,6 +89,30 @@ def fence(*, api: "Client", out: Output, rev: int, watch: bool) -> int | None:
         if found["waiting_for"]:
             out.say(f"waiting for {shown(found['waiting_for'])}")
     return None if found["final"] else PENDING
+
+
+@command.command("raise-epoch")
+@click.option("--reason", required=True, help="Why, for the audit log.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@connected
+def raise_epoch(*, api: "Client", out: Output, reason: str, yes: bool) -> None:
+    """Have every node and verifier drop what it knows and begin anew: after a restore, or a failover that lost commits.
+
+    Until the last lease from before is over, no reset is confirmed.
+    """
+    fleet = api.get_fleet()
+    epoch, wait = fleet["epoch"], _span(fleet["terms"]["fence_ms"])
+    question = f"End epoch {epoch}? Everybody begins anew, and for {wait} no reset is confirmed."
+    if not yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise click.UsageError("everybody will begin anew; say --yes")
+        click.confirm(question, abort=True, err=True)
+    raised = api.raise_epoch(epoch, reason=reason)
+    if out.as_json:
+        out.document(raised)
+        return
+    out.line(f"epoch {raised['epoch']}")
+    out.say(f"no reset is confirmed for {_span(raised['nothing_confirmed_for_ms'])}")
 
 
 def _progress(found: Json) -> str:

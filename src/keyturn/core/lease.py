@@ -126,3 +126,21 @@ class Attached:
     ends_in: int
     """Microseconds until its lease is over at the latest, as seen when this was told."""
     stale: int = 0
+
+
+EARLIER: Final = "epoch-"
+
+
+def everybody_before(epoch: int) -> Lease:
+    """A record that stands for every holder of the epochs before this one, known or not.
+
+    Nobody acknowledges for them, so the first stop of the new epoch waits them out, and removes it (F9).
+    """
+    return Lease(
+        instance=f"{EARLIER}{epoch}",
+        counter=0,
+        epoch=epoch,
+        acked_rev=0,
+        name=f"everybody before epoch {epoch}",
+        grants=True,
+    )

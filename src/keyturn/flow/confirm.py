@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from keyturn.core.lease import Attached, Lease
@@ -139,11 +139,17 @@ class Confirming:
 
     def _scan(self, rev: int) -> Fence:
         member = self._membership
+        before = member.standing()
         leases, epoch, newest = self._store.read(lambda tx: (tx.leases(), tx.epoch, tx.rev))
-        own = member.standing()
+        # What this node had applied before it looked cannot be news to the authority, unless that has lost a part of
+        # its past (F9): then nothing that was applied here counts, and this node is waited for like any other.
+        strayed = before.epoch == epoch and before.applied_rev > newest
+        own = replace(before, acked_rev=0) if strayed else member.standing()
         leases = [own if one.instance == own.instance else one for one in leases]
         # Read after the scan: whoever was granted a lease before it counts from before it too.
-        return Fence(leases, rev=rev, epoch=epoch, newest=newest, scanned_at=member.boot(), terms=member.terms)
+        fence = Fence(leases, rev=rev, epoch=epoch, newest=newest, scanned_at=member.boot(), terms=member.terms)
+        fence.strayed = strayed
+        return fence
 
     def _wait(self, fence: Fence) -> None:
         member = self._membership
@@ -162,6 +168,8 @@ class Confirming:
 
     def _hear_own(self, fence: Fence) -> None:
         """What this node has applied is of this authority's past, however far it went on since the scan."""
+        if fence.strayed:
+            return
         member = self._membership
         fence.heard(member.instance, epoch=self._epoch(), acked_rev=min(member.acked(), fence.newest))
 
@@ -186,7 +194,7 @@ class Confirming:
         everybody = len(verifiers) + sum(len(each) for each in verifiers.values())
         return Confirmation(
             rev=fence.rev,
-            epoch=self._epoch(),
+            epoch=fence.epoch,
             confirmed=not unleased,
             reason="a verifier answers from memory without a lease" if unleased else "",
             waited=waited,

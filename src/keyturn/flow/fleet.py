@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from keyturn.core.actor import Actor
-from keyturn.core.lease import FOR_GOOD, Attached, Lease, Terms
-from keyturn.core.permission import RIGHT_AUDIT_READ
-from keyturn.core.refusal import NotFound, PermissionMissing, Refusal
+from keyturn.core.lease import EARLIER, FOR_GOOD, Attached, Lease, Terms
+from keyturn.core.permission import RIGHT_ADMIN, RIGHT_AUDIT_READ
+from keyturn.core.refusal import InvalidField, NotFound, PermissionMissing, Refusal
+from keyturn.flow.evidence import done, refused
 from keyturn.flow.membership import Membership
 from keyturn.ports import Transaction
+
+_RAISED: Final = "fleet.epoch_raised"
 
 
 class Footing(Enum):
@@ -23,6 +27,8 @@ class Footing(Enum):
     """It has ended, and left nobody with a lease."""
     AHEAD = "ahead"
     """It has applied more than the database holds: a restored backup, or a lost failover (F9)."""
+    EARLIER = "earlier"
+    """Everybody of the epochs before: the next stop waits for them once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +86,28 @@ def check_rev(tx: Transaction, *, actor: Actor, rev: int) -> int | Refusal:
     return rev if 0 < rev <= tx.rev else NotFound()
 
 
+def raise_epoch(tx: Transaction, *, actor: Actor, epoch: int, reason: str) -> int | Refusal:
+    """Begin the epoch after `epoch`: every node and verifier drops what it holds and joins anew (F9).
+
+    For a database that was restored, or promoted without the last commits: what holders have applied beyond it is of
+    a past that there is no more.  To name the epoch is to say that one knows of it, and raises it once.
+    """
+    refusal = _unraisable(tx, actor, epoch)
+    if refusal is not None:
+        return refused(tx, actor, _RAISED, refusal, subject_id=str(epoch + 1), account_id=tx.deployment_account_id)
+    detail = {"epoch": str(epoch + 1), "rev": str(tx.rev), "reason": reason}
+    done(tx, actor, _RAISED, account_id=tx.deployment_account_id, subject_id=str(epoch + 1), detail=detail)
+    return epoch + 1
+
+
+def _unraisable(tx: Transaction, actor: Actor, epoch: int) -> Refusal | None:
+    if not (actor.in_deployment_account and actor.may(RIGHT_ADMIN, tx.deployment_account_id)):
+        return PermissionMissing(needed=RIGHT_ADMIN)
+    if not tx.raise_epoch(epoch):
+        return InvalidField(field="epoch", reason="not the epoch that it is; look at the fleet again")
+    return None
+
+
 def _unreadable(tx: Transaction, actor: Actor) -> Refusal | None:
     may = actor.in_deployment_account and actor.may(RIGHT_AUDIT_READ, tx.deployment_account_id)
     return None if may else PermissionMissing(needed=RIGHT_AUDIT_READ)
@@ -91,6 +119,8 @@ def _node(tx: Transaction, lease: Lease, member: Membership) -> Standing:
     else:
         since = member.silent_for(lease)
         ends_in = member.terms.length - since
+    if lease.instance.startswith(EARLIER):
+        return _earlier(tx, lease, ends_in)
     follows = lease.epoch == tx.epoch
     has_left = lease.acked_rev == FOR_GOOD
     acked = tx.rev if has_left else lease.acked_rev if follows else 0
@@ -104,6 +134,18 @@ def _node(tx: Transaction, lease: Lease, member: Membership) -> Standing:
         acked_rev=acked,
         lag=max(0, tx.rev - acked),
         verifiers=tuple(_verifier(tx, one, since) for one in lease.verifiers),
+    )
+
+
+def _earlier(tx: Transaction, lease: Lease, ends_in: int) -> Standing:
+    return Standing(
+        instance=lease.instance,
+        name=lease.name,
+        footing=Footing.EARLIER,
+        ends_in=max(0, ends_in),
+        applied_rev=0,
+        acked_rev=0,
+        lag=tx.rev,
     )
 
 

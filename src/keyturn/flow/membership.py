@@ -62,7 +62,7 @@ class Membership:
         self._hints = hints
         self._renewing = threading.Lock()
         self._counter = 0
-        self._told = 0
+        self._told = (0, 0)
         self._grants = False
         self._published: frozenset[str] = frozenset()
         self._seen: dict[str, tuple[int, int]] = {}
@@ -152,28 +152,29 @@ class Membership:
 
     def tell(self) -> None:
         """Tell the others how far this node has come, where that is further than before.  Raises nothing."""
-        acked = self.acked()
+        epoch, acked = self._verifier.epoch, self.acked()
         with self.moved:
-            further = acked > self._told
-            self._told = max(self._told, acked)
+            further = (epoch, acked) > self._told
+            self._told = max(self._told, (epoch, acked))
             self.moved.notify_all()
         if further:
-            self._hints.acknowledged(self.instance, epoch=self._verifier.epoch, rev=acked)
+            self._hints.acknowledged(self.instance, epoch=epoch, rev=acked)
 
     def standing(self) -> Lease:
         """What would be put on record now.  Raises nothing."""
-        return self._lease(self.acked())
+        epoch = self._verifier.epoch  # first: what it acknowledges in one epoch is never told as of a later one
+        return self._lease(epoch, self.acked())
 
     def silent_for(self, lease: Lease) -> int:
         """Microseconds since this node has seen a renewal of that lease; 0 where it is new to it.  Raises nothing."""
         counter, since = self._seen.get(lease.instance, (-1, 0))
         return self.boot() - since if counter == lease.counter else 0
 
-    def _lease(self, acked_rev: int) -> Lease:
+    def _lease(self, epoch: int, acked_rev: int) -> Lease:
         return Lease(
             instance=self.instance,
             counter=self._counter,
-            epoch=self._verifier.epoch,
+            epoch=epoch,
             acked_rev=acked_rev,
             applied_rev=self._verifier.applied_rev,
             name=self.name,
@@ -183,7 +184,7 @@ class Membership:
 
     def _record(self, acked_rev: int) -> None:
         self._counter += 1
-        lease = self._lease(acked_rev)
+        lease = self._lease(self._verifier.epoch, acked_rev)  # it rises in `renew` alone
         self._store.change(lambda tx: tx.renew_lease(lease))
         self._published = frozenset(one.instance for one in lease.verifiers)
 

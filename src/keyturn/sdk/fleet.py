@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Generic
 
-from keyturn.sdk.call import A, Call, get, part
+from keyturn.sdk.call import A, Call, get, part, post
 
 
 class FleetCalls(ABC, Generic[A]):
@@ -20,3 +20,7 @@ class FleetCalls(ABC, Generic[A]):
     def get_fence(self, rev: int) -> A:
         """Who decides by the `rev` of a receipt; `final` once nobody is left who could decide as before."""
         return self.send(get(f"/v1/fleet/fences/{part(str(rev))}"))
+
+    def raise_epoch(self, epoch: int, *, reason: str) -> A:
+        """End this epoch, as after a restore: every node and verifier drops what it holds and joins anew."""
+        return self.send(post("/v1/fleet/raise-epoch", {"epoch": epoch, "reason": reason}))

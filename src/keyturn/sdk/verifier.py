@@ -228,6 +228,9 @@ class Verifier:
         """Have a node decide.  It is shown the fingerprint, not the secret."""
         if not is_presentable(presented):
             return MALFORMED_VERDICT
+        lost = self._memory.remembered_stop(fingerprint, now=boot_micros() + self._holder.ahead)
+        if lost is not None:
+            return lost
         asked: dict[str, Any] = {"key_sha256": fingerprint.hex(), "permissions": list(wanted)}
         if label := label_of(presented):
             asked["label"] = label

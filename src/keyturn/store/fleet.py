@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, RowMapping, and_, case, delete, insert, select, update
 
-from keyturn.core.lease import Attached, Lease, Terms
+from keyturn.core.lease import Attached, Lease, Terms, everybody_before
 from keyturn.store.begun import Begun
 from keyturn.store.tables import authority, leases
 
@@ -48,6 +48,17 @@ class Fleet(Begun):
         """Take a lease off the record, if it was not renewed since; whether it was there like that (F5)."""
         this = (leases.c.instance == instance, leases.c.counter == counter)
         return bool(self._connection.execute(delete(leases).where(*this)).rowcount)
+
+    def raise_epoch(self, seen: int) -> bool:
+        """Begin the epoch after `seen`, where that is still the one; and have everybody of those before waited out.
+
+        Holders that nobody here knows of, of a past that was lost, may go on until their leases end (F9).
+        """
+        this = authority.c.epoch == seen
+        if not self._connection.execute(update(authority).where(this).values(epoch=seen + 1)).rowcount:
+            return False
+        self.renew_lease(everybody_before(seen + 1))
+        return True
 
 
 def _is_further(lease: Lease) -> ColumnElement[bool]:

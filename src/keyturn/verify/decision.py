@@ -178,6 +178,12 @@ def _by_state(seen: EntryView, now: int, earliest: int, wanted: tuple[str, ...])
     return None
 
 
+def stop_of(entry: bytes, now: int) -> str | None:
+    """Why the secret is accepted no longer, where that is so, whatever is asked of it."""
+    code = _by_state(view(entry), now, now, ())
+    return None if code == NOT_YET_ACTIVE else code
+
+
 def _stopped(seen: EntryView, now: int) -> str:
     if seen.replaced_by:
         return REPLACED

@@ -25,7 +25,9 @@ class Fence:
         """The authority's own revision, as last read."""
         self.outdated = False
         """Whether somebody has acknowledged more than that: the leases are to be read again."""
-        self._epoch = epoch
+        self.strayed = False
+        """Whether the node that waits has applied what the authority has lost: nothing it says of itself counts."""
+        self.epoch = epoch
         self._pending = {one.instance: one for one in leases if not self._has(one.epoch, one.acked_rev)}
 
     def heard(self, instance: str, *, epoch: int, acked_rev: int) -> None:
@@ -35,7 +37,7 @@ class Fence:
         """
         if self._has(epoch, acked_rev):
             self._pending.pop(instance, None)
-        elif instance in self._pending and epoch == self._epoch and acked_rev > self.newest:
+        elif instance in self._pending and epoch == self.epoch and acked_rev > self.newest:
             self.outdated = True
 
     def scanned(self, leases: Sequence[Lease], *, newest: int) -> None:
@@ -66,4 +68,4 @@ class Fence:
     def _has(self, epoch: int, acked_rev: int) -> bool:
         if acked_rev == FOR_GOOD:
             return True
-        return epoch == self._epoch and self.rev <= acked_rev <= self.newest
+        return epoch == self.epoch and self.rev <= acked_rev <= self.newest

@@ -24,7 +24,10 @@ JUMP: Final = 1_000_000
 class Alarm(Enum):
     """Why a lease was dropped, where somebody ought to know."""
 
-    BEHIND = "the authority knows less than this process has applied: a restored backup or a lost failover"
+    BEHIND = (
+        "the authority knows less than this process has applied: a restored backup or a lost failover;"
+        " what has stopped stays stopped here, and the operator has to raise the epoch"
+    )
     JUMPED = "wall clock and boot-time clock have jumped apart, or the machine is another one"
     TIME = "the authority's time has jumped"
     FORGED = "a message that no honest granter sends"
@@ -65,7 +68,6 @@ class Holder:
         self._apart: int | None = None
         self._machine = ""
         self._joined = False
-        self._strayed = False  # what was applied may be of a past that the authority has lost
 
     def look(self, boot: int) -> tuple[int, bool]:
         """The latest that it can be at the authority, and whether memory may answer; `boot` has just been read (F3)."""
@@ -122,7 +124,7 @@ class Holder:
 
     def pushed(self, push: Push) -> Acknowledgement | None:
         """Entries have come; None where there is a gap before them, which is only a reason to renew (F6)."""
-        if not self._joined or self._strayed or push.epoch != self._verifier.epoch:
+        if not self._joined or self._verifier.estranged or push.epoch != self._verifier.epoch:
             return None
         if not self._verifier.apply(push.entries):
             return None
@@ -155,7 +157,7 @@ class Holder:
 
     def _stray(self) -> None:
         """The authority has lost a part of what was applied; what it puts in its place has to be read anew (F9)."""
-        self._strayed = True
+        self._verifier.estranged = True
         self.drop(Alarm.BEHIND)
 
     def _follow(self, grant: Grant, had: int) -> bool:
@@ -165,13 +167,12 @@ class Holder:
             # What was applied beyond it may have been a stop.  A higher epoch may begin at a lower rev (F9).
             self._stray()
             return False
-        if self._joined and not self._strayed and not grant.anew and grant.epoch == verifier.epoch:
+        if self._joined and not self._verifier.estranged and not grant.anew and grant.epoch == verifier.epoch:
             return verifier.apply(grant.entries) and verifier.applied_rev >= grant.rev
         if self._joined and grant.epoch == verifier.epoch and grant.rev < verifier.applied_rev:
             return False  # late: what was pushed since says more, and may have been acknowledged
         self.deadline = 0
         self._joined = True
-        self._strayed = False
         verifier.start_at(rev=grant.rev, now=grant.time, epoch=grant.epoch)
         return True
 

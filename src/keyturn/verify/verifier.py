@@ -34,6 +34,7 @@ from keyturn.verify.decision import (
     Judgement,
     Verdict,
     judge,
+    stop_of,
 )
 from keyturn.verify.entry import Profile, header, pack
 from keyturn.verify.recent import Recent
@@ -94,6 +95,9 @@ class Verifier:
         """By how much `now` may be ahead of the authority: what starts is judged as of that much earlier (F8)."""
         self.applied_rev = 0
         self.epoch = 0
+        self.estranged = False
+        """Whether more was applied here than the authority holds now: what has stopped stays so until this begins anew
+        (F9)."""
         self.counts: dict[str, int] = dict.fromkeys(CODES, 0)
         """Requests answered, by code.  For metrics: of two threads that count at once, one may be lost."""
         self._recent = recent
@@ -200,6 +204,11 @@ class Verifier:
         if entry is None:
             self.counts[UNKNOWN] += 1
             return UNKNOWN_VERDICT
+        kept = self._signers.get(signed.key_id) if self.estranged else None
+        for public_key, known in kept.versions if kept else ():
+            lost = self._stop(known, now) if matches(public_key) else None
+            if lost is not None:
+                return lost
         if not self._replays.claim(signed.signature, now=now):
             self.counts[REPLAYED] += 1
             return Verdict(REPLAYED, entry, signer.profile, 0)
@@ -288,6 +297,9 @@ class Verifier:
         `lookup` may raise; then nothing is kept.  While the key keeps changing, the latest reading decides unkept; so
         it does where no lease is held, since memory then decides nothing (F3).
         """
+        lost = self.remembered_stop(fingerprint, now=now)
+        if lost is not None:
+            return lost
         for _ in range(_TRIES if leased else 0):
             if self.fill(fingerprint, lookup(fingerprint), now=now):
                 verdict = self.verify_fingerprint(
@@ -296,6 +308,21 @@ class Verifier:
                 if verdict is not MISS:
                     return verdict
         return self.decide_fill(lookup(fingerprint), permissions=permissions, ip=ip, user_agent=user_agent, now=now)
+
+    def remembered_stop(self, fingerprint: bytes, *, now: int) -> Verdict | None:
+        """The refusal of what had stopped in a past that the authority has lost; None for anything else (F9).
+
+        A restored backup is met by refusal, not by life.
+        """
+        entry = self._entries.get(fingerprint) if self.estranged else None
+        return None if entry is None else self._stop(entry, now)
+
+    def _stop(self, entry: bytes, now: int) -> Verdict | None:
+        code = stop_of(entry, max(now, self.floor))
+        if code is None:
+            return None
+        self.counts[code] += 1
+        return Verdict(code, entry, Profile((), (), None), 0)
 
     def fill(self, fingerprint: bytes, fill: Fill, *, now: int) -> bool:
         """Keep what the store said, or return False: the key was touched since, so it has to be read again (F4)."""
@@ -395,6 +422,7 @@ class Verifier:
                 self._recent.start_at(rev)
             self.applied_rev = rev
             self.epoch = epoch
+            self.estranged = False
             self._known_since = rev
 
     def hear(self, *, earliest: int, latest: int) -> None:

@@ -55,8 +55,10 @@ from keyturn.api.schemas.field import (
     texts,
 )
 from keyturn.api.schemas.fleet import (
+    EpochShown,
     FenceShown,
     FleetShown,
+    RaiseEpoch,
 )
 from keyturn.api.schemas.form import (
     Form,
@@ -193,6 +195,7 @@ __all__ = [
     "EnrolPasskey",
     "EnrolTotp",
     "EnrolledShown",
+    "EpochShown",
     "ExplainedField",
     "ExplainedPolicy",
     "FenceShown",
@@ -232,6 +235,7 @@ __all__ = [
     "PreviewShown",
     "Problem",
     "ProofShown",
+    "RaiseEpoch",
     "Rate",
     "ReasonGiven",
     "ReceiptShown",

@@ -2,7 +2,24 @@
 
 from pydantic import Field
 
-from keyturn.api.schemas.form import Shown
+from keyturn.api.schemas.field import ShortText
+from keyturn.api.schemas.form import Form, Shown
+
+_MOST = (1 << 31) - 1
+
+
+class RaiseEpoch(Form):
+    """That one knows what it does: the epoch as it is, and why it ends."""
+
+    epoch: int = Field(ge=0, le=_MOST, description="The epoch that ends, as `GET /v1/fleet` shows it.")
+    reason: ShortText
+
+
+class EpochShown(Shown):
+    """An epoch that has begun."""
+
+    epoch: int
+    nothing_confirmed_for_ms: int = Field(description="For how long no stop is confirmed, at the most.")
 
 
 class StandingShown(Shown):
@@ -10,7 +27,7 @@ class StandingShown(Shown):
 
     instance: str
     name: str
-    footing: str = Field(description="`leased`, `lapsed`, `unleased`, `left` or `ahead`.")
+    footing: str = Field(description="`leased`, `lapsed`, `unleased`, `left`, `ahead` or `earlier`.")
     lease_ends_in_ms: int = Field(description="At the most; 0 where it is over.")
     applied_rev: int
     acknowledged_rev: int = Field(description="Of a node: what it and all its verifiers decide by.")
