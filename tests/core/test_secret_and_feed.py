@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from hmac import new as hmac
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -113,3 +114,26 @@ def test_f1_a_feed_entry_survives_its_stored_form(change: KeyState | Predicate) 
 def test_f1_a_key_without_a_limit_too() -> None:
     unlimited = replace(STATE, limit=None)
     assert feed.from_json(feed.to_json(unlimited)) == unlimited
+
+
+PLAIN = feed.to_plain(STATE)
+FOREIGN: dict[str, Any] = {
+    "F1 nothing": None,
+    "F1 a list": [],
+    "F1 no kind": {},
+    "F1 a predicate that is cut": {"kind": "many", "account_id": ""},
+    "F1 a key that is cut": {name: value for name, value in PLAIN.items() if name != "revoked"},
+    "F1 a number that is true": PLAIN | {"number": True},
+    "F1 permissions that are null": PLAIN | {"permissions": None},
+    "F1 a secret that is a text": PLAIN | {"secrets": ["version"]},
+    "F1 a secret without its hexadecimal digits": PLAIN | {"secrets": [PLAIN["secrets"][0] | {"public_key": None}]},
+    "F1 an instant beyond all years": PLAIN | {"expires_at": (1 << 63) - 1},
+    "F1 an id of two lines": PLAIN | {"key_id": "key_1\nacc_2"},
+}
+
+
+@pytest.mark.parametrize("story", FOREIGN)
+def test_f1_what_was_not_written_as_a_change_is_no_change(story: str) -> None:
+    """One kind of error, whatever is wrong with it: it may have come from outside."""
+    with pytest.raises(ValueError, match=r"feed|neither"):
+        feed.from_plain(FOREIGN[story])

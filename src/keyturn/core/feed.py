@@ -119,7 +119,7 @@ def from_plain(plain: Mapping[str, Any]) -> KeyState | Predicate:
             revoked=_flag(plain["revoked"]),
             secrets=tuple(_secret_from_plain(secret) for secret in plain["secrets"]),
         )
-    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError("no change of the feed") from error
 
 
