@@ -355,7 +355,7 @@ def test_a_credential_that_is_revoked_ends_the_lease(server: Serving) -> None:
             verifier.verify(secret)
 
 
-ITS_WORK: Final = {"/v1/feed/fill", "/v1/verify", "/v1/self", "/v1/self/reset", "/v1/self/revoke"}
+ITS_WORK: Final = {"/v1/feed", "/v1/feed/fill", "/v1/verify", "/v1/self", "/v1/self/reset", "/v1/self/revoke"}
 
 
 def test_a_verifiers_credential_can_verify_and_nothing_else(server: Serving, credential: str) -> None:

@@ -33,7 +33,7 @@ class KeyturnMiddleware:
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         self._get_response = get_response
-        self._admission = _admission(getattr(settings, "KEYTURN", {}))
+        self._admission = admission(getattr(settings, "KEYTURN", {}))
         self._asking = Asking(self._admission)
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -50,7 +50,8 @@ class KeyturnMiddleware:
         return _refused(answer) if isinstance(answer, Problem) else await self._get_response(_told(request, answer))
 
 
-def _admission(given: dict[str, Any]) -> Admission:
+def admission(given: dict[str, Any]) -> Admission:
+    """What decides by these settings.  Raises ImproperlyConfigured, or ValueError for what is none."""
     if "needs" not in given:
         raise ImproperlyConfigured("name in KEYTURN what a request needs, such as {'needs': 'orders', …}")
     ours = {name: value for name, value in given.items() if name in _OURS}
