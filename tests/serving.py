@@ -42,14 +42,18 @@ class Serving:
     flags: Sequence[str] = ()
     tls: bool = False
     """Whether the flags make it speak HTTPS."""
+    program: str = "keyturn"
+    """The module to run, where a test starts keyturn in a way of its own."""
+    environment: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
     log: list[str] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
         """Start, and wait until it is ready."""
-        words = [sys.executable, "-m", "keyturn", "serve", "--port", "0", "--data", str(self.folder), *self.flags]
+        words = [sys.executable, "-m", self.program, "serve", "--port", "0", "--data", str(self.folder), *self.flags]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KEYTURN_")}
+        environment |= self.environment
         if self.database_url:
             environment["KEYTURN_DATABASE_URL"] = self.database_url
         log = self.folder.with_suffix(".log")
