@@ -15,7 +15,7 @@ from keyturn.core.feed import FeedEntry, Predicate
 from keyturn.core.instant import Instant
 from keyturn.core.invitation import Invitation
 from keyturn.core.key import Key
-from keyturn.core.lease import Lease, Terms
+from keyturn.core.lease import Lease, Scan, Terms
 from keyturn.core.letter import Letter
 from keyturn.core.link import Link, LinkKind
 from keyturn.core.notice import Notice
@@ -316,6 +316,10 @@ class Store(Protocol):
 
     def read(self, query: Callable[[Transaction], T]) -> T:
         """Run `query` on one snapshot.  Raises StoreUnavailable."""
+        ...
+
+    def scan(self) -> Scan:
+        """Every lease on record, and where the authority stands, in one snapshot.  Raises StoreUnavailable."""
         ...
 
     def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]:

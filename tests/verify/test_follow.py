@@ -57,6 +57,9 @@ class Feed:
             raise StoreUnavailable
         return self.entries[rev : rev + limit]
 
+    def scan(self) -> Any:
+        raise NotImplementedError
+
     def change(self, flow: Any) -> Any:
         raise NotImplementedError
 

@@ -116,6 +116,15 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """Every lease on record, and where the authority stood, in one snapshot (F5)."""
+
+    leases: tuple[Lease, ...]
+    epoch: int
+    rev: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
     """A verifier at a node, for people and receipts."""
 

@@ -140,12 +140,13 @@ class Confirming:
     def _scan(self, rev: int) -> Fence:
         member = self._membership
         before = member.standing()
-        leases, epoch, newest = self._store.read(lambda tx: (tx.leases(), tx.epoch, tx.rev))
+        scan = self._store.scan()
+        epoch, newest = scan.epoch, scan.rev
         # What this node had applied before it looked cannot be news to the authority, unless that has lost a part of
         # its past (F9): then nothing that was applied here counts, and this node is waited for like any other.
         strayed = before.epoch == epoch and before.applied_rev > newest
         own = replace(before, acked_rev=0) if strayed else member.standing()
-        leases = [own if one.instance == own.instance else one for one in leases]
+        leases = [own if one.instance == own.instance else one for one in scan.leases]
         # Read after the scan: whoever was granted a lease before it counts from before it too.
         fence = Fence(leases, rev=rev, epoch=epoch, newest=newest, scanned_at=member.boot(), terms=member.terms)
         fence.strayed = strayed
@@ -175,13 +176,13 @@ class Confirming:
 
     def _look_again(self, fence: Fence) -> None:
         try:
-            leases, newest = self._store.read(lambda tx: (tx.leases(), tx.rev))
+            scan = self._store.scan()
         except StoreUnavailable:
             return  # the time runs on, and it alone is enough
         with self._membership.moved:
             # Of this node itself the fence knows more than its record says.
-            others = [one for one in leases if one.instance != self._membership.instance]
-            fence.scanned(others, newest=newest)
+            others = [one for one in scan.leases if one.instance != self._membership.instance]
+            fence.scanned(others, newest=scan.rev)
 
     def _settle(self, fence: Fence, began: int) -> Confirmation:
         member = self._membership

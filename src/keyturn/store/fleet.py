@@ -3,10 +3,11 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Final
 
-from sqlalchemy import ColumnElement, RowMapping, and_, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, insert, select, true, update
 
-from keyturn.core.lease import Attached, Lease, Terms, everybody_before
+from keyturn.core.lease import Attached, Lease, Scan, Terms, everybody_before
 from keyturn.store.begun import Begun
 from keyturn.store.tables import authority, leases
 
@@ -59,6 +60,18 @@ class Fleet(Begun):
             return False
         self.renew_lease(everybody_before(seen + 1))
         return True
+
+
+_SCAN: Final = select(authority.c.epoch.label("epoch_now"), authority.c.rev, leases).select_from(
+    authority.outerjoin(leases, true())
+)
+
+
+def scan(connection: Connection) -> Scan:
+    """Every lease and where the authority stands, by one statement: a snapshot of its own, and one trip."""
+    rows = connection.execute(_SCAN).mappings().all()
+    found = tuple(_read(row) for row in rows if row["instance"] is not None)
+    return Scan(leases=found, epoch=rows[0]["epoch_now"], rev=rows[0]["rev"])
 
 
 def _is_further(lease: Lease) -> ColumnElement[bool]:

@@ -16,9 +16,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from keyturn.core import own_secret
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant, from_micros, to_micros
+from keyturn.core.lease import Scan
 from keyturn.core.policy import Policy
 from keyturn.core.secret import Pepper, at_rest
 from keyturn.ports import StoreBusy, StoreUnavailable
+from keyturn.store import fleet
 from keyturn.store.begun import Seen
 from keyturn.store.database import BUSY_SECONDS, Durability, durability, is_conflict, is_outage
 from keyturn.store.presence import Presence
@@ -96,6 +98,16 @@ class SqlStore:
     def rev(self) -> int:
         """The newest committed revision."""
         return self.read(lambda tx: tx.rev)
+
+    def scan(self) -> Scan:
+        """Every lease on record, and where the authority stands (F5)."""
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                return fleet.scan(connection)
+        except DBAPIError as error:
+            raise _broken_world(error) from error
+        except PoolTimeout as error:
+            raise StoreBusy from error
 
     def lookup(self, fingerprint: bytes) -> Fill:
         """What a verifier needs of the secret with this SHA-256, with the revision it was read at (F4)."""
