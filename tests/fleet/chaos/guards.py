@@ -34,10 +34,13 @@ def counted_from_sending() -> None:
     """F2: a lease counts from when it was asked for, not from when it came."""
     granted = Holder.granted
 
-    def counted_from_receipt(self: Holder, grant: Grant, boot: int) -> Acknowledgement | None:
-        if grant.nonce in self._sent:
-            self._sent[grant.nonce] = boot, self._sent[grant.nonce][1]
-        return granted(self, grant, boot)
+    def counted_from_receipt(
+        self: Holder, grant: Grant, boot: int, *, read_after: int | None = None
+    ) -> Acknowledgement | None:
+        answer = granted(self, grant, boot, read_after=read_after)
+        if answer is not None:
+            self.deadline = max(self.deadline, boot + grant.length)
+        return answer
 
     _set(Holder, "granted", counted_from_receipt)
 

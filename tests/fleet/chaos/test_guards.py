@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -20,7 +21,7 @@ from tests.fleet.chaos.link import Connection, Way
 from tests.fleet.chaos.recording import boot_nanos
 from tests.postgres import Postgres
 
-TERMS: Final = Terms(length=1_200_000, margin=20_000)
+TERMS: Final = Terms(length=2_000_000, margin=20_000)
 OFTEN: Final = 20
 """So many verifications after the reset has returned have to be right."""
 HOUR: Final = 3600 * 1_000_000
@@ -83,9 +84,9 @@ def a_grant_comes_late(fleet: Fleet, node: Node, verifier: Verifier) -> Key:
     (stream,) = link.connections(STREAM)
     link.stall(Way.BACK)
     for number in range(2 * NEWS):
-        held = sum(PUSH in line for line in _held(stream))
+        pushed = stream.back.held.count(PUSH)
         fleet.new_key(node)  # nobody waits until everybody knows of it
-        eventually(lambda held=held: sum(PUSH in line for line in _held(stream)) > held, "news are under way")
+        eventually(partial(_holds_more, stream, pushed), "news are under way")
         if number >= NEWS:
             link.let(stream.back, len(_held(stream)[0]))
     eventually(lambda: GRANT in _held(stream)[-1], "a grant is under way after them")
@@ -99,6 +100,10 @@ def a_grant_comes_late(fleet: Fleet, node: Node, verifier: Verifier) -> Key:
         reset.result()
     fleet.await_answers(verifier, key, version=1, after=returned, count=OFTEN)
     return key
+
+
+def _holds_more(stream: Connection, pushed: int) -> bool:
+    return stream.back.held.count(PUSH) > pushed and bool(_held(stream))
 
 
 def _held(stream: Connection) -> list[bytes]:
