@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.conf import settings  # type: ignore[import-untyped]  # Django has no types
-from django.core.exceptions import ImproperlyConfigured  # type: ignore[import-untyped]  # the same
-from django.http import HttpResponse  # type: ignore[import-untyped]  # the same
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpResponse
 
 from keyturn.sdk.admission import AcceptedKey, Admission, Answer, Problem
 from keyturn.sdk.asking import Asking
