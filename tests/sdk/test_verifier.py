@@ -236,7 +236,8 @@ for _ in range(2):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        empty = verifier.verify_warm(secret) is None
+        empty = verifier.verify_warm(secret) is None and not verifier._nodes._idle
+        assert verifier._holder._name.endswith(f"/{os.getpid()}")
         leased = verifier.wait_until_leased(60)
         code = verifier.verify(secret).code
         answer = [verifier.instance, empty, leased, code, verifier.verify_warm(secret) is not None]
@@ -311,6 +312,20 @@ def test_a_node_that_is_killed_is_missed_when_the_lease_ends_and_found_again(tmp
             assert done["receipt"]["confirmed"] is True
             assert verifier.verify(made["secret"]).code == "replaced"
             assert verifier.verify(done["secret"])
+    finally:
+        server.kill()
+
+
+def test_a_connection_that_the_node_has_closed_is_opened_again(tmp_path: Path) -> None:
+    server = Serving(folder=tmp_path / "data", flags=("--port", str(free_port()))).start()
+    try:
+        first, second = (server.create()["secret"] for _ in range(2))
+        credential = server.create(permissions=["keyturn.attach"])["secret"]
+        with Verifier(server.url, credential) as verifier:
+            assert verifier.verify(first)
+            server.kill()
+            server.start()
+            assert verifier.verify(second)
     finally:
         server.kill()
 
