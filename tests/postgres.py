@@ -53,7 +53,7 @@ def _version(binaries: Path) -> int:
 class Postgres:
     """One server on one data folder.  It may be stopped, killed and started again; the port stays the same."""
 
-    def __init__(self, binaries: Path, *, settings: tuple[str, ...] = ()) -> None:
+    def __init__(self, binaries: Path, *, settings: tuple[str, ...] = (), primary: "Postgres | None" = None) -> None:
         self._account = pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="kt-pg-", dir="/tmp"))
         self._give(self.folder)
@@ -63,7 +63,10 @@ class Postgres:
         self._made = 0
         self.templates: set[str] = set()
         self.port = _free_port()
-        self._run("initdb", "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "-D", str(self._data))
+        if primary is None:
+            self._run("initdb", "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "-D", str(self._data))
+        else:
+            self._run("pg_basebackup", "-d", primary.url(), "-D", str(self._data), "-R", "-c", "fast")
 
     @property
     def _data(self) -> Path:
@@ -83,6 +86,19 @@ class Postgres:
     def url(self, database: str = "postgres") -> str:
         """The address of a database, as `KEYTURN_DATABASE_URL` takes it."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def standby(self) -> "Postgres":
+        """A server that follows this one; `remove()` it in the end, and before this one."""
+        server = Postgres(self._binaries, primary=self)
+        try:
+            return server.start()
+        except BaseException:
+            server.remove()
+            raise
+
+    def promote(self) -> None:
+        """Have a standby become a primary."""
+        self._run("pg_ctl", "promote", "-w", "-D", str(self._data))
 
     def start(self) -> Self:
         """Start, and wait until it answers.  After a kill the first tries may fail until its children are gone."""

@@ -37,7 +37,8 @@ from keyturn.outside.stretcher import Argon2Stretcher
 from keyturn.outside.webhook import WebhookSender
 from keyturn.ports import Captcha, StoreUnavailable, Transaction
 from keyturn.settings import Settings
-from keyturn.store.database import Durability, connect, libpq_address
+from keyturn.store.database import connect, libpq_address
+from keyturn.store.durability import Durability, Durable
 from keyturn.store.hints import NoHints, PostgresHints
 from keyturn.store.migrate import migrate
 from keyturn.store.store import SqlStore
@@ -78,7 +79,7 @@ class Node:
     captcha: Captcha
     oidc: Mapping[str, OidcClient]
     clock: AuthorityClock
-    durability: Durability
+    durable: Durable
     deployment_account_id: str
     admin_key: str
     """The administrator key's secret where this start has made it, else empty."""
@@ -86,6 +87,11 @@ class Node:
     def preset_sources(self, name: str) -> Mapping[str, str]:
         """Where each value of a preset comes from."""
         return presets.sources(name)
+
+    @property
+    def durability(self) -> Durability:
+        """Whether a commit is safe here, as far as was seen last (F13)."""
+        return self.durable.now
 
     @property
     def admin_key_file(self) -> Path:
@@ -159,7 +165,7 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         captcha=captcha.load(settings, forge),
         oidc=oidc.load(settings.oidc),
         clock=AuthorityClock(now),
-        durability=store.durability(),
+        durable=Durable(store.durability),
         deployment_account_id=deployment,
         admin_key=admin_key,
     )
@@ -354,6 +360,8 @@ def _keep_house(node: Node, stopping: threading.Event) -> None:
             node.housekeeper.tick()
             if ticks % _FORGET_EVERY == 0:
                 node.housekeeper.forget()
+            if ticks % _MEASURE_EVERY == 0 and node.durable.look():
+                _say_durability(node.durability)
         except StoreUnavailable:
             if not away:
                 log.warning(
@@ -417,11 +425,15 @@ def _greet(node: Node, address: str) -> None:
     """Say on standard error where we listen; the administrator key on a terminal only, elsewhere where it lies."""
     say = partial(print, file=sys.stderr, flush=True)
     say(f"keyturn listens on {address}")
-    for note in node.durability.notes:
-        log.info("%s", note)
-    if not node.durability.strict:
-        log.warning("resets will not be confirmed: %s", node.durability.reason)
+    _say_durability(node.durability)
     if node.admin_key:
         if sys.stderr.isatty():
             say(f"administrator key (shown once): {node.admin_key}")
         say(f"the administrator key lies in {node.admin_key_file}")
+
+
+def _say_durability(durability: Durability) -> None:
+    for note in durability.notes:
+        log.info("%s", note)
+    if not durability.strict:
+        log.warning("resets will not be confirmed: %s", durability.reason)

@@ -22,7 +22,8 @@ from keyturn.flow.reset import ResetAnswer
 from keyturn.ports import StoreBusy, StoreUnavailable
 from keyturn.store import database
 from keyturn.store import store as store_module
-from keyturn.store.database import connect, durability, has_wal_fix
+from keyturn.store.database import connect, has_wal_fix
+from keyturn.store.durability import durability
 from keyturn.store.presence import NotAlone, Presence
 from keyturn.store.store import SqlStore
 from keyturn.store.tables import metadata

@@ -195,7 +195,7 @@ def _schema(engine: "Engine", address: str) -> Iterator[Finding]:
     from sqlalchemy import func, select
 
     from keyturn.outside import clock
-    from keyturn.store.database import durability
+    from keyturn.store.durability import durability
     from keyturn.store.migrate import revisions
     from keyturn.store.tables import authority, deliveries
 

@@ -13,7 +13,7 @@ from keyturn.flow.telling import Teller
 from keyturn.outside.notary import Notary
 from keyturn.ports import Authenticators, Captcha, Forge, Oidc, Passwords, Store
 from keyturn.settings import Settings
-from keyturn.store.database import Durability
+from keyturn.store.durability import Durability
 from keyturn.verify.verifier import Fill, Verifier
 
 

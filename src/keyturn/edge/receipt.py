@@ -30,8 +30,9 @@ def receipt(
     account_id: str = "",
 ) -> tuple[Receipt, str]:
     """Wait until every verifier decides by `rev`, or can decide by nothing else; with the signed note of it."""
-    durability = node.durability
+    committed = node.durability
     made = node.confirming.confirm(rev)
+    durability = node.durability if committed.strict else committed
     one = Receipt(
         reset_id=reset_id,
         key_id=key_id,

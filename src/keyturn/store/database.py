@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -18,15 +17,6 @@ _POOL: Final = 10
 _OVERFLOW: Final = 40
 _RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
 _READ_ONLY: Final = frozenset({"25006"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Durability:
-    """Whether a commit survives a crash here, and if not, why."""
-
-    strict: bool
-    reason: str = ""
-    notes: tuple[str, ...] = ()
 
 
 def has_wal_fix(version: tuple[int, int, int]) -> bool:
@@ -100,24 +90,6 @@ def _connect_postgresql(url: URL) -> Engine:
         connection.commit()
 
     return engine
-
-
-def durability(engine: Engine) -> Durability:
-    """F13, asked of the database itself."""
-    if engine.dialect.name == "sqlite":
-        if has_wal_fix(sqlite3.sqlite_version_info):
-            return Durability(strict=True)
-        note = (
-            f"SQLite {sqlite3.sqlite_version} lacks the WAL-reset fix, so the rollback journal is used;"
-            " 3.51.3, 3.50.7 or 3.44.6 and later allow the faster WAL"
-        )
-        return Durability(strict=True, notes=(note,))
-    with engine.connect() as connection:
-        fsync = connection.exec_driver_sql("SHOW fsync").scalar_one()
-        commit = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
-    if fsync != "on":
-        return Durability(strict=False, reason="PostgreSQL runs with fsync off")
-    return Durability(strict=True, notes=(f"synchronous_commit = {commit}",))
 
 
 def is_conflict(error: DBAPIError) -> bool:

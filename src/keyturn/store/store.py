@@ -22,7 +22,8 @@ from keyturn.core.secret import Pepper, at_rest
 from keyturn.ports import StoreBusy, StoreUnavailable
 from keyturn.store import fleet
 from keyturn.store.begun import Seen
-from keyturn.store.database import BUSY_SECONDS, Durability, durability, is_conflict, is_outage
+from keyturn.store.database import BUSY_SECONDS, is_conflict, is_outage
+from keyturn.store.durability import Durability, durability
 from keyturn.store.presence import Presence
 from keyturn.store.tables import authority
 from keyturn.store.transaction import SqlTransaction
