@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from keyturn.core.lease import Acknowledgement, Denial, Grant, Push, Renewal, Terms
+from keyturn.sdk import Verifier
 from keyturn.sdk.stream import Refused, Stream, Wake
 from keyturn.verify.message import Message, read, write
 from tests.serving import Serving
@@ -32,9 +33,9 @@ def credential(server: Serving) -> str:
 class Line:
     """An attached verifier by hand."""
 
-    def __init__(self, server: Serving, credential: str) -> None:
+    def __init__(self, server: Serving, credential: str, **headers: str) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
-        self.stream = Stream(connection, "/v1/feed", {"Authorization": f"Bearer {credential}"})
+        self.stream = Stream(connection, "/v1/feed", {"Authorization": f"Bearer {credential}"} | headers)
         self._wake = Wake()
         self._waiting: list[bytes] = []
 
@@ -152,6 +153,37 @@ def test_one_stream_is_one_instance(server: Serving, credential: str) -> None:
         line.join()
         line.say(Renewal(instance="ver_other", nonce=2, epoch=0, applied_rev=0, acked_rev=0))
         assert line.hear() is None
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["another credential", "the same credential"])
+def test_f0_nobody_acknowledges_for_another_s_instance(server: Serving, credential: str, *, shared: bool) -> None:
+    """Its id stands in receipts.  Who reads it there can neither say that it has left nor that it goes on stale."""
+    name = f"ver_victim{shared:d}"
+    other = credential if shared else server.create(permissions=["keyturn.attach"])["secret"]
+    made = server.create()
+    with (
+        closing(Line(server, credential, **{"X-Keyturn-Instance": "its own"})) as victim,
+        closing(Line(server, other, **{"X-Keyturn-Instance": "guessed"})) as attacker,
+        closing(Line(server, credential, **{"X-Keyturn-Instance": "its own"})) as again,
+    ):
+        grant = victim.join(name)
+        victim.say(Acknowledgement(epoch=grant.epoch, rev=grant.rev))
+        assert isinstance(attacker.hear(), Terms)
+        attacker.say(Renewal(instance=name, nonce=1, epoch=grant.epoch, applied_rev=grant.rev, acked_rev=grant.rev + 9))
+        assert attacker.hear() is None
+        again.join(name, nonce=2)
+        receipt = server.call(f"/v1/keys/{made['id']}/suspend", {}).body["receipt"]
+    assert name in receipt["verifiers"]["waited_out"]
+
+
+def test_f0_nobody_acknowledges_for_a_real_verifier(server: Serving, credential: str) -> None:
+    """Also not with its credential."""
+    with Verifier(server.url, credential, allow_plain_http=True) as verifier:
+        assert verifier.wait_until_leased()
+        with closing(Line(server, credential)) as attacker:
+            assert isinstance(attacker.hear(), Terms)
+            attacker.say(Renewal(instance=verifier.instance, nonce=1, epoch=0, applied_rev=0, acked_rev=0))
+            assert attacker.hear() is None
 
 
 def test_f9_who_knows_more_than_the_authority_gets_no_lease(server: Serving, credential: str) -> None:

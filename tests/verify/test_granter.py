@@ -29,6 +29,16 @@ def acked(granter: Granter, boot: int, *, applied: int = 9, epoch: int = 1) -> i
     return granter.acked(epoch=epoch, applied_rev=applied, boot=boot)
 
 
+def test_f0_an_instance_is_renewed_and_vouched_for_by_its_own_holder_alone() -> None:
+    granter = Granter(TERMS)
+    assert granter.asked(renewal(acked_rev=3), 0, holder=b"its own")
+    assert not granter.asked(renewal(acked_rev=9, stale=7), 10, holder=b"another")
+    assert acked(granter, 20) == 3
+    assert [one.stale for one in granter.attached(20)] == [0]
+    assert granter.asked(renewal(acked_rev=4), 30, holder=b"its own")
+    assert acked(granter, 40) == 4
+
+
 def test_f7_alone_a_node_acknowledges_what_it_has_applied() -> None:
     assert acked(Granter(TERMS), 0) == 9
 

@@ -64,7 +64,7 @@ messages: Final[st.SearchStrategy[Message]] = st.one_of(
     st.builds(Terms, length=numbers, margin=numbers),
     st.builds(
         Renewal,
-        instance=names.filter(bool),
+        instance=names.map(lambda name: name.replace(" ", "")).filter(bool),
         nonce=numbers,
         epoch=numbers,
         applied_rev=numbers,
@@ -192,6 +192,7 @@ FORGED: dict[str, bytes] = {
         Push(epoch=1, entries=(entry(1, Predicate()),)), *CHANGE, "account_id", to=...
     ),
     "an instance without a name": _changed(RENEWAL, "instance", to=""),
+    "an instance of two words": _changed(RENEWAL, "instance", to="v w"),
     "an instance that is a number": _changed(RENEWAL, "instance", to=1),
     "a name that is too long": _changed(RENEWAL, "name", to="x" * (LONGEST_NAME + 1)),
     "a name of two lines": _changed(RENEWAL, "name", to="a\nb"),

@@ -70,6 +70,15 @@ PATHS: Final[dict[str, Any]] = {
             " it.  The credential holds keyturn.attach and is the operator's own.",
             "operationId": "feed",
             "security": [{"bearer": []}],
+            "parameters": [
+                {
+                    "name": "X-Keyturn-Instance",
+                    "in": "header",
+                    "schema": {"type": "string"},
+                    "description": "Random and kept secret: only who shows it renews and acknowledges for an instance"
+                    " that was attached with it.",
+                }
+            ],
             "responses": {
                 "200": {
                     "description": "Attached.",

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -34,6 +35,8 @@ from keyturn.ports import StoreUnavailable
 from keyturn.verify.message import Message, Report, read, write
 
 FEED: Final = "/v1/feed"
+PROOF: Final = b"x-keyturn-instance"
+"""A header of the stream's: random, the same for as long as the instance lives, and known to it alone."""
 _LONGEST_LINE: Final = 1_000_000
 _BATCH: Final = 500
 log = logging.getLogger("keyturn")
@@ -88,26 +91,26 @@ class Feeding:
             await self._refuse(MethodNotAllowed(), send)
             return
         try:
-            refusal = await self._refusal(scope)
+            known = await self._known(scope)
         except StoreUnavailable as error:
-            refusal = of_outage(error)
-        if refusal is not None:
-            await self._refuse(refusal, send)
+            known = of_outage(error)
+        if isinstance(known, Refusal):
+            await self._refuse(known, send)
             return
         headers = [(b"content-type", b"application/x-ndjson")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        stream = _Stream(self._node, send, still_allowed=lambda: self._refusal(scope))
+        stream = _Stream(self._node, send, holder=_holder(known, scope), still_allowed=lambda: self._known(scope))
         try:
             await stream.run(receive)
         finally:
             stream.close()
         await send({"type": "http.response.body", "body": b""})
 
-    async def _refusal(self, scope: Scope) -> Refusal | None:
+    async def _known(self, scope: Scope) -> Actor | Refusal:
         known = credential.show(self._node, scope, address=client_address(scope, self._proxies), limited=False)
         if callable(known):
             known = await run_in_threadpool(known)
-        return known if isinstance(known, Refusal) else _check(known.actor)
+        return known if isinstance(known, Refusal) else _check(known.actor) or known.actor
 
     async def _refuse(self, refusal: Refusal, send: Send) -> None:
         headers = [(name.encode(), value.encode()) for name, value in problem_headers(refusal).items()]
@@ -119,6 +122,12 @@ class Feeding:
         await send({"type": "http.response.body", "body": body})
 
 
+def _holder(actor: Actor, scope: Scope) -> bytes:
+    """Whose instances those of this stream are: of a credential, which several may share, and of a proof beside it."""
+    proof = next((value for name, value in scope["headers"] if name == PROOF), b"")
+    return sha256(actor.id.encode() + b"\n" + proof).digest()
+
+
 class _EndOfStreamError(Exception):
     """There is no more to say; the reason is for the log."""
 
@@ -126,10 +135,11 @@ class _EndOfStreamError(Exception):
 class _Stream:
     """One attached verifier."""
 
-    def __init__(self, node: Node, send: Send, *, still_allowed: Callable[[], Any]) -> None:
+    def __init__(self, node: Node, send: Send, *, holder: bytes, still_allowed: Callable[[], Any]) -> None:
         self._node = node
         self._member = node.membership
         self._send = send
+        self._holder = holder
         self._still_allowed = still_allowed
         self._instance = ""
         self._sent_rev: int | None = None
@@ -186,12 +196,13 @@ class _Stream:
     async def _renew(self, renewal: Renewal) -> None:
         if self._instance not in ("", renewal.instance):
             raise ValueError("two instances on one stream")
-        refusal = await self._still_allowed()
-        if refusal is not None:
-            raise _EndOfStreamError(refusal.kind)
-        self._instance = renewal.instance
+        known = await self._still_allowed()
+        if isinstance(known, Refusal):
+            raise _EndOfStreamError(known.kind)
         member = self._member
-        member.granter.asked(renewal, member.boot())
+        if not member.granter.asked(renewal, member.boot(), holder=self._holder):
+            raise _EndOfStreamError("the instance is another verifier's")
+        self._instance = renewal.instance
         await run_in_threadpool(member.publish, renewal.instance)
         if renewal.epoch > self._node.verifier.epoch:
             await run_in_threadpool(member.renew)  # another node has heard of a new epoch first

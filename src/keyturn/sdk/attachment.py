@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -167,6 +168,8 @@ class Attachment:
         self.joined = threading.Event()
         """Set once a lease is held for the first time."""
         self._nodes = nodes
+        # Instances are named in receipts; who shows this is the one that it was when it attached.
+        self._headers = nodes.headers() | {"X-Keyturn-Instance": token_hex(16)}
         self._holder = holder
         self._verifier = verifier
         self._stopping = threading.Event()
@@ -193,7 +196,7 @@ class Attachment:
             url = self._nodes.urls[at % len(self._nodes.urls)]
             began = boot_micros()
             try:
-                stream = Stream(self._nodes.connect(url), FEED_PATH, self._nodes.headers())
+                stream = Stream(self._nodes.connect(url), FEED_PATH, self._headers)
                 try:
                     self.node, self.refused = url, ""
                     self._follow(stream)

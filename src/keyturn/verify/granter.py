@@ -13,6 +13,8 @@ from keyturn.core.lease import Attached, Renewal, Terms
 class _Record:
     """A verifier that holds a lease, or is being given one."""
 
+    holder: bytes
+    """Whose instance it is: nobody else renews or acknowledges for it."""
     name: str
     stale: int
     epoch: int
@@ -36,16 +38,25 @@ class Granter:
         self._records: dict[str, _Record] = {}
         self._lock = Lock()
 
-    def asked(self, renewal: Renewal, boot: int) -> None:
-        """A renewal has come: on record before anything else, as long as a lease can be (F7)."""
+    def asked(self, renewal: Renewal, boot: int, *, holder: bytes = b"") -> bool:
+        """A renewal has come: on record before anything else, as long as a lease can be (F7).
+
+        False, and nothing is noted, where the instance is on record as another holder's: ids stand in receipts, so
+        whoever reads one must not acknowledge in its place (F0).
+        """
         with self._lock:
             record = self._records.get(renewal.instance)
             if record is None:
-                record = _Record(renewal.name, renewal.stale, renewal.epoch, renewal.acked_rev, renewal.applied_rev)
+                record = _Record(
+                    holder, renewal.name, renewal.stale, renewal.epoch, renewal.acked_rev, renewal.applied_rev
+                )
                 self._records[renewal.instance] = record
+            elif record.holder != holder:
+                return False
             record.asking_until = boot + self.terms.fence
             record.name, record.stale = renewal.name, max(record.stale, renewal.stale)
             self._heard(record, renewal.epoch, renewal.acked_rev, renewal.applied_rev)
+            return True
 
     def granted(self, instance: str, *, deadline: int, boot: int) -> int:
         """How long a lease granted now may be, 0 for none.  `deadline` is the node's own, read after `asked`."""

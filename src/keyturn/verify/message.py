@@ -91,8 +91,8 @@ def _text(value: Any) -> str:  # noqa: ANN401  # as above
 
 
 def _instance(value: Any) -> str:  # noqa: ANN401  # as above
-    if not _text(value):
-        msg = "an instance has a name"
+    if not _text(value) or " " in value:  # receipts list them with spaces in between
+        msg = "an instance has a name, of one word"
         raise ValueError(msg)
     return str(value)
 
