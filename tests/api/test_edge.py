@@ -419,6 +419,7 @@ def test_an_outage_is_told_with_when_to_come_back(node: Node, error: type[Except
 
 def test_readiness_says_why(node: Node) -> None:
     assert _ask(node, "/readyz").json() == {"status": "ready", "store": "here"}
+    node.membership.renew()  # nothing keeps the lease of this node up
     broken = _broken(node, StoreUnavailable)
     assert _ask(broken, "/readyz").json()["answers"].startswith("from memory")
     node.verifier.start_at(rev=node.verifier.applied_rev, now=0)

@@ -121,3 +121,13 @@ def test_counters_are_bounded_even_where_none_is_empty() -> None:
         assert counters.take(number, SECOND, SECOND, NOW) == 0
         assert len(counters) <= 2
     assert counters.take(49, SECOND, SECOND, NOW) == SECOND
+
+
+def test_what_is_left_is_reckoned_as_of_the_time_that_was_decided_by() -> None:
+    """F8: a clock that lags behind what the feed has told shows no fewer requests than there are."""
+    limited = key(limit=Limit(requests=2, window=timedelta(hours=1)))
+    verifier = holding(limited)
+    verifier.hear(earliest=NOW + 1000, latest=NOW + 1000)
+    verdict = verifier.verify(secret_text(limited.number), now=NOW)
+    assert verdict.valid
+    assert verifier.remaining(verdict, now=NOW) == 1

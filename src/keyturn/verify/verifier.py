@@ -441,7 +441,7 @@ class Verifier:
 
     def remaining(self, verdict: Verdict, *, now: int) -> int:
         """How many more requests fit at once under the limit of the key of a `valid` verdict that has one."""
-        profile = verdict.profile
+        profile, now = verdict.profile, max(now, self.floor)  # as it was decided
         return self._counters.remaining(header(verdict.entry)[4], profile.interval, profile.window, now)
 
     def drain_uses(self) -> Uses:
