@@ -18,6 +18,7 @@ from django.test import RequestFactory
 from fastapi import Depends, FastAPI, Request, WebSocket
 
 from keyturn.sdk import Verifier, asking
+from keyturn.sdk import admission as decision
 from keyturn.sdk.admission import UNIX, Admission, Problem
 from keyturn.sdk.admission import Request as Asked
 from keyturn.sdk.asgi import OPEN, KeyturnMiddleware
@@ -312,6 +313,20 @@ def test_fastapi_answers_with_the_status_also_where_nothing_was_installed(verifi
     assert described["paths"]["/orders"]["get"]["security"] == [{"HTTPBearer": []}, {"APIKeyHeader": []}]
 
 
+def test_the_whole_of_a_fastapi_application_is_behind_it(verifier: Verifier, made: dict[str, Any]) -> None:
+    app = FastAPI()
+    app.add_middleware(KeyturnMiddleware, verifier=verifier, needs="orders")
+
+    @app.get("/orders")
+    def orders(request: Request) -> str:
+        key: AcceptedKey = request.scope["keyturn"]
+        return key.key_id
+
+    for key, status in (("", HTTPStatus.UNAUTHORIZED), (made["secret"], HTTPStatus.OK)):
+        start, body = asyncio.run(ask(app, scope(key)))[:2]
+        assert (start["status"], made["id"].encode() in body["body"]) == (status, status == HTTPStatus.OK)
+
+
 def asked(key: str = "", **more: Any) -> Asked:
     plain = {"method": "GET", "path": "/", "query": "", "peer": "127.0.0.1", "user_agent": ""}
     return Asked(**{**plain, "authorization": [f"Bearer {key}"] if key else [], "api_key": [], "forwarded": [], **more})
@@ -344,6 +359,17 @@ def test_the_key_is_a_bearer_s_or_an_api_key(verifier: Verifier, made: dict[str,
         assert refused.status == HTTPStatus.UNAUTHORIZED
 
 
+def test_a_key_in_the_query_is_seen_however_it_is_written(verifier: Verifier, made: dict[str, Any]) -> None:
+    decides = Admission(verifier, needs="orders")
+    key = made["secret"]
+    coded = "".join(f"%{ord(one):02X}" for one in key)
+    for query in (f"a={key}", f"a=1;b={key}", key, f"a=%20{key}", f"a={coded}", f"a={coded.replace('%', '%25')}"):
+        refused = decides.admit(asked(key, query=query))
+        assert isinstance(refused, Problem)
+        assert refused.status == HTTPStatus.BAD_REQUEST, query
+    assert isinstance(decides.admit(asked(key, query="token=7&a=%zz&=&;")), AcceptedKey)
+
+
 def test_pitfall_12_a_unix_socket_is_a_proxy_where_it_is_listed(site: Site, verifier: Verifier) -> None:
     key = site.secret(permissions=["orders:read"], allowlist=[AWAY])
     through: dict[str, Any] = {"peer": "", "forwarded": [f"203.0.113.1, {AWAY}, 10.0.0.1".encode()]}
@@ -352,6 +378,17 @@ def test_pitfall_12_a_unix_socket_is_a_proxy_where_it_is_listed(site: Site, veri
     assert isinstance(listed.admit(asked(key, **through | {"forwarded": [f"{AWAY}, 203.0.113.1".encode()]})), Problem)
     assert isinstance(listed.admit(asked(key, **through | {"peer": "203.0.113.9"})), Problem)
     assert isinstance(Admission(verifier, needs="orders", proxies=["10.0.0.0/8"]).admit(asked(key, **through)), Problem)
+
+
+def test_what_is_remembered_of_addresses_is_bounded(verifier: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decision, "_MOST_REMEMBERED", 8)
+    decides = Admission(verifier, needs="orders", proxies=["127.0.0.0/8"])
+    for at in range(20):
+        decides.admit(asked("nonsense", forwarded=[f"198.51.100.{at}".encode()]))
+        assert 0 < len(decides._addresses) <= 8
+    before = len(decides._addresses)
+    decides.admit(asked("nonsense", forwarded=[b"198.51.100.1, " * 20]))
+    assert len(decides._addresses) == before
 
 
 def test_pitfall_12_a_proxy_that_is_no_network_is_said_at_the_start(verifier: Verifier) -> None:

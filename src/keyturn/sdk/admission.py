@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from keyturn.core import allowlist
 from keyturn.core.allowlist import Matcher
@@ -29,6 +29,8 @@ UNIX: Final = "unix"
 """Among the proxies: whoever comes through a Unix socket, and so without an address, is one."""
 _RESERVED: Final = "x-keyturn-"
 _AWAY_SECONDS: Final = 2
+_MOST_REMEMBERED: Final = 4096
+_LONGEST_REMEMBERED: Final = 200
 _NOT_ACCEPTED: Final = "The key was not accepted."
 log = logging.getLogger("keyturn.sdk")
 
@@ -106,6 +108,7 @@ class Admission:
         self._needs = finder(needs)
         self._unix = UNIX in listed
         self._proxies = Matcher(allowlist.parse_set(sorted(listed - {UNIX})))
+        self._addresses: dict[tuple[object, ...], str | None] = {}
         self._challenge = f'Bearer realm="{_quotable(realm)}"'
         self._problems = problems.rstrip("/")
 
@@ -145,7 +148,7 @@ class Admission:
         try:
             return self._answer(self._verifier.verify(presented, permission=wanted, ip=ip, user_agent=agent))
         except (Lapsed, NodeUnavailable, NotAllowed) as error:
-            log.warning("a request was refused, since nothing is known of its key: %s", error)
+            log.info("a request was refused, since nothing is known of its key: %s", error)
             return self.away()
 
     def away(self) -> Problem:
@@ -177,9 +180,19 @@ class Admission:
         return Problem(status, tuple(headers), body)
 
     def _address(self, request: Request) -> str | None:
+        said = request.peer, *request.forwarded
+        known = self._addresses.get(said, ...)
+        if known is not ...:
+            return known
         if self._unix and not request.peer:
-            return told(request.forwarded, self._proxies)
-        return behind(request.peer, request.forwarded, self._proxies)
+            address = told(request.forwarded, self._proxies)
+        else:
+            address = behind(request.peer, request.forwarded, self._proxies)
+        if sum(map(len, said)) <= _LONGEST_REMEMBERED:
+            if len(self._addresses) >= _MOST_REMEMBERED:
+                self._addresses = {}
+            self._addresses[said] = address
+        return address
 
 
 def is_reserved(header: str) -> bool:
@@ -202,9 +215,11 @@ def _presented(request: Request) -> str | Refusal:
 
 
 def _holds_secret(query: str) -> bool:
-    """Whether a key stands in the query, under whatever name."""
+    """Whether a key stands in the query, under whatever name, also encoded twice."""
+    if "_" not in query and "%" not in query:
+        return False  # each key has an underscore, and most queries have none
     pairs = parse_qsl(query.replace(";", "&"), keep_blank_values=True)
-    return any(is_presentable(one.strip()) for pair in pairs for one in pair)
+    return any(is_presentable(unquote(one).strip()) for pair in pairs for one in pair)
 
 
 def _quotable(realm: str) -> str:

@@ -50,7 +50,7 @@ class KeyturnMiddleware:
             await _refuse(answer, scope, send)
             return
         key = answer if isinstance(answer, AcceptedKey) else None
-        headers = [one for one in scope["headers"] if not is_reserved(one[0].decode("latin-1"))]
+        headers = cleaned(scope["headers"])
         await self._app({**scope, "headers": headers, "keyturn": key}, receive, send)
 
 
@@ -73,6 +73,11 @@ def read(scope: Scope) -> Request:
         forwarded=headers.get(b"x-forwarded-for", []),
         user_agent=(texts(b"user-agent") or [""])[0],
     )
+
+
+def cleaned(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Without what only keyturn may say."""
+    return [one for one in headers if one[0][:1] not in b"xX" or not is_reserved(one[0].decode("latin-1"))]
 
 
 async def _refuse(problem: Problem, scope: Scope, send: Send) -> None:

@@ -18,8 +18,8 @@ from starlette.requests import HTTPConnection
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
 
-from keyturn.sdk.admission import AcceptedKey, Admission, Problem, Question, is_reserved
-from keyturn.sdk.asgi import KeyturnMiddleware, read
+from keyturn.sdk.admission import AcceptedKey, Admission, Problem, Question
+from keyturn.sdk.asgi import KeyturnMiddleware, cleaned, read
 from keyturn.sdk.asking import Asking
 from keyturn.sdk.needs import Named, kept, named
 from keyturn.sdk.verifier import Verifier
@@ -72,7 +72,7 @@ class Keyturn:
             if isinstance(answer, Problem):
                 raise Refused(answer)
             # In place: whoever has looked at the headers before holds the same list.
-            scope["headers"][:] = [one for one in scope["headers"] if not is_reserved(one[0].decode("latin-1"))]
+            scope["headers"][:] = cleaned(scope["headers"])
             return answer
 
         return key

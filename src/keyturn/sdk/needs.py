@@ -37,8 +37,8 @@ def finder(needs: Needs) -> Finder:
         return _ByPath(needs)
     if callable(needs):
         return lambda method, path: _wanted(needs(method.upper(), path), method)
-    need = _kept(needs)
-    return lambda method, _: _wanted(need, method)
+    need = _Read(needs)
+    return lambda method, _: need.by(method)
 
 
 def named(need: Named, method: str) -> tuple[str, ...]:
@@ -58,26 +58,34 @@ def _wanted(need: Need | None, method: str) -> Wanted:
     return need if need is None or isinstance(need, Access) else named(need, method)
 
 
-def _kept(need: Need) -> Need:
-    return need if isinstance(need, Access) else kept(need)
-
-
 @lru_cache(_MOST_REMEMBERED)
 def _full(one: str, *, reads: bool) -> str:
     whole = ":" in one or one.startswith(RIGHT_PREFIX)
     return parse(one if whole else f"{one}:{'read' if reads else 'write'}")
 
 
+class _Read:
+    """A need as it is for reading and for the rest."""
+
+    def __init__(self, need: Need) -> None:
+        held = need if isinstance(need, Access) else kept(need)
+        self._reading = _wanted(held, "GET")
+        self._rest = _wanted(held, "POST")
+
+    def by(self, method: str) -> Wanted:
+        return self._reading if method in READING else self._rest
+
+
 class _ByPath:
     """The longest path that leads to a request's counts; of two alike the one with its method."""
 
     def __init__(self, needs: Mapping[str, Need]) -> None:
-        self._needs: dict[tuple[str, tuple[str, ...]], Need] = {}
+        self._needs: dict[tuple[str, tuple[str, ...]], _Read] = {}
         for at, need in needs.items():
             method, _, path = at.rpartition(" ")
             if not path.startswith("/") or method != method.upper() or _segments(path) is None:
                 raise ValueError(f"not a path to name a need for: {at!r}; write '/orders' or 'DELETE /orders'")
-            self._needs[method, _segments(path) or ()] = _kept(need)
+            self._needs[method, _segments(path) or ()] = _Read(need)
         self._deepest = max((len(path) for _, path in self._needs), default=0)
 
     def __call__(self, method: str, path: str) -> Wanted:
@@ -88,13 +96,14 @@ class _ByPath:
             for by in (method.upper(), ""):  # most frameworks take `delete` for DELETE
                 need = self._needs.get((by, segments[:length]))
                 if need is not None:
-                    return _wanted(need, method)
+                    return need.by(method)
         return None
 
 
 def _segments(path: str) -> tuple[str, ...] | None:
     """The parts of a path; None for one that an application may read as another path than the one it says."""
-    parts = tuple(path.strip("/").split("/")) if path.strip("/") else ()
-    if path.startswith("//") or path.endswith("//") or {"", ".", ".."} & set(parts):
+    inner = path.strip("/")
+    parts = tuple(inner.split("/")) if inner else ()
+    if "//" in path or "." in parts or ".." in parts:
         return None
     return parts
