@@ -140,7 +140,7 @@ def _build(settings: Settings, store: SqlStore) -> Node:
     verifier = Verifier(most_keys=settings.cached_keys, recent=recent)
     admin_key = store.change(lambda tx: _found(tx, settings, forge))
     now, deployment = store.read(lambda tx: (tx.now, tx.deployment_account_id))
-    hints = PostgresHints(libpq_address(settings.database)) if store.is_shared else NoHints()
+    hints = _hints(settings, forge, deployment) if store.is_shared else NoHints()
     membership = _join(settings, store, verifier, recent, forge, hints)
     follower = Follower(store, verifier, applied=membership.applied)
     store.follow = follower.committed
@@ -169,6 +169,10 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         deployment_account_id=deployment,
         admin_key=admin_key,
     )
+
+
+def _hints(settings: Settings, forge: SystemForge, deployment: str) -> PostgresHints:
+    return PostgresHints(libpq_address(settings.database), forge.derived_by_each("hints", deployment))
 
 
 def _join(

@@ -1,14 +1,18 @@
 """How nodes on one PostgreSQL database tell one another quickly: its NOTIFY (F14).
 
 Nothing depends on it but speed.  Where it fails, leases and a look at the database every now and then are enough.
+Whoever may connect to the database may notify, also without a right to a single table: so what a node says of itself
+is sealed with a key of the pepper's, and anything else is no hint.
 """
 
 import contextlib
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from hmac import compare_digest
+from hmac import digest as hmac_digest
 from typing import Any, Final, Protocol
 
 import psycopg
@@ -43,9 +47,10 @@ class NoHints:
 class PostgresHints:
     """Speaks on one connection and listens on another; each is opened again when it breaks."""
 
-    def __init__(self, address: str) -> None:
-        """`address` as libpq takes it."""
+    def __init__(self, address: str, seals: Sequence[bytes]) -> None:
+        """`address` as libpq takes it; sealed with the first of `seals`, believed by any of them."""
         self._address = address
+        self._seals = tuple(seals)
         self._due: tuple[str, int, int] | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -84,14 +89,16 @@ class PostgresHints:
             self._wake.clear()
             due, self._due = self._due, None
             if due is not None:
-                connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, json.dumps(due)))
+                said = json.dumps(due)
+                payload = f"{_seal(self._seals[0], said).hex()} {said}"
+                connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
 
     def _listen(self, connection: psycopg.Connection[Any], hearer: Hearer) -> None:
         connection.execute(f"LISTEN {CHANNEL}".encode())
         hearer.feed_moved()  # what was told before nobody listened
         while not self._stopping.is_set():
             for told in connection.notifies(timeout=_LISTEN_SECONDS):
-                _pass_on(hearer, told.payload)
+                self._pass_on(hearer, told.payload)
 
     def _keep(self, work: Callable[[psycopg.Connection[Any]], None]) -> None:
         """Do it on one connection after the other, as they break."""
@@ -103,12 +110,16 @@ class PostgresHints:
                 log.debug("hints: %s", type(error).__name__)
                 self._stopping.wait(_RETRY_SECONDS)
 
+    def _pass_on(self, hearer: Hearer, payload: str) -> None:
+        """An acknowledgement that was forged would have a stop confirmed too early (F0); one that is repeated, not."""
+        if payload == "feed":
+            hearer.feed_moved()
+            return
+        shown, _, said = payload.partition(" ")
+        if any(compare_digest(_seal(one, said).hex().encode(), shown.encode()) for one in self._seals):
+            instance, epoch, rev = json.loads(said)
+            hearer.acknowledged(instance, epoch=epoch, rev=rev)
 
-def _pass_on(hearer: Hearer, payload: str) -> None:
-    """Whoever may write to the database may send anything; what cannot be read is no hint."""
-    if payload == "feed":
-        hearer.feed_moved()
-        return
-    with contextlib.suppress(ValueError, TypeError):
-        instance, epoch, rev = json.loads(payload)
-        hearer.acknowledged(str(instance), epoch=int(epoch), rev=int(rev))
+
+def _seal(key: bytes, said: str) -> bytes:
+    return hmac_digest(key, said.encode(), "sha256")
