@@ -418,10 +418,15 @@ def test_an_outage_is_told_with_when_to_come_back(node: Node, error: type[Except
 
 
 def test_readiness_says_why(node: Node) -> None:
-    assert _ask(node, "/readyz").json() == {"status": "ready", "store": "here"}
     node.membership.renew()  # nothing keeps the lease of this node up
+    assert _ask(node, "/readyz").json() == {"status": "ready", "store": "here"}
+    assert _ask(node, "/v1/self").status_code == HTTPStatus.OK
     broken = _broken(node, StoreUnavailable)
+    node.membership.renew()
     assert _ask(broken, "/readyz").json()["answers"].startswith("from memory")
+    deadline, node.membership.holder.deadline = node.membership.holder.deadline, 0
+    assert _ask(broken, "/readyz").json()["answers"] == "none: the lease is over"
+    node.membership.holder.deadline = deadline
     node.verifier.start_at(rev=node.verifier.applied_rev, now=0)
     cold = _ask(broken, "/readyz")
     assert (cold.status_code, cold.json()["code"], cold.json()["store"]) == (503, "store_unavailable", "away")

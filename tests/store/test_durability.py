@@ -50,7 +50,7 @@ def name_standbys(primary: Postgres, names: str) -> None:
 
 def becomes(engine: Engine, wanted: Callable[[Durability], Any]) -> Durability:
     """As soon as the server has seen what was changed."""
-    found: Durability = until(lambda: (one := durability(engine)) and wanted(one) and one)
+    found: Durability = until(lambda: one if wanted(one := durability(engine)) else None)
     return found
 
 

@@ -29,11 +29,12 @@ async def readyz(request: Request) -> dict[str, Any] | Response:
     try:
         await run_in_threadpool(node.store.read, lambda tx: tx.now)
     except StoreUnavailable as error:
-        if len(node.verifier):
+        leased = node.membership.holder.look(node.membership.boot())[1]
+        if leased and len(node.verifier):
             return {"status": "ready", "store": "away", "answers": "from memory; changes are refused"}
         refusal = of_outage(error)
         told = problem(refusal, base_url=node.settings.base_url)
-        told |= {"store": "away", "answers": "none: nothing is in memory"}
+        told |= {"store": "away", "answers": f"none: {'nothing is in memory' if leased else 'the lease is over'}"}
         return JSONResponse(told, status_code=refusal.status, headers=problem_headers(refusal))
     return {"status": "ready", "store": "here"}
 
