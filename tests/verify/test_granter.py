@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from keyturn.core.lease import Renewal, Terms
+from keyturn.core.lease import FOR_GOOD, Renewal, Terms
 from keyturn.verify.granter import Granter
 
 TERMS = Terms(length=5_000, margin=50)
@@ -237,3 +237,16 @@ TestGranting.settings = settings(max_examples=60, stateful_step_count=30, deadli
 def test_f7_a_grant_fits_into_the_nodes_own_lease(boot: int, deadline: int) -> None:
     length = granted(Granter(TERMS), boot=boot, deadline=deadline)
     assert length == 0 or boot + length <= deadline - TERMS.margin
+
+
+def test_f12_a_verifier_that_has_left_answers_without_a_lease_no_more() -> None:
+    """Its record stays until its lease would be over, and acknowledges everything."""
+    granter = Granter(TERMS)
+    renewal = Renewal(instance="ver_stale", nonce=1, epoch=1, applied_rev=3, acked_rev=3, stale=60_000_000)
+    granter.asked(renewal, 0)
+    assert granter.granted("ver_stale", deadline=TERMS.length, boot=0)
+    assert [one.stale for one in granter.attached(0)] == [60_000_000]
+    granter.acknowledged("ver_stale", epoch=1, rev=FOR_GOOD)
+    assert [one.stale for one in granter.attached(0)] == [0]
+    assert granter.acked(epoch=1, applied_rev=9, boot=0) == 9
+    assert not granter.attached(TERMS.length + 2 * TERMS.margin)

@@ -6,7 +6,7 @@ Times are microseconds of the node's boot-time clock.  Safe to share between thr
 from dataclasses import dataclass
 from threading import Lock
 
-from keyturn.core.lease import Attached, Renewal, Terms
+from keyturn.core.lease import FOR_GOOD, Attached, Renewal, Terms
 
 
 @dataclass(slots=True)
@@ -76,6 +76,8 @@ class Granter:
             record = self._records.get(instance)
             if record is not None:
                 self._heard(record, epoch, rev, rev)
+                if rev == FOR_GOOD:
+                    record.stale = 0  # who has left answers nothing, with a lease or without (F12)
 
     def acked(self, *, epoch: int, applied_rev: int, boot: int) -> int:
         """What the node may acknowledge for itself and its verifiers.
