@@ -1,6 +1,7 @@
 """What a key's record, the time, the address and the wanted permissions decide."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from keyturn.core.permission import action_rank, covers
 from keyturn.verify.decision import CODES, Judgement, judge
 from keyturn.verify.entry import MOST_ANSWERS, Profile, mark, pack, view
 from keyturn.verify.verifier import Fill, Verifier
-from tests.verify.states import NOW, T0, digest, key, secret_text, version
+from tests.verify.states import NOW, SECOND, T0, digest, holding, key, secret_text, version
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "decision.json").read_text())
 
@@ -262,3 +263,20 @@ def test_the_time_and_reset_of_a_replaced_secret_are_at_hand() -> None:
     seen = _judge(key(secrets=(old,)), NOW, (), None).verdict.view
     assert seen is not None
     assert (seen.replaced_by, seen.stops) == ("rst_9", NOW)
+
+
+def test_r24_a_verdict_in_the_cool_down_shows_what_may_be_done_so_far() -> None:
+    """Whoever reads the permissions from the verdict lets no more through than who asks for them."""
+    waiting = key(
+        permissions=("*:read", "keyturn.keys:write", "orders:write", "reports:admin"),
+        secrets=(version(dangerous_starts_at=T0 + timedelta(hours=1)),),
+    )
+    verifier = holding(waiting)
+    early, late = verifier.verify(secret_text(), now=NOW), verifier.verify(secret_text(), now=NOW + 3600 * SECOND)
+    assert (early.code, early.profile.permissions) == ("valid", ("*:read", "orders:read", "reports:read"))
+    assert (late.code, late.profile.permissions) == ("valid", waiting.permissions)
+    for one in early.profile.permissions:
+        assert verifier.verify(secret_text(), permissions=(one,), now=NOW).valid
+    readers = holding(replace(waiting, permissions=("orders:read",)))
+    assert readers.verify(secret_text(), now=NOW).profile.permissions == ("orders:read",)
+    assert readers.verify(secret_text(), now=NOW).profile is readers.verify(secret_text(), now=NOW + 1).profile

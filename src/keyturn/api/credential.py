@@ -10,7 +10,6 @@ from typing import Any, Final
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.instant import from_micros
 from keyturn.core.own_secret import label_of
-from keyturn.core.permission import action_rank
 from keyturn.core.refusal import CredentialReplaced, Refusal, TooManyRequests, Unauthenticated
 from keyturn.core.secret import fingerprint
 from keyturn.edge.node import Node
@@ -87,13 +86,9 @@ def _of_verdict(node: Node, verdict: Verdict, *, now: int, address: str | None, 
         return CredentialReplaced(replaced_at=from_micros(seen.stops), reset_id=seen.replaced_by)
     if seen is None or verdict.code not in (VALID, RATE_LIMITED):  # the limit is the last that is asked
         return Unauthenticated()
-    permissions = verdict.profile.permissions
-    if max(now, node.verifier.floor) < seen.dangerous_starts:
-        # By the time the verdict was reached at: this node's clock may lag behind what the feed has told (F8).
-        # R24: whoever took over a reset waits with everything but reading, here as well.
-        permissions = tuple(one for one in permissions if action_rank(one) == 0)
+    # R24: whoever took over a reset waits with everything but reading, here as well; the verdict has seen to it.
     return Caller(
-        actor=_actor(seen, permissions, node.deployment_account_id, address),
+        actor=_actor(seen, verdict.profile.permissions, node.deployment_account_id, address),
         rate_headers=_rate_headers(node, verdict, now),
     )
 

@@ -285,12 +285,12 @@ def _write_verdict(hot: Hot, verdict: Verdict, now: int) -> tuple[bytes, bytes]:
     code, entry, profile, _ = verdict
     if code == RATE_LIMITED:
         return _with_length(_JSON, body_of(verdict, None))
-    written: tuple[bytes, bytes] | None = hot.written.get((code, entry))
+    written: tuple[bytes, bytes] | None = hot.written.get((code, entry, profile))
     if written is None:
         body = body_of(verdict, None)
         limited = code == VALID and profile.limit is not None
         written = (b"", body[:-1]) if limited else _with_length(_JSON, body)
-        hot.written.put((code, entry), written)
+        hot.written.put((code, entry, profile), written)
     if written[0]:
         return written
     # `remaining` stands last in the body, so only the end has to be written each time.
@@ -300,14 +300,14 @@ def _write_verdict(hot: Hot, verdict: Verdict, now: int) -> tuple[bytes, bytes]:
 
 
 def _write_authz(hot: Hot, verdict: Verdict) -> tuple[bytes, bytes]:
-    code, entry, _, _ = verdict
+    code, entry, profile, _ = verdict
     limited = code == RATE_LIMITED
-    written: tuple[bytes, bytes] | None = None if limited else hot.written.get((AUTHZ, code, entry))
+    written: tuple[bytes, bytes] | None = None if limited else hot.written.get((AUTHZ, code, entry, profile))
     if written is None:
         status, headers, body = authz_of(verdict, hot.base_url)
         written = _with_length(b"HTTP/1.1 %d %s\r\n" % (status, _PHRASES[status]) + _lines(headers) + _ALWAYS, body)
         if not limited:
-            hot.written.put((AUTHZ, code, entry), written)
+            hot.written.put((AUTHZ, code, entry, profile), written)
     return written
 
 

@@ -85,6 +85,11 @@ def is_right(permission: str) -> bool:
     return permission.startswith(RIGHT_PREFIX)
 
 
+def reading(held: Iterable[str]) -> tuple[str, ...]:
+    """What is left of a set where only reading is allowed: of each resource to read it, and of the rights none."""
+    return tuple(sorted({f"{one.rpartition(':')[0]}:{ACTIONS[0]}" for one in held if not is_right(one)}))
+
+
 def action_rank(permission: str) -> int:
     """0 read, 1 write, 2 admin.  Rights rank as admin: what they do is never harmless."""
     if is_right(permission):

@@ -65,6 +65,7 @@ class Verdict(NamedTuple):
     entry: bytes
     """The key as it was decided on; empty for `unknown`, `malformed` and `MISS`."""
     profile: Profile
+    """What it holds; of a `valid` one in its cool-down what it may do so far (R24)."""
     wait: int
     """Microseconds until a `rate_limited` request fits again; 0 for every other code."""
 
@@ -155,9 +156,12 @@ def judge(
     until = min((date for date in dates if date > now), default=_ALWAYS)
     if any(earliest < date <= now for date in dates[:2]):
         until = now + 1  # not until one of them, but until more is known
-    verdict = Verdict(code, entry, profile, 0)
     if code != VALID:
+        verdict = Verdict(code, entry, profile, 0)
         return Judgement(since, until, verdict, -1, 0, 0, 0, _NOWHERE)
+    # What the caller may do now is read from the verdict too: no more than what would be granted (R24).
+    held = profile.reading if earliest < seen.dangerous_starts else profile
+    verdict = Verdict(code, entry, held, 0)
     watched = seen.version if seen.flags & WATCHED else 0
     way = Way(seen.number, ip, wanted)
     return Judgement(since, until, verdict, seen.number, profile.interval, profile.window, watched, way)

@@ -36,7 +36,18 @@ class Profile:
     The memos only hold what would be worked out again, so threads may race on them.
     """
 
-    __slots__ = ("_addresses", "_matcher", "_wanted", "allowlist", "interval", "limit", "permissions", "uses", "window")
+    __slots__ = (
+        "_addresses",
+        "_matcher",
+        "_reading",
+        "_wanted",
+        "allowlist",
+        "interval",
+        "limit",
+        "permissions",
+        "uses",
+        "window",
+    )
 
     def __init__(self, permissions: tuple[str, ...], allowlist: tuple[str, ...], limit: Limit | None) -> None:
         self.permissions = permissions
@@ -46,8 +57,19 @@ class Profile:
         self.window = limit.window_micros if limit else 0
         self.uses = 0  # cached entries that name this profile
         self._matcher: Matcher | None = None
+        self._reading: Profile | None = None
         self._addresses: dict[str, bool] = {}
         self._wanted: dict[tuple[str, ...], bool] = {}
+
+    @property
+    def reading(self) -> "Profile":
+        """The same for a key that may only read so far (R24)."""
+        if self._reading is None:
+            permissions = permission.reading(self.permissions)
+            self._reading = (
+                self if permissions == self.permissions else Profile(permissions, self.allowlist, self.limit)
+            )
+        return self._reading
 
     def grants(self, wanted: tuple[str, ...]) -> bool:
         """Whether the permissions include all of `wanted`."""
