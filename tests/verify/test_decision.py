@@ -220,6 +220,13 @@ def test_f8_a_judgement_within_bounds_holds_as_long_as_it_says(
     assert judged.verdict.valid is later.verdict.valid or judged.verdict.code == "not_yet_active"
 
 
+def test_f8_r24_what_is_dangerous_starts_by_the_earliest_that_it_can_be() -> None:
+    late = key(secrets=(version(starts_at=Instant(T0 - timedelta(hours=1)), dangerous_starts_at=T0),))
+    for earliest, code in ((NOW - 1, "not_yet_active"), (NOW, "valid")):
+        assert _judge(late, NOW + 5, ("orders:write",), None, earliest=earliest).verdict.code == code
+        assert _judge(late, NOW + 5, ("orders:read",), None, earliest=earliest).verdict.valid
+
+
 def test_f8_a_start_that_may_not_have_come_is_looked_at_again_at_once() -> None:
     late = key(secrets=(version(starts_at=T0, dangerous_starts_at=T0),))
     assert _judge(late, NOW, (), None, earliest=NOW - 1).until == NOW + 1

@@ -405,6 +405,15 @@ def test_f8_bounds_from_before_the_last_lease_say_nothing(heard: int) -> None:
     assert held.verifier.floor == heard
 
 
+def test_f8_bounds_hold_for_a_lease_from_the_reading_of_the_time_on() -> None:
+    """Not from the arrival of the grant: the clocks part on the way, too."""
+    held = fresh()
+    assert held.holder.granted(grant(held.ask(BOOT)), BOOT + L - 10)
+    at = BOOT + L + 1
+    assert held.holder.granted(grant(held.ask(at), time=NOW + 10 * L), at)
+    assert alarms(held) == []
+
+
 def test_f0_a_jump_between_wall_clock_and_boot_time_clock_drops_the_lease() -> None:
     """A paused or copied machine; a second is what a person who sets the clock may do."""
     held = joined()

@@ -307,11 +307,22 @@ def test_f8_started_by_the_earliest_that_it_can_be_and_stopped_by_the_latest() -
     for after, code in story.items():
         now = NOW + after * SECOND
         assert _code(verifier, now=now) == code, after
-        assert verifier.decide_fill(_fill(0, state), now=now).code == code, after
         cold = Verifier()
         cold.width = 2 * SECOND
         assert cold.verify_cold(digest(), lambda _: _fill(0, state), now=now).code == code, after
     assert _code(verifier, now=NOW + 12 * SECOND - 1) == "not_yet_active", "to the microsecond"
+
+
+def test_f8_without_a_lease_nothing_has_started_that_had_not_when_it_was_read() -> None:
+    """The clocks may have parted by more than the bounds were wide when the lease was good."""
+    starts = Instant(T0 + timedelta(seconds=10))
+    state = key(secrets=(version(starts_at=starts, dangerous_starts_at=starts),))
+    for read, code in ((NOW + 10 * SECOND - 1, "not_yet_active"), (NOW + 10 * SECOND, "valid")):
+        fill = Fill(rev=0, state=state, version=1, time=read)
+        unkept, asked = Verifier(), Verifier()
+        assert unkept.decide_fill(fill, now=NOW + 15 * SECOND).code == code
+        verdict = asked.verify_cold(digest(), {digest(): fill}.__getitem__, now=NOW + 15 * SECOND, leased=False)
+        assert verdict.code == code
 
 
 def test_f8_what_has_surely_started_has_started_however_wide_the_bounds_are() -> None:

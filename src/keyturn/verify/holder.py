@@ -196,5 +196,5 @@ class Holder:
         verifier.hear(earliest=time, latest=boot + self.ahead if known else time)
         # A reader reads `ahead` first and `width` later.  It only ever widens, so none finds the earliest too late.
         verifier.width = max(verifier.width, high - low)
-        self._bounded_at, self._behind, self.ahead = boot, low, high
+        self._bounded_at, self._behind, self.ahead = sent, low, high
         return True

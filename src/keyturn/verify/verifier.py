@@ -391,7 +391,9 @@ class Verifier:
         self.hear(earliest=fill.time, latest=fill.time)
         now = max(now, self.floor)
         profile = Profile(state.permissions, state.allowlist, state.limit)
-        judged = judge(pack(state, secret, 0), profile, now, permissions, ip, earliest=self._earliest(now))
+        # Not reckoned back from `now`: where no lease is held the clocks may have parted by more than `width`.
+        earliest = min(self.earliest, now) if fill.time else self._earliest(now)
+        judged = judge(pack(state, secret, 0), profile, now, permissions, ip, earliest=earliest)
         self._past.append(judged.way)
         return self._settle(judged, permissions, ip, user_agent, now)
 
