@@ -3,6 +3,7 @@
 import http.client
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
@@ -10,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from keyturn.core.lease import Acknowledgement, Denial, Grant, Push, Renewal, Terms
+from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Renewal, Terms
 from keyturn.sdk import Verifier
 from keyturn.sdk.stream import Refused, Stream, Wake
-from keyturn.verify.message import Message, read, write
+from keyturn.verify.message import Message, Report, read, write
+from keyturn.verify.usage import Callers, Origin, Tally
 from tests.serving import Serving
 
 
@@ -200,13 +202,47 @@ def test_a_credential_that_is_stopped_loses_its_stream(server: Serving) -> None:
     made = server.create(permissions=["keyturn.attach"])
     with closing(Line(server, made["secret"])) as line:
         grant = line.join("ver_stopped")
-        line.say(Acknowledgement(epoch=grant.epoch, rev=(1 << 62) - 1))  # it leaves, so nothing waits for it
+        line.say(Acknowledgement(epoch=grant.epoch, rev=FOR_GOOD))  # it leaves, so nothing waits for it
         server.call(f"/v1/keys/{made['id']}/revoke", {})
         line.say(Renewal(instance="ver_stopped", nonce=2, epoch=grant.epoch, applied_rev=grant.rev, acked_rev=0))
         heard = line.hear()
         while isinstance(heard, Push):
             heard = line.hear()
         assert heard is None
+
+
+def test_who_renews_no_more_is_told_no_more(server: Serving) -> None:
+    """Else a credential that was stopped would hear of every change for as long as its stream is open."""
+    made = server.create(permissions=["keyturn.attach"])
+    with closing(Line(server, made["secret"])) as line:
+        grant = line.join("ver_listening")
+        line.say(Acknowledgement(epoch=grant.epoch, rev=FOR_GOOD))
+        server.call(f"/v1/keys/{made['id']}/revoke", {})
+        assert isinstance(line.hear(), Push)
+        assert line.hear() is None
+
+
+def test_what_a_verifier_makes_up_stands_in_nobody_s_way(server: Serving, credential: str) -> None:
+    """Of keys that there are not, of a time to come; what others count is written, and nothing later than now."""
+    with closing(Line(server, credential)) as line, Verifier(server.url, credential, allow_plain_http=True) as other:
+        line.join("ver_dreaming")
+        future = 253_402_300_799_999_999
+        nobody = 1 << 40
+        line.say(
+            Report(
+                last=((nobody, 1), (1, future)),
+                watched=((Origin(nobody, 1, None, (), ""), Tally(1, 1, 1)),),
+                callers=(Callers(nobody, None, (), "", 1, 1), Callers(1, None, (), "", 1, future)),
+            )
+        )
+        made = server.create()
+        assert other.verify(made["secret"])
+        until = time.monotonic() + 30
+        while server.call(f"/v1/keys/{made['id']}").body["last_used_at"] is None:
+            assert time.monotonic() < until
+    used = [one["last_used_at"] for one in server.call("/v1/keys").body["items"] if one["last_used_at"]]
+    assert max(used) < "2100"
+    assert "housekeeping failed" not in server.said
 
 
 def test_pitfall_18_only_the_operator_s_verifiers_may_attach(server: Serving, credential: str) -> None:

@@ -180,7 +180,7 @@ def test_f12_stale_goes_on_for_that_long_and_no_reset_is_confirmed(tmp_path: Pat
         server.kill()
 
 
-@pytest.mark.parametrize("chosen", ["", "stale", "stale:", "stale:0s", "stale:5", "open"])
+@pytest.mark.parametrize("chosen", ["", "stale", "stale:", "stale:0s", "stale:5", "stale:25h", "open"])
 def test_how_to_go_on_without_a_lease_is_one_of_three(chosen: str) -> None:
     with pytest.raises(ValueError, match=r"on_lapse|duration"):
         Verifier("http://127.0.0.1:1", "kt_x", on_lapse=chosen)

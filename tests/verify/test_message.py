@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keyturn.core.feed import FeedEntry, Predicate
 from keyturn.core.instant import from_micros
-from keyturn.core.lease import DENIALS, Acknowledgement, Denial, Grant, Push, Renewal, Terms
+from keyturn.core.lease import DENIALS, LONGEST_STALE, Acknowledgement, Denial, Grant, Push, Renewal, Terms
 from keyturn.core.limit import Limit
 from keyturn.verify import message
 from keyturn.verify.holder import Holder
@@ -59,7 +59,8 @@ changes = st.builds(Predicate, account_id=names, owner_id=names) | st.builds(
 )
 entries = st.lists(st.builds(FeedEntry, rev=numbers, at=instants, change=changes), max_size=3).map(tuple)
 wanted = st.lists(names, max_size=3).map(tuple)
-origins = st.builds(Origin, numbers, numbers, st.none() | names, wanted, agents)
+times, counts = st.integers(0, 253_402_300_799_999_999), st.integers(0, 999_999_999)
+origins = st.builds(Origin, numbers, st.integers(0, (1 << 31) - 1), st.none() | names, wanted, agents)
 messages: Final[st.SearchStrategy[Message]] = st.one_of(
     st.builds(Terms, length=numbers, margin=numbers),
     st.builds(
@@ -69,7 +70,7 @@ messages: Final[st.SearchStrategy[Message]] = st.one_of(
         epoch=numbers,
         applied_rev=numbers,
         acked_rev=numbers,
-        stale=numbers,
+        stale=st.integers(0, LONGEST_STALE),
         name=names,
     ),
     st.builds(
@@ -88,11 +89,11 @@ messages: Final[st.SearchStrategy[Message]] = st.one_of(
     st.builds(Denial, nonce=numbers, reason=st.sampled_from(DENIALS)),
     st.builds(
         Report,
-        last=st.lists(st.tuples(numbers, numbers), max_size=3).map(tuple),
-        watched=st.lists(st.tuples(origins, st.builds(Tally, numbers, numbers, numbers)), max_size=2).map(tuple),
-        callers=st.lists(
-            st.builds(Callers, numbers, st.none() | names, wanted, agents, numbers, numbers), max_size=2
-        ).map(tuple),
+        last=st.lists(st.tuples(numbers, times), max_size=3).map(tuple),
+        watched=st.lists(st.tuples(origins, st.builds(Tally, counts, times, times)), max_size=2).map(tuple),
+        callers=st.lists(st.builds(Callers, numbers, st.none() | names, wanted, agents, counts, times), max_size=2).map(
+            tuple
+        ),
     ),
 )
 
@@ -205,6 +206,13 @@ FORGED: dict[str, bytes] = {
     "a use without its time": _changed(REPORT, "last", to=[[1]]),
     "a use that is a number": _changed(REPORT, "last", to=[1]),
     "a watched use that is cut": _changed(REPORT, "watched", to=[[1, 2]]),
+    "a use in no year": _changed(REPORT, "last", to=[[1, 253_402_300_800_000_000]]),
+    "a watched use that was first in no year": _changed(REPORT, "watched", 0, 6, to=10**18),
+    "a watched use of a version that fits nowhere": _changed(REPORT, "watched", 0, 1, to=1 << 31),
+    "more uses than there can be": _changed(REPORT, "watched", 0, 5, to=10**9),
+    "more calls than there can be": _changed(REPORT, "callers", 0, 4, to=10**9),
+    "a call in no year": _changed(REPORT, "callers", 0, 5, to=10**18),
+    "stale for longer than a day": _changed(RENEWAL, "stale", to=LONGEST_STALE + 1),
     "an address that is a number": _changed(REPORT, "watched", 0, 2, to=1),
     "permissions that are a text": _changed(REPORT, "watched", 0, 3, to="orders:read"),
     "a program that is a list": _changed(REPORT, "callers", 0, 3, to=[]),

@@ -142,6 +142,8 @@ class _Stream:
         self._holder = holder
         self._still_allowed = still_allowed
         self._instance = ""
+        self._patience = self._member.terms.fence / 1e6
+        self._until: asyncio.Timeout
         self._sent_rev: int | None = None
         self._news = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -156,11 +158,15 @@ class _Stream:
         await self._write(self._member.terms)
         both = [asyncio.create_task(self._push()), asyncio.create_task(self._listen(receive))]
         try:
-            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(self._patience) as self._until:
+                done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
                 one.result()
         except (ValueError, RecursionError):
             log.warning("a verifier's stream was ended: a line that is no message")
+        except TimeoutError:
+            # Each renewal shows the credential anew: who sends none is told nothing more.
+            log.info("a verifier's stream was ended: no renewal came in time")
         except (_EndOfStreamError, StoreUnavailable) as error:
             log.info("a verifier's stream was ended: %s", str(error) or type(error).__name__)
         finally:
@@ -203,6 +209,7 @@ class _Stream:
         if not member.granter.asked(renewal, member.boot(), holder=self._holder):
             raise _EndOfStreamError("the instance is another verifier's")
         self._instance = renewal.instance
+        self._until.reschedule(asyncio.get_running_loop().time() + self._patience)
         await run_in_threadpool(member.publish, renewal.instance)
         if renewal.epoch > self._node.verifier.epoch:
             await run_in_threadpool(member.renew)  # another node has heard of a new epoch first

@@ -11,6 +11,9 @@ from keyturn.core.feed import FeedEntry
 FOR_GOOD: Final = (1 << 62) - 1
 """What a clean leaver acknowledges: everything, for good."""
 
+LONGEST_STALE: Final = 86_400_000_000
+"""For so long a verifier may go on without a lease at the most: nothing is confirmed meanwhile (F12)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:

@@ -7,6 +7,7 @@ Nothing waits for it: with housekeeping dead for a week every answer is still ri
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -143,9 +144,14 @@ def _storable(text: str, longest: int) -> str:
 def _write(
     tx: Transaction, last: Mapping[int, Instant], watched: Sequence[tuple[Use, Instant]], callers: Sequence[Caller]
 ) -> None:
-    tx.touch(last)
-    tx.add_callers(callers)
-    tx.add_uses([use for use, _ in watched])
+    # A verifier may say anything: of a key that there is none, or of a time to come.  It must not keep what the others
+    # have counted from being written, nor stand for ever as the latest use.
+    known = tx.known_numbers([one.key_number for one in callers] + [use.key_number for use, _ in watched])
+    now = tx.now
+    tx.touch({number: min(at, now) for number, at in last.items()})
+    tx.add_callers([replace(one, last_seen=min(one.last_seen, now)) for one in callers if one.key_number in known])
+    watched = [(use, min(seen, now)) for use, seen in watched if use.key_number in known]
+    tx.add_uses([replace(use, last_seen=min(use.last_seen, now)) for use, _ in watched])
     first: dict[tuple[int, int], Instant] = {}
     for use, seen in watched:
         secret = (use.key_number, use.version)

@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 from keyturn.core import duration
 from keyturn.core import permission as permissions
 from keyturn.core.allowlist import parse_address
-from keyturn.core.lease import Terms
+from keyturn.core.lease import LONGEST_STALE, Terms
 from keyturn.core.own_secret import is_presentable, label_of
 from keyturn.sdk.attachment import (
     Attachment,
@@ -276,9 +276,9 @@ def _read_stale(on_lapse: str) -> int:
         return 0
     if on_lapse.startswith(_STALE):
         micros = int(duration.parse(on_lapse.removeprefix(_STALE)).total_seconds() * 1e6)
-        if micros > 0:
+        if 0 < micros <= LONGEST_STALE:
             return micros
-    raise ValueError("on_lapse is ask, refuse or stale:<duration>, such as stale:30s")
+    raise ValueError("on_lapse is ask, refuse or stale:<duration>, such as stale:30s, of a day at most")
 
 
 def _name(name: str) -> str:

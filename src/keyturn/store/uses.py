@@ -1,6 +1,6 @@
 """Last uses, and who uses a watched secret (R20, R33)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import and_, case, func, or_, select, update
@@ -11,6 +11,7 @@ from keyturn.ports import Use
 from keyturn.store.begun import Begun, columns
 from keyturn.store.tables import keys, secrets, uses
 
+_AT_ONCE = 500
 MOST_USES = 100
 """How many ways of use are kept for one watched secret."""
 
@@ -43,6 +44,13 @@ class Uses(Begun):
             index_elements=list(uses.primary_key.columns),
             set_={"count": uses.c.count + statement.excluded.count, "last_seen": seen},
         )
+
+    def known_numbers(self, numbers: Iterable[int]) -> frozenset[int]:
+        """Those that are a key's."""
+        c, wanted = keys.c, sorted(set(numbers))
+        some = (wanted[at : at + _AT_ONCE] for at in range(0, len(wanted), _AT_ONCE))
+        found = (self._connection.execute(select(c.number).where(c.number.in_(part))).scalars() for part in some)
+        return frozenset(number for part in found for number in part)
 
     def touch(self, last_uses: Mapping[int, Instant]) -> None:
         """Note the last use of keys, by number; never earlier than known."""

@@ -11,13 +11,16 @@ from typing import Any, Final
 from keyturn.core import feed
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import from_micros, to_micros
-from keyturn.core.lease import DENIALS, Acknowledgement, Denial, Grant, Push, Renewal, Terms
+from keyturn.core.lease import DENIALS, LONGEST_STALE, Acknowledgement, Denial, Grant, Push, Renewal, Terms
 from keyturn.verify.usage import LONGEST_AGENT, Callers, Origin, Tally, Uses
 
 LONGEST_NAME: Final = 80
 MOST_USES: Final = 1000
 """Of each kind in one message."""
 _MOST: Final = 1 << 62
+_LATEST: Final = 253_402_300_800_000_000  # the year 10000
+_MOST_TIMES: Final = 1_000_000_000
+_MOST_VERSIONS: Final = 1 << 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +79,9 @@ def _entry(entry: FeedEntry) -> dict[str, Any]:
     return {"rev": entry.rev, "at": to_micros(entry.at), "change": feed.to_plain(entry.change)}
 
 
-def _number(value: Any) -> int:  # noqa: ANN401  # any JSON
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _MOST:
-        msg = "a whole number that is not negative"
+def _number(value: Any, below: int = _MOST) -> int:  # noqa: ANN401  # any JSON
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < below:
+        msg = "a whole number that is neither negative nor too high"
         raise ValueError(msg)
     return value
 
@@ -132,14 +135,14 @@ def _rows(value: Any, most: int = MOST_USES) -> list[Any]:  # noqa: ANN401  # as
 
 
 def _last(value: Any) -> tuple[tuple[int, int], ...]:  # noqa: ANN401  # as above
-    return tuple((_number(number), _number(at)) for number, at in _rows(value))
+    return tuple((_number(number), _number(at, _LATEST)) for number, at in _rows(value))
 
 
 def _watched(value: Any) -> tuple[tuple[Origin, Tally], ...]:  # noqa: ANN401  # as above
     return tuple(
         (
-            Origin(_number(number), _number(version), _address(ip), _texts(wanted), _agent(agent)),
-            Tally(_number(count), _number(first), _number(last)),
+            Origin(_number(number), _number(version, _MOST_VERSIONS), _address(ip), _texts(wanted), _agent(agent)),
+            Tally(_number(count, _MOST_TIMES), _number(first, _LATEST), _number(last, _LATEST)),
         )
         for number, version, ip, wanted, agent, count, first, last in _rows(value)
     )
@@ -147,7 +150,14 @@ def _watched(value: Any) -> tuple[tuple[Origin, Tally], ...]:  # noqa: ANN401  #
 
 def _callers(value: Any) -> tuple[Callers, ...]:  # noqa: ANN401  # as above
     return tuple(
-        Callers(_number(number), _address(ip), _texts(wanted), _agent(agent), _number(times), _number(last))
+        Callers(
+            _number(number),
+            _address(ip),
+            _texts(wanted),
+            _agent(agent),
+            _number(times, _MOST_TIMES),
+            _number(last, _LATEST),
+        )
         for number, ip, wanted, agent, times, last in _rows(value)
     )
 
@@ -177,9 +187,8 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "reason": _reason,
     "entries": _entries,
     "anew": _flag,
+    "stale": lambda value: _number(value, LONGEST_STALE + 1),
     "last": _last,
     "watched": _watched,
     "callers": _callers,
-} | dict.fromkeys(
-    ("nonce", "epoch", "applied_rev", "acked_rev", "stale", "length", "margin", "rev", "time", "width"), _number
-)
+} | dict.fromkeys(("nonce", "epoch", "applied_rev", "acked_rev", "length", "margin", "rev", "time", "width"), _number)
