@@ -15,8 +15,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,10 @@ ROOT: Final = Path(__file__).parents[3]
 LAUNCHER: Final = "tests.fleet.chaos.launch"
 PATIENCE: Final = 30.0
 """Seconds after which what a test waits for will not come."""
+
+
+STARTER: Final = ThreadPoolExecutor(4, thread_name_prefix="starter")
+"""Threads that live as long as this process: what dies with its parent dies with the thread that has started it."""
 
 
 def eventually(holds: Callable[[], bool], what: str) -> None:
@@ -103,7 +109,7 @@ class Node:
 
     def start(self) -> Self:
         """Start, or start again, on another port."""
-        self.serving.start()
+        STARTER.submit(self.serving.start).result()
         for door in self.doors:
             door.target = self.serving.port
         return self
@@ -135,6 +141,10 @@ class Verifier:
 
     def start(self) -> Self:
         """Start, or start again as another instance."""
+        STARTER.submit(self._start).result()
+        return self
+
+    def _start(self) -> None:
         self._starts += 1
         words = [sys.executable, "-m", LAUNCHER, "verify", str(self.work.write(self.folder / f"{self.name}.json"))]
         with (self.folder / f"{self.name}.log").open("ab") as log:
@@ -147,7 +157,6 @@ class Verifier:
                 env=_environment() | self.orders.environment,
                 preexec_fn=die_with_parent,  # noqa: PLW1509  # one prctl call
             )
-        return self
 
     def pause(self) -> None:
         """SIGSTOP."""
@@ -202,6 +211,7 @@ class Fleet:
         self.verifiers: list[Verifier] = []
         self.keys: list[Key] = []
         self.database_url = database_url
+        self._numbering = threading.Lock()
         self._asked: list[Verified] = []
         self._links = Links()
         self._targets = folder / "targets"
@@ -264,9 +274,19 @@ class Fleet:
     def new_key(self, node: Node) -> tuple[Key, str]:
         """A new key that no verifier has seen yet, and its secret."""
         made = node.serving.create(permissions=[WRITE])
-        key = Key(number=len(self.keys) + 1, id=made["id"])
-        self.keys.append(key)
-        return key, made["secret"]
+        return self._number(made["id"]), made["secret"]
+
+    def known(self, made: Mapping[str, Any]) -> Key:
+        """A key that somebody has made, verified from now on."""
+        key = self._number(made["id"])
+        self.show(key, made["secret"])
+        return key
+
+    def _number(self, key_id: str) -> Key:
+        with self._numbering:
+            key = Key(number=len(self.keys) + 1, id=key_id)
+            self.keys.append(key)
+            return key
 
     def show(self, key: Key, secret: str) -> None:
         """Have this secret verified by every verifier from now on."""

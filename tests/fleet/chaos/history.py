@@ -44,7 +44,7 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Wrong:
     """A verification that was not answered as it had to be."""
 
     one: Verified
@@ -64,9 +64,9 @@ class Fault:
 class Judged:
     """What a history comes to."""
 
-    violations: list[Fault] = field(default_factory=list)
+    violations: list[Wrong] = field(default_factory=list)
     """Accepted after a confirmed stop: F0 broken."""
-    refusals: list[Fault] = field(default_factory=list)
+    refusals: list[Wrong] = field(default_factory=list)
     """Refused without a stop."""
     answers: Counter[str] = field(default_factory=Counter)
     after_stop: int = 0
@@ -99,9 +99,9 @@ class History:
             judged.after_stop += must is not None
             if one.answer == VALID:
                 if must is not None:
-                    judged.violations.append(Fault(one=one, by=by, stop=must))
+                    judged.violations.append(Wrong(one=one, by=by, stop=must))
             elif one.answer not in NO_ANSWER and (of_key is None or not of_key.may_refuse(one)):
-                judged.refusals.append(Fault(one=one, by=by, stop=None))
+                judged.refusals.append(Wrong(one=one, by=by, stop=None))
 
 
 class _Stops:
