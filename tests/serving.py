@@ -175,7 +175,7 @@ class Serving:
     def _await_ready(self, until: float) -> Self:
         while time.monotonic() < until:
             try:
-                if self.call("/readyz").status == http.HTTPStatus.OK:
+                if self.call("/readyz", key="none").status == http.HTTPStatus.OK:
                     return self
             except OSError:
                 pass

@@ -4,7 +4,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
@@ -27,7 +27,6 @@ from keyturn.flow.telling import Teller, Turn
 from keyturn.outside import captcha, clock, folder, oidc, presets
 from keyturn.outside.authenticators import SystemAuthenticators
 from keyturn.outside.clock import AuthorityClock
-from keyturn.outside.folder import FolderLock
 from keyturn.outside.forge import SystemForge, load_peppers
 from keyturn.outside.mail import MailSender, transport
 from keyturn.outside.notary import Notary
@@ -37,10 +36,11 @@ from keyturn.outside.stretcher import Argon2Stretcher
 from keyturn.outside.webhook import WebhookSender
 from keyturn.ports import Captcha, StoreUnavailable, Transaction
 from keyturn.settings import Settings
-from keyturn.store.database import connect, libpq_address
+from keyturn.store.database import connect, libpq_address, sqlite_file
 from keyturn.store.durability import Durability, Durable
 from keyturn.store.hints import NoHints, PostgresHints
 from keyturn.store.migrate import migrate
+from keyturn.store.peppers import agree
 from keyturn.store.store import SqlStore
 from keyturn.verify.message import LONGEST_NAME
 from keyturn.verify.recent import Recent
@@ -101,13 +101,11 @@ class Node:
 
 @contextmanager
 def open_node(settings: Settings) -> Iterator[Node]:
-    """A node, its database migrated and founded, alone on its data folder.
+    """A node, its database migrated and founded, alone on its data folder and SQLite file.
 
     Raises FolderInUse, StoreUnavailable, OSError or ValueError, each with a sentence for a person.
     """
-    folder.make(settings.data)
-    lock = FolderLock(settings.data).acquire()
-    try:
+    with folder.alone(settings.data, sqlite_file(settings.database)):
         store = open_store(settings)
         try:
             store.serve()
@@ -117,20 +115,21 @@ def open_node(settings: Settings) -> Iterator[Node]:
                 node.membership.leave()
         finally:
             store.close()
-    finally:
-        lock.release()
 
 
 def open_store(settings: Settings) -> SqlStore:
     """The store with its schema up to date.  Raises StoreUnavailable, OSError or ValueError."""
-    peppers = load_peppers(settings.data)
     engine = connect(settings.database)
-    try:
-        migrate(engine)
-    except SQLAlchemyError as error:
-        # Never the address: it may hold a password.
-        msg = f"the database cannot be opened: {type(getattr(error, 'orig', None) or error).__name__}"
-        raise StoreUnavailable(msg) from error
+    with ExitStack() as failing:
+        failing.callback(engine.dispose)
+        try:
+            migrate(engine)
+            peppers = agree(engine, lambda is_new: load_peppers(settings.data, may_make=is_new))
+        except SQLAlchemyError as error:
+            # Never the address: it may hold a password.
+            msg = f"the database cannot be opened: {type(getattr(error, 'orig', None) or error).__name__}"
+            raise StoreUnavailable(msg) from error
+        failing.pop_all()
     return SqlStore(engine, peppers=peppers, presets=presets.load(), system_now=clock.now)
 
 

@@ -137,3 +137,10 @@ def test_f1_what_was_not_written_as_a_change_is_no_change(story: str) -> None:
     """One kind of error, whatever is wrong with it: it may have come from outside."""
     with pytest.raises(ValueError, match=r"feed|neither"):
         feed.from_plain(FOREIGN[story])
+
+
+def test_r3_a_pepper_is_known_by_a_mark_that_is_neither_itself_nor_another_ones() -> None:
+    one, other = Pepper("p0001", b"a" * 32), Pepper("p0001", b"b" * 32)
+    assert one.mark == Pepper("p0002", b"a" * 32).mark != other.mark
+    assert one.value.hex() not in one.mark
+    assert len(bytes.fromhex(one.mark)) == 32

@@ -182,7 +182,7 @@ def _database(settings: "Settings") -> Iterator[Finding]:
         yield Finding("database", FAIL, f"{address}: {type(error).__name__}", advice)
         return
     try:
-        yield from _schema(engine, address)
+        yield from _schema(engine, address, settings)
     except SQLAlchemyError as error:
         # Never its text: it may hold the address with the password.
         kind = type(getattr(error, "orig", None) or error).__name__
@@ -191,7 +191,7 @@ def _database(settings: "Settings") -> Iterator[Finding]:
         engine.dispose()
 
 
-def _schema(engine: "Engine", address: str) -> Iterator[Finding]:
+def _schema(engine: "Engine", address: str, settings: "Settings") -> Iterator[Finding]:
     from sqlalchemy import func, select
 
     from keyturn.outside import clock
@@ -218,11 +218,27 @@ def _schema(engine: "Engine", address: str) -> Iterator[Finding]:
         yield Finding("outbox", WARN, found, "is the server up, and does it reach the mail server and the webhooks?")
     else:
         yield Finding("outbox", OK, f"{waiting} wait to be told")
+    yield from _peppers_of_database(engine, settings)
     durable = durability(engine)
     if durable.strict:
         yield Finding("durability", OK, "a commit survives a crash")
     else:
         yield Finding("durability", FAIL, durable.reason, "resets are not confirmed until a commit is durable")
+
+
+def _peppers_of_database(engine: "Engine", settings: "Settings") -> Iterator[Finding]:
+    from keyturn.outside.forge import load_peppers
+    from keyturn.store.peppers import missing
+
+    try:
+        peppers = load_peppers(settings.data, may_make=False)
+    except (OSError, ValueError):
+        return  # said already
+    with engine.connect() as connection:
+        lacking = missing(connection, peppers)
+    if lacking:
+        advice = "copy the folder peppers/ from another server's data folder, or from its backup"
+        yield Finding("pepper", FAIL, f"not of this database: {lacking}", advice)
 
 
 def _sqlite_file_exists(settings: "Settings") -> bool:

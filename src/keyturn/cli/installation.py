@@ -70,7 +70,9 @@ def sentences() -> Iterator[None]:
     except CannotListen as error:
         raise Failure(str(error), hint="Choose another with --host and --port, or end what listens there.") from None
     except FolderInUse as error:
-        raise Failure(str(error), hint="End that server first; one at a time serves from a data folder.") from None
+        raise Failure(
+            str(error), hint="End that server first; one at a time serves from a data folder or a SQLite file."
+        ) from None
     except NotAlone as error:
         raise Failure(str(error), hint="End every server that uses it first.") from None
     except (StoreUnavailable, OSError, ValueError) as error:

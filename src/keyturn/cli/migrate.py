@@ -33,15 +33,12 @@ def _migrate(settings: "Settings") -> tuple[str | None, str | None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from keyturn.outside import folder
-    from keyturn.outside.folder import FolderLock
     from keyturn.ports import StoreUnavailable
-    from keyturn.store.database import connect
+    from keyturn.store.database import connect, sqlite_file
     from keyturn.store.migrate import migrate, revisions
     from keyturn.store.presence import Presence
 
-    folder.make(settings.data)
-    lock = FolderLock(settings.data).acquire()
-    try:
+    with folder.alone(settings.data, sqlite_file(settings.database)):
         engine = connect(settings.database)
         presence = Presence(engine)
         try:
@@ -56,6 +53,4 @@ def _migrate(settings: "Settings") -> tuple[str | None, str | None]:
         finally:
             presence.release()
             engine.dispose()
-    finally:
-        lock.release()
     return before, after

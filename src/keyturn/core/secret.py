@@ -67,6 +67,11 @@ class Pepper:
     def __repr__(self) -> str:
         return f"Pepper({self.name!r}, …)"
 
+    @property
+    def mark(self) -> str:
+        """By which it is known again where it must not be kept."""
+        return hmac_digest(self.value, b"keyturn pepper", "sha256").hex()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:

@@ -28,7 +28,7 @@ class Founded:
 
 def found(tx: Transaction, *, brand: str, forge: Forge) -> Founded | None:
     """Make the deployment's own account, its owner and the administrator key; None where they are made."""
-    if tx.deployment_account_id:
+    if tx.deployment_account_id or not tx.may_found():
         return None
     account = Account(id=forge.id("acc"), name="Operator", created_at=tx.now, policy=DEFAULT_NAME)
     owner = User(id=forge.id("usr"), email=OWNER_EMAIL, name="Administrator", created_at=tx.now)

@@ -1,20 +1,24 @@
-"""The data folder: who may read it, and that one server at a time serves from it (F13)."""
+"""The data folder and the SQLite file: who may read them, and that one server at a time uses them (F13)."""
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
 
 class FolderInUse(Exception):  # noqa: N818  # the world is in the way; not an error of ours
-    """Another server holds the folder."""
+    """Another server holds the folder, or the SQLite file."""
 
 
-class FolderLock:
+class ServerLock:
     """Held for as long as this process serves; the operating system lets go of it when the process ends."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "server.lock"
+    def __init__(self, file: Path, *, of: Path) -> None:
+        """`file` is what is locked, `of` what people are told is in use."""
+        self._file = file
+        self._of = of
         self._descriptor = -1
 
     def acquire(self) -> Self:
@@ -24,8 +28,7 @@ class FolderLock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            msg = f"another keyturn server is using {self._file.parent}"
-            raise FolderInUse(msg) from None
+            raise FolderInUse(f"another keyturn server is using {self._of}") from None
         self._descriptor = descriptor
         return self
 
@@ -34,6 +37,24 @@ class FolderLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+@contextmanager
+def alone(folder: Path, database: Path | None) -> Iterator[None]:
+    """This process alone works with the data folder, and with the SQLite file where there is one, wherever it lies.
+
+    Raises FolderInUse, or OSError.
+    """
+    make(folder)
+    locks = [ServerLock(folder / "server.lock", of=folder)]
+    if database is not None:
+        file = database.resolve()  # one file under two names is one file
+        if file.parent.is_dir():  # else SQLite says what is wrong
+            locks.append(ServerLock(file.with_name(f"{file.name}.lock"), of=database))
+    with ExitStack() as held:
+        for lock in locks:
+            held.callback(lock.acquire().release)
+        yield
 
 
 def make(folder: Path) -> None:

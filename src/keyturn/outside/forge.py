@@ -96,16 +96,18 @@ def token_digest(text: str) -> bytes:
     return sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def load_peppers(folder: Path) -> Sequence[Pepper]:
-    """The peppers of a data folder, newest first; the first one is made where there is none.
+def load_peppers(folder: Path, *, may_make: bool = True) -> Sequence[Pepper]:
+    """The peppers of a data folder, newest first; where there is none and one may be made, the first one is.
 
     Each is a file `peppers/<name>` of 64 hexadecimal digits, mode 0600, the newest last by name.  Raises OSError, or
     ValueError for a file that is none.
     """
     folder = folder / "peppers"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    names = sorted((file.name for file in folder.iterdir() if not file.name.startswith(".")), reverse=True)
-    if not names:
+    if may_make:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    there = folder.iterdir() if folder.is_dir() else ()
+    names = sorted((file.name for file in there if not file.name.startswith(".")), reverse=True)
+    if not names and may_make:
         names = [_make_pepper(folder)]
     for name in names:
         if not _PEPPER_NAME.fullmatch(name):

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -40,6 +41,15 @@ def connect(url: str) -> Engine:
 def libpq_address(url: str) -> str:
     """The address of a PostgreSQL database as the driver itself takes it."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for any other."""
+    parsed = make_url(url)
+    name = parsed.database or ""
+    if parsed.get_backend_name() != "sqlite" or name in ("", ":memory:"):
+        return None
+    return Path(name.removeprefix("file:").partition("?")[0] if name.startswith("file:") else name)
 
 
 def _connect_sqlite(url: URL) -> Engine:

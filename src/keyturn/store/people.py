@@ -20,6 +20,11 @@ class People(Begun):
         super().__init__(connection, seen)
         self._accounts: dict[str, Account] = {}
 
+    def may_found(self) -> bool:
+        """Whether nobody has founded the deployment; until the end of this transaction nobody else does."""
+        founded = select(authority.c.deployment_account_id).with_for_update()
+        return not self._connection.execute(founded).scalar_one()
+
     def found_deployment(self, account_id: str) -> None:
         """Name the deployment's own account; once, at bootstrap."""
         self._connection.execute(update(authority).values(deployment_account_id=account_id))

@@ -14,6 +14,7 @@ authority = Table(
     Column("deployment_account_id", Id),
     Column("lease_length", BigInteger, nullable=False, server_default="5000000"),
     Column("lease_margin", BigInteger, nullable=False, server_default="50000"),
+    Column("peppers", Document, nullable=False, server_default="{}"),
 )
 leases = Table(
     "leases",

@@ -10,6 +10,7 @@ down_revision = "0002"
 def upgrade() -> None:
     op.add_column("authority", sa.Column("lease_length", sa.BigInteger(), nullable=False, server_default="5000000"))
     op.add_column("authority", sa.Column("lease_margin", sa.BigInteger(), nullable=False, server_default="50000"))
+    op.add_column("authority", sa.Column("peppers", sa.Text(), nullable=False, server_default="{}"))
     op.create_table(
         "leases",
         sa.Column("instance", sa.String(length=64), nullable=False),
