@@ -1,14 +1,62 @@
-"""What a person is told of a reset or a receipt, and the exit code that follows from it."""
+"""`keyturn receipt`, and what a person is told of a reset or a receipt, with the exit code that follows from it."""
 
+import sys
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from keyturn.cli.output import FAILED, OK, PENDING, UNCONFIRMED, Output, moment
-from keyturn.cli.secret import receiving
+import click
+
+from keyturn.cli.output import FAILED, OK, PENDING, UNCONFIRMED, Failure, Output, json_option, moment
+from keyturn.cli.secret import STDIN, receiving
 from keyturn.outside import clock
 
 Json = dict[str, Any]
+
+
+@click.group()
+def command() -> None:
+    """Check the signed receipts of stops."""
+
+
+@command.command()
+@click.argument("file", metavar="FILE")
+@click.option("--key", "note_key", required=True, metavar="KEY", help="Whose signature it is: name+id+base64.")
+@json_option
+def check(*, file: str, note_key: str, as_json: bool) -> int | None:
+    """Check that the deployment with KEY has signed the receipt in FILE (- for standard input), and print it.
+
+    FILE holds the `note` of a receipt.  KEY is the receipt key that `keyturn fleet` shows; keep it where nobody who
+    could forge a receipt can change it.  No server is asked.  Exits 1 where the signature is not of this key.
+    """
+    from keyturn.core.note import key_from_text, read
+    from keyturn.core.receipt import HEADING
+    from keyturn.outside.ed25519 import matches
+
+    out = Output(as_json=as_json)
+    try:
+        key = key_from_text(note_key)
+    except ValueError as error:
+        raise click.UsageError(f"--key: {error}") from None
+    try:
+        note = sys.stdin.read() if file == STDIN else Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise Failure(f"{file} cannot be read: {reason}") from None
+    try:
+        text = read(note, key, lambda signature, message: matches(key.public_key, signature=signature, message=message))
+    except ValueError as error:
+        raise Failure(f"{file}: {error}", hint="Is it the whole note, and the key of that deployment?") from None
+    heading, _, rest = text.partition("\n")
+    if heading != HEADING:
+        raise Failure(f"{file} is signed, and is no receipt")
+    lines = [line.partition(" ")[::2] for line in rest.splitlines()]
+    if out.as_json:
+        out.document({"signed_by": key.name, **dict(lines)})
+    else:
+        out.facts([("signed by", key.name), *lines])
+    return None
 
 
 def tell_reset(reset: Json, out: Output) -> None:

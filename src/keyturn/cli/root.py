@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "doctor": "Look for what is wrong with this installation; changes nothing.",
     "key": "Issue, list, edit, reset and stop keys.",
     "reset": "Follow resets, call them off, end a grace.",
+    "receipt": "Check the signed receipts of stops.",
     "verify": "Ask whether a key is accepted.",
     "policy": "Read, store and explain policies.",
     "user": "Add people and set their passwords.",
