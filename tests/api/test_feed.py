@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -226,7 +227,7 @@ def test_what_a_verifier_makes_up_stands_in_nobody_s_way(server: Serving, creden
     """Of keys that there are not, of a time to come; what others count is written, and nothing later than now."""
     with closing(Line(server, credential)) as line, Verifier(server.url, credential, allow_plain_http=True) as other:
         line.join("ver_dreaming")
-        future = 253_402_300_799_999_999
+        future = 7_258_118_400_000_000  # in 2200
         nobody = 1 << 40
         line.say(
             Report(
@@ -243,6 +244,28 @@ def test_what_a_verifier_makes_up_stands_in_nobody_s_way(server: Serving, creden
     used = [one["last_used_at"] for one in server.call("/v1/keys").body["items"] if one["last_used_at"]]
     assert max(used) < "2100"
     assert "housekeeping failed" not in server.said
+
+
+@pytest.mark.parametrize(
+    ("path", "extra", "said"),
+    [
+        ("/v1/feed", b"", b"401 "),
+        ("/v1/feed", b"Authorization: Bearer {key}\r\nAuthorization: Bearer kt_live_x\r\n", b"400 "),
+        ("/v1/feed?key={key}", b"Authorization: Bearer {key}\r\n", b"400 "),
+    ],
+    ids=["a stranger", "two credentials", "a secret in the address"],
+)
+def test_who_is_refused_is_listened_to_no_longer(
+    server: Serving, credential: str, path: str, extra: bytes, said: bytes
+) -> None:
+    """However much they still have to say: the connection is closed."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n".encode() + extra + b"\r\n"
+        line.sendall(head.replace(b"{key}", credential.encode()))
+        answer = b""
+        while part := line.recv(65536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 " + said)
 
 
 def test_pitfall_18_only_the_operator_s_verifiers_may_attach(server: Serving, credential: str) -> None:

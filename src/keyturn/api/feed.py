@@ -26,10 +26,18 @@ from keyturn.core.allowlist import Matcher
 from keyturn.core.lease import AHEAD, FOR_GOOD, Acknowledgement, Denial, Push, Renewal
 from keyturn.core.own_secret import check_own_label
 from keyturn.core.permission import RIGHT_ATTACH
-from keyturn.core.refusal import InvalidField, MethodNotAllowed, PermissionMissing, Refusal
+from keyturn.core.refusal import (
+    DuplicateHeader,
+    InvalidField,
+    KeyInQuery,
+    MethodNotAllowed,
+    PermissionMissing,
+    Refusal,
+)
 from keyturn.edge.client_address import client_address
 from keyturn.edge.node import Node
 from keyturn.edge.refused import Refused
+from keyturn.edge.url import url_holds_secret
 from keyturn.flow.own_secret import TooManyFailures
 from keyturn.ports import StoreUnavailable
 from keyturn.verify.message import Message, Report, read, write
@@ -39,6 +47,8 @@ PROOF: Final = b"x-keyturn-instance"
 """A header of the stream's: random, the same for as long as the instance lives, and known to it alone."""
 _LONGEST_LINE: Final = 1_000_000
 _BATCH: Final = 500
+_LAST: Final = (b"connection", b"close")
+"""Once the answer is over nobody reads what else comes, nor keeps the connection for it."""
 log = logging.getLogger("keyturn")
 router = APIRouter(prefix=FEED, tags=["fleet"])
 
@@ -91,13 +101,13 @@ class Feeding:
             await self._refuse(MethodNotAllowed(), send)
             return
         try:
-            known = await self._known(scope)
+            known = _malformed(scope) or await self._known(scope)
         except StoreUnavailable as error:
             known = of_outage(error)
         if isinstance(known, Refusal):
             await self._refuse(known, send)
             return
-        headers = [(b"content-type", b"application/x-ndjson")]
+        headers = [(b"content-type", b"application/x-ndjson"), _LAST]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         stream = _Stream(self._node, send, holder=_holder(known, scope), still_allowed=lambda: self._known(scope))
         try:
@@ -117,9 +127,16 @@ class Feeding:
         if isinstance(refusal, MethodNotAllowed):
             headers.append((b"allow", b"POST"))
         body = problem_bytes(refusal, base_url=self._base_url)
-        headers.append((b"content-length", str(len(body)).encode()))
+        headers += [(b"content-length", str(len(body)).encode()), _LAST]
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _malformed(scope: Scope) -> Refusal | None:
+    """What every other request is refused for as well, before it is asked who sends it."""
+    if sum(name == b"authorization" for name, _ in scope["headers"]) > 1:
+        return DuplicateHeader(header="authorization")
+    return KeyInQuery() if url_holds_secret(scope) else None
 
 
 def _holder(actor: Actor, scope: Scope) -> bytes:
