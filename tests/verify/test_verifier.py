@@ -1,6 +1,7 @@
 """Fills, the feed and strangers (F1, F4, F6, F8, pitfalls 3 and 14)."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -496,3 +497,18 @@ def test_no_use_is_lost_with_the_judgement_that_counted_it(monkeypatch: pytest.M
         6,
         {None, "192.0.2.1", "192.0.2.2", "192.0.2.3"},
     )
+
+
+def test_f9_what_was_read_in_the_epoch_before_is_not_kept() -> None:
+    """Its revision is higher than where the new epoch began: kept, it would stand in the way of a later stop."""
+    state = key(1, secrets=(version(),))
+    verifier = Verifier()
+    verifier.start_at(rev=100, now=NOW, epoch=1)
+    read = Fill(rev=100, state=state, version=state.secrets[0].version, time=NOW, epoch=1)
+    verifier.start_at(rev=90, now=NOW, epoch=2)
+    assert not verifier.fill(digest(), read, now=NOW)
+    assert verifier.fill_signer(read) is not None
+    assert verifier.signer(state.key_id) is None
+    assert verifier.fill(digest(), replace(read, rev=90, epoch=2), now=NOW)
+    assert verifier.apply([entry(91, replace(state, revoked=True))])
+    assert verifier.verify_fingerprint(digest(), now=NOW).code == "revoked"

@@ -78,7 +78,7 @@ def fill(call: AnyCall, body: AskFill) -> dict[str, Any]:
         # Of the secret, not of the verifier's own credential: so no refusal of this call.
         return {"retry_after": max(1, -(-failures.wait // 1_000_000))}
     state = feed.to_plain(found.state) if found.state else None
-    answer = {"rev": found.rev, "epoch": node.verifier.epoch, "version": found.version, "state": state}
+    answer = {"rev": found.rev, "epoch": found.epoch, "version": found.version, "state": state}
     return answer | {"time": found.time}
 
 

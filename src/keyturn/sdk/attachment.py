@@ -301,7 +301,13 @@ def filler(nodes: Nodes, verifier: Verifier, *, label: str) -> Callable[[bytes],
                 raise NodeUnavailable("an answer that is none")
             # Of another epoch it may not be kept: as old as can be, so that it is decided by and forgotten.
             rev = int(answer["rev"]) if answer["epoch"] == verifier.epoch else -1
-            return Fill(rev=rev, state=state, version=int(answer["version"]), time=int(answer["time"]))
+            return Fill(
+                rev=rev,
+                state=state,
+                version=int(answer["version"]),
+                time=int(answer["time"]),
+                epoch=int(answer["epoch"]),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise NodeUnavailable("an answer that is none") from error
 

@@ -118,7 +118,7 @@ class SqlStore:
         def query(tx: SqlTransaction) -> Fill:
             found = tx.find_secret(digests)
             state, version = found or (None, 0)
-            return Fill(rev=tx.rev, state=state, version=version, time=to_micros(tx.now))
+            return Fill(rev=tx.rev, state=state, version=version, time=to_micros(tx.now), epoch=tx.epoch)
 
         return self.read(query)
 
@@ -132,7 +132,7 @@ class SqlStore:
         def query(tx: SqlTransaction) -> Fill:
             state = tx.find_signer(key_id)
             version = state.secrets[-1].version if state else 0
-            return Fill(rev=tx.rev, state=state, version=version, time=to_micros(tx.now))
+            return Fill(rev=tx.rev, state=state, version=version, time=to_micros(tx.now), epoch=tx.epoch)
 
         return self.read(query)
 

@@ -62,6 +62,8 @@ class Fill:
     version: int = 0
     time: int = 0
     """The authority's time as it was read: what was stored by then with that start has started (F8)."""
+    epoch: int = 0
+    """Of the same snapshot; 0 where there is none.  Revisions of two epochs say nothing of one another (F9)."""
 
     @property
     def secret(self) -> SecretState | None:
@@ -329,7 +331,7 @@ class Verifier:
         state, secret = fill.state, fill.secret
         with self._writing:
             self._past_is(fill.time)
-            if self._touched_since(fill.rev, state):
+            if self._of_another_past(fill) or self._touched_since(fill.rev, state):
                 return False
             if state is None or secret is None:
                 if len(self._unknown) >= MOST_UNKNOWN:
@@ -340,6 +342,10 @@ class Verifier:
                 return False
             self._cache.put(fingerprint, state, secret)
         return True
+
+    def _of_another_past(self, fill: Fill) -> bool:
+        """Whether it was read in another epoch than this one, which may have begun at a lower revision (F9)."""
+        return bool(fill.epoch and self.epoch) and fill.epoch != self.epoch
 
     def _keep(self, rev: int, state: KeyState) -> bool:
         if rev < self._ahead.get(state.number, 0):
@@ -367,7 +373,8 @@ class Verifier:
             return None
         with self._writing:
             self._past_is(fill.time)
-            if not self._touched_since(fill.rev, state) and self._keep(fill.rev, state):
+            stale = self._of_another_past(fill) or self._touched_since(fill.rev, state)
+            if not stale and self._keep(fill.rev, state):
                 self._signers.put(state)
         return signer_of(state)
 
