@@ -161,11 +161,13 @@ def _waits_to_record(fleet: Fleet) -> bool:
 
 
 def all_is_well(fleet: Fleet, node: Node, verifier: Verifier) -> Key:
-    """Nothing is in the way, ten times."""
+    """Nothing is in the way, ten times; the new secret is shown last, for asking about it tells of the old one."""
     key = _warm(fleet, verifier)
     for version in range(1, 11):
-        stop, _ = fleet.reset(key, node)
+        stop, answer = fleet.reset(key, node, show=False)
         fleet.await_answers(verifier, key, version=version, after=stop.confirmed)
+        fleet.show(key, answer.body["secret"])
+        fleet.await_answers(verifier, key, version=version + 1, answer="valid")
     return key
 
 
