@@ -296,6 +296,14 @@ def test_a_fill_holds_no_secret_and_nothing_that_leads_to_one(server: Serving, c
     assert "digest" not in json.dumps(answer.body)
 
 
+@pytest.mark.parametrize("label", [None, "nobodys"])
+def test_f9_a_fill_names_the_epoch_of_its_reading(server: Serving, credential: str, label: str | None) -> None:
+    """Also of nobody's key: else a verifier would ask again and again."""
+    asked = {"key_sha256": "0" * 64} | ({"label": label} if label else {})
+    answer = server.call("/v1/feed/fill", asked, key=credential)
+    assert (answer.status, answer.body["epoch"]) == (200, server.call("/v1/fleet").body["epoch"]), answer.text
+
+
 class _in_thread:  # noqa: N801  # reads as a phrase
     """Does something beside what the block does, and waits for it."""
 

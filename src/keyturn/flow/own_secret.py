@@ -102,9 +102,9 @@ class OwnSecrets:
         def ask(presented: bytes) -> Fill:
             nonlocal stretched
             if not stretched:
-                number, rev = self._store.read(lambda tx: (tx.own_label(label), tx.rev))
+                number, rev, epoch = self._store.read(lambda tx: (tx.own_label(label), tx.rev, tx.epoch))
                 if number is None:
-                    return Fill(rev=rev)
+                    return Fill(rev=rev, epoch=epoch)
                 stretched = self._stretched(number, presented, own_secret.salt(self._deployment, label), now)
             # Read anew by each, after its request began (F0); what is shared is only reckoned.
             return self._store.lookup_own(stretched)
