@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.lease import FOR_GOOD, Terms
+from keyturn.core.lease import FOR_GOOD, Terms, everybody_before
 
 
 def test_f2_the_terms_where_nobody_has_said() -> None:
@@ -24,3 +24,9 @@ def test_f5_a_fence_outlasts_each_lease_whatever_the_clocks_do_within_the_margin
 def test_f5_no_revision_is_beyond_what_a_clean_leaver_acknowledges() -> None:
     assert FOR_GOOD < 1 << 62, "the wire carries it"
     assert FOR_GOOD < 1 << 63, "and a row holds it"
+
+
+def test_f9_everybody_before_an_epoch_is_one_record_that_nobody_acknowledges_for() -> None:
+    everybody = everybody_before(3)
+    assert (everybody.epoch, everybody.acked_rev, everybody.grants) == (3, 0, True)
+    assert everybody.instance != everybody_before(4).instance
