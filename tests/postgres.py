@@ -87,9 +87,9 @@ class Postgres:
         """The address of a database, as `KEYTURN_DATABASE_URL` takes it."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
 
-    def standby(self) -> "Postgres":
+    def standby(self, *, settings: tuple[str, ...] = ()) -> "Postgres":
         """A server that follows this one; `remove()` it in the end, and before this one."""
-        server = Postgres(self._binaries, primary=self)
+        server = Postgres(self._binaries, settings=settings, primary=self)
         try:
             return server.start()
         except BaseException:

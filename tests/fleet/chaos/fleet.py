@@ -288,6 +288,10 @@ class Fleet:
             self.keys.append(key)
             return key
 
+    def line_to(self, port: int) -> Link:
+        """One more line, to whatever listens there."""
+        return self._links.to(port)
+
     def show(self, key: Key, secret: str) -> None:
         """Have this secret verified by every verifier from now on."""
         with self._targets.open("ab", buffering=0) as out:

@@ -105,6 +105,13 @@ def fill_is_not_late() -> None:
     _set(Verifier, "_touched_since", lambda _self, _rev, _state: False)
 
 
+def survives_failover() -> None:
+    """F13: nothing is confirmed that the loss of the primary could undo."""
+    from keyturn.store.durability import Durability, Durable  # noqa: PLC0415  # a verifier's process does without it
+
+    _set(Durable, "now", property(lambda _self: Durability(strict=True), lambda _self, _value: None))
+
+
 def hints() -> None:
     """F14, a fault and no guard: leases alone keep F0, so a node may miss every hint and be late with every errand."""
     from keyturn import wiring  # noqa: PLC0415  # a verifier's process does without it
@@ -126,9 +133,12 @@ GUARDS: Final[dict[str, Callable[[], None]]] = {
         boot_time_clock,
         applied_before_acknowledged,
         fill_is_not_late,
+        survives_failover,
         hints,
     )
 }
+_OF_INSTANCES: Final = {("Holder", "deadline"), ("Durable", "now")}
+"""What classes do not have themselves: a property stands before it."""
 _undo: Final[list[Callable[[], None]]] = []
 
 
@@ -144,6 +154,6 @@ def _set(where: Any, name: str, value: Any) -> None:
     if name in vars(where):
         _undo.append(partial(setattr, where, name, vars(where)[name]))
     else:
-        assert (where, name) == (Holder, "deadline"), f"{where} has no {name} any more"
+        assert (where.__name__, name) in _OF_INSTANCES, f"{where} has no {name} any more"
         _undo.append(partial(delattr, where, name))
     setattr(where, name, value)

@@ -6,7 +6,9 @@
     CHAOS_WALL      by how many microseconds the wall clock of this process is off
 """
 
+import faulthandler
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -25,6 +27,7 @@ _LOOK_SECONDS: Final = 0.01
 
 def main() -> None:
     """Prepare this process, and be the program."""
+    faulthandler.register(signal.SIGUSR1)  # where it stands, for whoever wonders
     _step_wall_clock(Path(os.environ[WALL]))
     threading.Thread(target=_follow, args=(Path(os.environ[WITHOUT]),), daemon=True).start()
     if sys.argv[1] == "verify":

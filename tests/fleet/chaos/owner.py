@@ -141,3 +141,15 @@ class Owner:
                 assert answer.status == 503 or answer.body["code"] == "key_changed", answer.text
             assert time.monotonic() < until, f"nobody answers {path}: {self._done.again}"
             self._pausing.wait(AGAIN_SECONDS)
+
+
+def work(owners: Sequence[Owner], enough: Callable[[], bool]) -> None:
+    """Have all of them work until it is enough.  Raises what broke."""
+    threads = [threading.Thread(target=owner.run, args=[enough]) for owner in owners]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for owner in owners:
+        if owner.failure:
+            raise owner.failure

@@ -13,6 +13,7 @@ from typing import Final
 
 from tests.fleet.chaos.fleet import STARTER, Fleet, Node, Verifier
 from tests.fleet.chaos.link import BOTH, Link, Way
+from tests.fleet.chaos.recording import boot_nanos
 from tests.postgres import Postgres
 
 Fault = Callable[[random.Random, float], None]
@@ -24,7 +25,8 @@ _WAYS: Final = (BOTH, (Way.THERE,), (Way.BACK,))
 class Storm:
     """`with storm.raging():` does harm until the block ends; then everything works again."""
 
-    def __init__(self, fleet: Fleet, database: Postgres, *, seed: str) -> None:
+    def __init__(self, fleet: Fleet, database: Postgres, *, seed: str, calm: float) -> None:
+        """`calm`: between two faults it is quiet for so many leases at most."""
         self.faults: Counter[str] = Counter()
         """What was done how often."""
         self.failures: list[BaseException] = []
@@ -33,6 +35,7 @@ class Storm:
         self._database = database
         self._lease = fleet.terms.length / 1e6
         self._seed = seed
+        self._calm = calm * self._lease
         self._over = threading.Event()
 
     @contextmanager
@@ -58,8 +61,8 @@ class Storm:
             self.kill_database: 1,
         }
         threads = [
-            threading.Thread(target=self._rage, args=["near", near, self._lease / 2]),
-            threading.Thread(target=self._rage, args=["far", far, 2 * self._lease]),
+            threading.Thread(target=self._rage, args=["near", near, self._calm / 4]),
+            threading.Thread(target=self._rage, args=["far", far, self._calm]),
         ]
         for thread in threads:
             thread.start()
@@ -78,6 +81,7 @@ class Storm:
                 longer = draw.random() < 0.4
                 seconds = draw.uniform(1.1, 2.2) * self._lease if longer else draw.uniform(0.1, 0.9) * self._lease
                 self.faults[f"{fault.__name__}{', longer than a lease' if longer else ''}"] += 1
+                print(f"{boot_nanos() / 1e9:.3f} {fault.__name__} {seconds:.3f} s", flush=True)
                 fault(draw, seconds)
         except BaseException as error:  # noqa: BLE001  # it is raised again where the test looks
             self.failures.append(error)
@@ -137,7 +141,7 @@ class Storm:
 
     def lag_node(self, draw: random.Random, seconds: float) -> None:
         """Its line to the database is slow."""
-        self._lag(draw.choice(self._fleet.nodes).to_database, draw.uniform(0.005, 0.05), seconds)
+        self._lag(draw.choice(self._fleet.nodes).to_database, draw.uniform(0.001, 0.01), seconds)
 
     def step_a_node_s_clock(self, draw: random.Random, seconds: float) -> None:
         """Somebody sets its machine's clock, and sets it back."""

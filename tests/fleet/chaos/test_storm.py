@@ -6,21 +6,21 @@ A sample runs always.  `make test-full` resets 10 000 times; `docs/reference/fle
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import Final
 
 import pytest
 
 from keyturn.core.lease import Terms
-from keyturn.verify.decision import REPLACED, VALID
+from keyturn.verify.decision import VALID
 from tests import postgres
 from tests.databases import postgres_copy
+from tests.fleet.chaos.after import all_is_well_again, nothing_was_lost
 from tests.fleet.chaos.fleet import Fleet
 from tests.fleet.chaos.history import Judged
-from tests.fleet.chaos.owner import Done, Owner
+from tests.fleet.chaos.owner import Done, Owner, work
 from tests.fleet.chaos.storm import Storm
 from tests.fleet.chaos.verifying import HTTP
 from tests.postgres import Postgres
@@ -64,7 +64,7 @@ def _told(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.most_common()) or "none"
 
 
-def _run(folder: Path, database: Postgres, *, resets: int, seconds: float, owners: int) -> Run:
+def _run(folder: Path, database: Postgres, *, resets: int, seconds: float, owners: int, calm: float) -> Run:
     """Until both are reached."""
     with postgres_copy(database) as url, Fleet(folder, url, terms=TERMS) as fleet:
         one, two = fleet.node("one"), fleet.node("two")
@@ -74,44 +74,17 @@ def _run(folder: Path, database: Postgres, *, resets: int, seconds: float, owner
         fleet.verifier("refuses-too", two, one, on_lapse="refuse", threads=2, pause=0.04)
         fleet.verifier("http-one", one, on_lapse=HTTP, pause=0.2)
         fleet.verifier("http-two", two, on_lapse=HTTP, pause=0.2)
-        done, storm = Done(), Storm(fleet, database, seed=SEED)
+        done, storm = Done(), Storm(fleet, database, seed=SEED, calm=calm)
         working = [Owner(fleet, done, nodes=(one, two), seed=f"{SEED}-{number}", keys=5) for number in range(owners)]
         began = time.monotonic()
         with storm.raging():
-            _work(working, lambda: len(done.resets) >= resets and time.monotonic() >= began + seconds)
+            work(working, lambda: len(done.resets) >= resets and time.monotonic() >= began + seconds)
         lasted = time.monotonic() - began
-        for failure in (*storm.failures, *(each.failure for each in working if each.failure)):
+        for failure in storm.failures:
             raise failure
-        _all_is_well_again(fleet)
-        _nothing_was_lost(fleet, done)
+        all_is_well_again(fleet)
+        nothing_was_lost(fleet, done)
         return Run(done=done, storm=storm, judged=fleet.judge(), seconds=lasted, fence=TERMS.fence)
-
-
-def _work(owners: Sequence[Owner], enough: Callable[[], bool]) -> None:
-    threads = [Thread(target=owner.run, args=[enough]) for owner in owners]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def _all_is_well_again(fleet: Fleet) -> None:
-    """After the storm every verifier accepts a new key, and refuses it once it is reset, from memory."""
-    assert all(verifier.alive for verifier in fleet.verifiers)
-    key = fleet.key(fleet.nodes[0])
-    for verifier in fleet.verifiers:
-        fleet.await_answers(verifier, key, version=1, answer=VALID)
-    stop, answer = fleet.reset(key, fleet.nodes[1])
-    assert answer.body["receipt"]["confirmed"]
-    for verifier in fleet.verifiers:
-        fleet.await_answers(verifier, key, version=1, answer=REPLACED, after=stop.confirmed)
-        fleet.await_answers(verifier, key, version=2, answer=VALID)
-
-
-def _nothing_was_lost(fleet: Fleet, done: Done) -> None:
-    """Every reset that was answered is in the audit log, once."""
-    minted = Counter(row[0] for row in fleet.sql("SELECT subject_id FROM audit WHERE action = 'reset.minted'"))
-    assert {minted[reset_id] for reset_id, _ in done.resets} == {1}
 
 
 def _check(run: Run) -> None:
@@ -134,9 +107,9 @@ def database() -> Iterator[Postgres]:
 
 
 def test_f0_under_faults(database: Postgres, tmp_path: Path) -> None:
-    _check(_run(tmp_path, database, resets=50, seconds=20, owners=6))
+    _check(_run(tmp_path, database, resets=50, seconds=20, owners=6, calm=2))
 
 
 @pytest.mark.full
 def test_f0_over_ten_thousand_resets_under_faults(database: Postgres, tmp_path: Path) -> None:
-    _check(_run(tmp_path, database, resets=10_000, seconds=0, owners=32))
+    _check(_run(tmp_path, database, resets=10_000, seconds=0, owners=32, calm=8))
