@@ -44,7 +44,6 @@ SEEN_IN_TIME = {
     "F5 the wait is L": "wild",
     "F5 the wait is L + E": "unhinted",
     "F5 a row is removed without its counter": "unhinted",
-    "F9 a lease from a lower rev": "losses",
     "F9 a higher epoch keeps the cache": "losses",
 }
 """What takes more of them."""

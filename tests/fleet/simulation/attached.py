@@ -4,6 +4,7 @@ Its shell is reproduced: `sdk.attachment.Attachment` for the stream, `sdk.verifi
 which a request reads the clock, the deadline and the memory.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms
@@ -62,9 +63,8 @@ class Attached(Machine):
         return self.world.call(self, lambda node: node.decide(number))[0], False
 
     def _find(self, fingerprint: bytes) -> Fill:
-        found, epoch = self.world.call(self, lambda node: node.fill(fingerprint))
-        rev = found.rev if epoch == self.memory.epoch else -1
-        return Fill(rev=rev, state=found.state, version=found.version, time=found.time)
+        found = self.world.call(self, lambda node: node.fill(fingerprint))
+        return replace(found, rev=found.rev if found.epoch == self.memory.epoch else -1)
 
     def _attach(self) -> None:
         while True:

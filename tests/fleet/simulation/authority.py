@@ -137,12 +137,15 @@ class Authority:
 
     def restore(self, *, raise_epoch: bool) -> None:
         """Put the backup in its place, and begin a new epoch where somebody has thought of it (F9)."""
-        epoch, leases = self.backup.epoch, self.backup.leases
+        self.seen = replace(self.backup, epoch=max(self.backup.epoch, self.seen.epoch))
         if raise_epoch:
-            epoch = max(epoch, self.seen.epoch) + 1
-            everybody = everybody_before(epoch)
-            leases = leases | {everybody.instance: everybody}
-        self.seen = replace(self.backup, epoch=epoch, leases=leases)
+            self.raise_epoch()
+
+    def raise_epoch(self) -> None:
+        """`Transaction.raise_epoch`."""
+        epoch = self.seen.epoch + 1
+        everybody = everybody_before(epoch)
+        self.seen = replace(self.seen, epoch=epoch, leases=self.seen.leases | {everybody.instance: everybody})
 
 
 class Connection:
@@ -190,7 +193,7 @@ class Connection:
         tx = self._authority.reading()
         state = next((one for one in tx.seen.keys.values() if digest(one.number) == fingerprint), None)
         self._travel()
-        return Fill(rev=tx.rev, state=state, version=1 if state else 0, time=to_micros(tx.now))
+        return Fill(rev=tx.rev, state=state, version=1 if state else 0, time=to_micros(tx.now), epoch=tx.epoch)
 
     def _travel(self) -> None:
         clockwork = self._authority.clockwork

@@ -199,17 +199,6 @@ def stopped_by_the_earliest(patch: Patch) -> None:
 # -- F9: losses
 
 
-def lease_from_a_lower_rev(patch: Patch) -> None:
-    real = Holder._follow
-
-    def follow(self: Holder, grant: Grant, had: int) -> bool:
-        if self._joined and grant.epoch == self._verifier.epoch and grant.rev < had:
-            return True
-        return real(self, grant, had)
-
-    patch.setattr(Holder, "_follow", follow)
-
-
 def epoch_keeps_the_cache(patch: Patch) -> None:
     real = Holder._follow
 
@@ -253,7 +242,6 @@ BROKEN: Final[dict[str, Callable[[Patch], None]]] = {
     "F7 a node vouches for itself alone": vouches_for_itself_alone,
     "F8 started by the latest": started_by_the_latest,
     "F8 stopped by the earliest": stopped_by_the_earliest,
-    "F9 a lease from a lower rev": lease_from_a_lower_rev,
     "F9 a higher epoch keeps the cache": epoch_keeps_the_cache,
     "F10 a node keeps its name": keeps_its_name,
 }

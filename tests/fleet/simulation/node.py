@@ -107,7 +107,8 @@ class Node(Machine):
             numbers, rev = self.store.change(lambda tx: world.stopping_all(tx, account_id))
         except StoreUnavailable:
             return
-        self._confirm(numbers, rev)
+        if rev:
+            self._confirm(numbers, rev)
 
     def decide(self, number: int) -> tuple[Verdict, bool]:
         """`api.verifying._decide`: the time, the lease, the memory (F3).  Raises StoreUnavailable."""
@@ -120,10 +121,9 @@ class Node(Machine):
             return verdict, True
         return self.memory.verify_cold(digest(number), self.store.lookup, now=now, leased=leased), False
 
-    def fill(self, fingerprint: bytes) -> tuple[Fill, int]:
+    def fill(self, fingerprint: bytes) -> Fill:
         """`/v1/feed/fill`."""
-        found = self.store.lookup(fingerprint)
-        return found, self.memory.epoch
+        return self.store.lookup(fingerprint)
 
     def _confirm(self, numbers: list[int], rev: int) -> None:
         world = self.world

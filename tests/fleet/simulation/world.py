@@ -74,6 +74,8 @@ class World:
         self.verifiers: list[Attached] = []
         self.alarms: list[tuple[str, Alarm]] = []
         self.losses = 0
+        self.is_halted = False
+        """Whether nobody stops a key: a backup was put back, and its epoch is not raised yet (F9)."""
         self.hints_lost = not plan.hints
         self._numbers = 0
         self._names = 0
@@ -183,13 +185,15 @@ class World:
 
     def stopping(self, tx: Any, number: int) -> int:
         """This key accepts nothing from now on.  Answers the revision; 0 where there is no such key."""
-        if number not in tx.seen.keys:
+        if number not in tx.seen.keys or self.is_halted:
             return 0
         tx.put(replace(tx.seen.keys[number], revoked=True))
         return int(tx.rev)
 
     def stopping_all(self, tx: Any, account_id: str) -> tuple[list[int], int]:
         """The same of an account's keys."""
+        if self.is_halted:
+            return [], 0
         return tx.suspend_all(account_id), int(tx.rev)
 
     # -- verifications
