@@ -1,0 +1,97 @@
+"""A reset after its commit: it scans the rows, waits, confirms, removes whom it has waited out (F5, F10)."""
+
+from collections.abc import Iterator
+
+from tests.fleet.model.authority import serves
+from tests.fleet.model.bounds import Terms
+from tests.fleet.model.clock import after_tick, shortened
+from tests.fleet.model.places import put, with_wait
+from tests.fleet.model.state import Absent, Authority, Row, State, Step, Wait
+
+
+def scans(state: State, terms: Terms) -> Iterator[Step]:
+    """A process begins to wait, for a reset that is committed; after a retry a second one may."""
+    authority = state.authority
+    if () not in state.waits or not serves(authority, terms):
+        return
+    feed = authority.feed
+    if not terms.rules.waits_from_commit and authority.made < terms.bounds.changes:
+        feed = (*feed, 1 << authority.made)
+    length = terms.bounds.lease + terms.rules.margins_waited * terms.bounds.error
+    for rev, change in enumerate(feed, 1):
+        if change and not change & state.confirmed:
+            seen = tuple(
+                row.counter if row and not _has_acknowledged(authority, row, rev) else 0 for row in authority.rows
+            )
+            wait = Wait(rev, change, authority.epoch, terms.waited(length), seen)
+            yield f"the reset at rev {rev} scans the rows", with_wait(state, state.waits.index(()), wait)
+
+
+def _has_acknowledged(authority: Authority, row: Row, rev: int) -> bool:
+    """F5: in this epoch, and not beyond what the authority has."""
+    return row.epoch == authority.epoch and rev <= row.acked <= authority.rev
+
+
+def confirms(state: State, terms: Terms) -> Iterator[Step]:
+    """F5: whoever has heard or waited enough returns."""
+    for number, wait in enumerate(state.waits):
+        if wait and not wait.change & state.confirmed and _may_confirm(state.authority, wait, terms):
+            how = "acknowledged" if wait.left.running else "waited out"
+            left = wait if not wait.left.running and any(wait.seen) else ()
+            returned = with_wait(state, number, left)._replace(confirmed=state.confirmed | wait.change)
+            yield f"the reset at rev {wait.rev} returns confirmed ({how})", returned
+
+
+def _may_confirm(authority: Authority, wait: Wait, terms: Terms) -> bool:
+    if authority.quiet.running:
+        return False
+    here = wait.change in authority.feed
+    if terms.rules.confirmed_in_own_epoch:
+        if not here or wait.epoch != authority.epoch:
+            return False
+    elif not here and wait.epoch == authority.epoch:
+        return False  # it has not been committed yet
+    return not wait.left.running or not any(
+        seen and row and not _is_settled(authority, row, wait.rev, terms)
+        for row, seen in zip(authority.rows, wait.seen, strict=True)
+    )  # a row that is gone was waited out by another
+
+
+def _is_settled(authority: Authority, row: Row, rev: int, terms: Terms) -> bool:
+    return _has_acknowledged(authority, row, rev) or (not terms.rules.expiry_not_compared and row.expires <= 0)
+
+
+def goes_on(state: State, terms: Terms) -> Iterator[Step]:
+    """It removes rows that it has waited out; or its process dies."""
+    for number, wait in enumerate(state.waits):
+        if wait and not wait.left.running:
+            yield from _removes(state, number, wait, terms)
+        if wait and terms.bounds.pauses:
+            yield f"the process that waits for rev {wait.rev} ends", with_wait(state, number, ())
+        if wait and wait.left.running and terms.bounds.jumps and not terms.rules.waits_by_boot_clock:
+            ahead = wait._replace(left=shortened(wait.left, 2))
+            yield f"the process that waits for rev {wait.rev} has its clock set ahead", with_wait(state, number, ahead)
+
+
+def _removes(state: State, number: int, wait: Wait, terms: Terms) -> Iterator[Step]:
+    authority = state.authority
+    for instance, (row, seen) in enumerate(zip(authority.rows, wait.seen, strict=True)):
+        if seen and row and (row.counter == seen or not terms.rules.removed_by_counter):
+            after = wait._replace(seen=put(wait.seen, instance, 0))
+            done = bool(wait.change & state.confirmed) and not any(after.seen)
+            rows = put(authority.rows, instance, ())
+            removed = with_wait(state, number, () if done else after)._replace(authority=authority._replace(rows=rows))
+            yield f"the reset at rev {wait.rev} removes the row of instance {instance + 1}", removed
+
+
+def runs(wait: Wait | Absent, _: Terms) -> bool:
+    """Whether time makes a difference to it."""
+    return wait.left.running if wait else False
+
+
+def after_ticks(wait: Wait | Absent, rate: int, terms: Terms) -> Wait | Absent | None:
+    """One tick, if its clock can run at this rate."""
+    if not wait:
+        return wait
+    left = after_tick(wait.left, rate, terms.bounds.error)
+    return None if left is None else wait._replace(left=left)
