@@ -37,7 +37,7 @@ def steps(state: State, number: int, terms: Terms) -> Iterator[Step]:
 
 def _asks(state: State, number: int, index: int, terms: Terms) -> Iterator[Step]:
     verifier = state.verifiers[number]
-    for label, place, asking in holders.asks(verifier, verifier.applied, terms, node=index):
+    for label, place, asking in holders.asks(verifier, verifier.applied, terms, index):
         asked = _in_place(state, number, place, asking)
         said = f"{label} of node {index + 1}"
         if terms.bounds.delays:

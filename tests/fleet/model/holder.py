@@ -1,9 +1,11 @@
 """A lease holder: it asks for leases, applies entries in order, fills its cache, verifies (F2, F3, F4, F6, F8)."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from tests.fleet.model.bounds import Terms
 from tests.fleet.model.clock import FLOOR, Timer, after_tick, later, shortened
+from tests.fleet.model.memory import MANY, remembered
 from tests.fleet.model.places import put
 from tests.fleet.model.state import NOTHING_CACHED, Ask, Check, Feed, Grant, Holder
 
@@ -25,7 +27,8 @@ def fresh(terms: Terms, epoch: int = 0) -> Holder:
     )
 
 
-def asks(holder: Holder, acked: int, terms: Terms, *, node: int = 0) -> Iterator[tuple[str, int, Holder]]:
+@remembered
+def asks(holder: Holder, acked: int, terms: Terms, node: int = 0) -> Iterator[tuple[str, int, Holder]]:
     """F2: t0 is noted before the request is sent, in some place; what was in that place is lost by then."""
     for place in range(terms.bounds.asks):
         ask = Ask(node, terms.lease, holder.applied, acked, holder.epoch, recorded=False, read=(), grant=())
@@ -37,6 +40,7 @@ def with_ask(holder: Holder, place: int, ask: Ask | tuple[()]) -> Holder:
     return holder._replace(asks=put(holder.asks, place, ask))
 
 
+@remembered
 def hears(holder: Holder, terms: Terms) -> Iterator[Move]:
     """F2: a grant arrives; its entries are applied, and only then is the deadline set."""
     for place, ask in enumerate(holder.asks):
@@ -87,6 +91,7 @@ def _applies_late(terms: Terms) -> bool:
     return not (terms.rules.applied_before_acknowledging and terms.rules.entries_before_deadline)
 
 
+@remembered
 def is_pushed(holder: Holder, feed: Feed, epoch: int, terms: Terms) -> Iterator[Move]:
     """F6, F14: any committed entry may come, at any time, or not; one that leaves a gap is not applied."""
     if holder.epoch != epoch:
@@ -112,6 +117,7 @@ def may_acknowledge(holder: Holder, terms: Terms) -> int:
     return holder.applied if terms.rules.applied_before_acknowledging else max(holder.applied, holder.said)
 
 
+@remembered
 def wall_clock_jumps(holder: Holder, terms: Terms) -> Iterator[Move]:
     """F8: whoever sees it drops the lease; nothing depends on its being seen."""
     if holder.lease.left <= terms.floor:
@@ -123,6 +129,7 @@ def wall_clock_jumps(holder: Holder, terms: Terms) -> Iterator[Move]:
         yield "has its wall clock set back", holder._replace(lease=back)
 
 
+@remembered
 def fills(holder: Holder, feed: Feed, replayed: int, terms: Terms) -> Iterator[Move]:
     """F4: a fill is stored only if it was read after all that has been applied."""
     if not holder.fill and holder.seen == NOTHING_CACHED:
@@ -139,6 +146,7 @@ def fills(holder: Holder, feed: Feed, replayed: int, terms: Terms) -> Iterator[M
         yield "evicts the key", holder._replace(seen=NOTHING_CACHED)
 
 
+@remembered
 def checks(holder: Holder, confirmed: int, terms: Terms) -> Iterator[Move]:
     """F3: the clock, then the deadline, then the cache; anything may happen in between."""
     check = holder.check
@@ -167,6 +175,7 @@ def _answered(check: Check, found: int) -> Check | tuple[()]:
     return check._replace(stage="answered", found=found) if check.needs & ~found else ()
 
 
+@lru_cache(maxsize=MANY)
 def wrong(holder: Holder, confirmed: int, terms: Terms) -> str:
     """What is broken: F0, for a verification that takes no time and for one that does; an alarm without a reason."""
     if holder.check and holder.check.stage == "answered":

@@ -8,32 +8,32 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from tests.fleet.model.bounds import Terms
-from tests.fleet.model.state import Absent, Ask, Holder, Node, State, Wait
+from tests.fleet.model.memory import MANY
+from tests.fleet.model.state import Absent, Ask, Holder, Node, Rows, State, Wait
 
 T = TypeVar("T")
-MANY = 200_000
 
 
 def renumbered(state: State) -> State:
     """Counters are compared for being equal and nothing else: a row's is 1, and another one that was seen 2."""
     authority = state.authority
-    rows = tuple([row._replace(counter=1) if row and row.counter != 1 else row for row in authority.rows])
-    waits: list[Wait | Absent] = []
-    for wait in state.waits:
-        if not wait:
-            waits.append(wait)
-            continue
-        seen = tuple(
-            [
-                0 if not counter else 1 if row and row.counter == counter else 2
-                for counter, row in zip(wait.seen, authority.rows, strict=True)
-            ]
-        )
-        waits.append(wait if seen == wait.seen else wait._replace(seen=seen))
-    after = tuple(waits)
-    if rows == authority.rows and after == state.waits:
-        return state
-    return state._replace(authority=authority._replace(rows=rows), waits=after)
+    waits = tuple([_renumbered(wait, authority.rows) for wait in state.waits])
+    for row in authority.rows:
+        if row and row.counter != 1:
+            rows = tuple([row and row._replace(counter=1) for row in authority.rows])
+            return state._replace(authority=authority._replace(rows=rows), waits=waits)
+    return state if waits == state.waits else state._replace(waits=waits)
+
+
+@lru_cache(maxsize=MANY)
+def _renumbered(wait: Wait | Absent, rows: Rows) -> Wait | Absent:
+    if not wait:
+        return wait
+    seen = [
+        0 if not counter else 1 if row and row.counter == counter else 2
+        for counter, row in zip(wait.seen, rows, strict=True)
+    ]
+    return wait._replace(seen=tuple(seen))
 
 
 def in_order(state: State) -> State:
@@ -89,9 +89,12 @@ def nobody_behind(state: State, terms: Terms) -> State:
     if authority.made < terms.bounds.changes:
         return state
     everything = sum(authority.feed)
-    holders = [*state.verifiers, *(node.holder for node in state.nodes)]
-    if any(holder.seen != everything or holder.epoch != authority.epoch for holder in holders):
-        return state
+    for verifier in state.verifiers:
+        if verifier.seen != everything or verifier.epoch != authority.epoch:
+            return state
+    for node in state.nodes:
+        if node.holder.seen != everything:
+            return state
     verifiers = tuple(_at_rest(verifier, terms) for verifier in state.verifiers)
     nodes = tuple(
         node._replace(holder=_at_rest(node.holder, terms), records=((),) * len(verifiers), look=())

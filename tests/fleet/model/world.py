@@ -10,6 +10,7 @@ from tests.fleet.model import direct, likeness, resetting
 from tests.fleet.model import holder as holders
 from tests.fleet.model import node as nodes
 from tests.fleet.model.bounds import Terms
+from tests.fleet.model.memory import remembered
 from tests.fleet.model.state import Authority, State, Step
 
 Sign = Callable[[str, State], bool]
@@ -110,12 +111,18 @@ class Fleet:
         return self.wanted
 
 
+@remembered
 def _ways(
     part: T, runs: Callable[[T, Terms], bool], after_ticks: Callable[[T, int, Terms], T | None], terms: Terms
-) -> list[T]:
+) -> Iterator[T]:
+    """What a tick may make of a process."""
     if not runs(part, terms):
-        return [part]
-    return [after for rate in terms.rates if (after := after_ticks(part, rate, terms)) is not None]
+        yield part
+        return
+    for rate in terms.rates:
+        after = after_ticks(part, rate, terms)
+        if after is not None:
+            yield after
 
 
 def _all_ways(
