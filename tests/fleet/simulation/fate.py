@@ -294,7 +294,7 @@ class Fate:
         """The database is put back from a backup: into a new epoch at once, or while nobody stops a key (F9).
 
         Where keys are stopped in the old epoch, whoever comes back once the authority has come as far again cannot
-        tell (`tests/verify/test_holder.py`, the one that is expected to fail): that is why the operator has to raise it.
+        tell (`tests/verify/test_holder.py`, the one that is expected to fail): so the operator has to raise it.
         """
         world, authority = self._world, self._world.authority
         self._warm()
