@@ -74,11 +74,16 @@ class Housekeeper:
             self._note(dict(one.last), dict(one.watched))
         self._gather_callers()
         self._callers += [_as_caller(caller) for one in reports for caller in one.callers]
-        if self._last or self._watched or self._callers:
-            last, watched, callers = self._last, tuple(self._watched), tuple(self._callers)
-            self._store.change(lambda tx: _write(tx, last, watched, callers))
+        if self._watched or self._callers:
+            watched, callers = tuple(self._watched), tuple(self._callers)
+            self._store.change(lambda tx: _write(tx, watched, callers))
             self._callers_rest += len(callers) // _CALLERS_A_TICK
-            self._last, self._watched, self._callers = {}, [], []
+            self._watched, self._callers = [], []
+        # By itself and quickly done: until it commits, nobody can act with a key that it touches.
+        if self._last:
+            last = self._last
+            self._store.change(lambda tx: tx.touch({number: min(at, tx.now) for number, at in last.items()}))
+            self._last = {}
 
     def _note(self, last: Mapping[int, int], watched: Mapping[Origin, Tally]) -> None:
         for number, micros in last.items():
@@ -141,14 +146,11 @@ def _storable(text: str, longest: int) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "?")[:longest]
 
 
-def _write(
-    tx: Transaction, last: Mapping[int, Instant], watched: Sequence[tuple[Use, Instant]], callers: Sequence[Caller]
-) -> None:
+def _write(tx: Transaction, watched: Sequence[tuple[Use, Instant]], callers: Sequence[Caller]) -> None:
     # A verifier may say anything: of a key that there is none, or of a time to come.  It must not keep what the others
     # have counted from being written, nor stand for ever as the latest use.
     known = tx.known_numbers([one.key_number for one in callers] + [use.key_number for use, _ in watched])
     now = tx.now
-    tx.touch({number: min(at, now) for number, at in last.items()})
     tx.add_callers([replace(one, last_seen=min(one.last_seen, now)) for one in callers if one.key_number in known])
     watched = [(use, min(seen, now)) for use, seen in watched if use.key_number in known]
     tx.add_uses([replace(use, last_seen=min(use.last_seen, now)) for use, _ in watched])

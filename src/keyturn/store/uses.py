@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from keyturn.core.instant import Instant
@@ -54,10 +54,13 @@ class Uses(Begun):
 
     def touch(self, last_uses: Mapping[int, Instant]) -> None:
         """Note the last use of keys, by number; never earlier than known."""
-        c = keys.c
-        for number, at in last_uses.items():
-            fresher = or_(c.last_used_at.is_(None), c.last_used_at < at)
-            self._connection.execute(update(keys).where(c.number == number, fresher).values(last_used_at=at))
+        c, at = keys.c, bindparam("at", type_=keys.c.last_used_at.type)
+        fresher = or_(c.last_used_at.is_(None), c.last_used_at < at)
+        touched = update(keys).where(c.number == bindparam("of"), fresher).values(last_used_at=at)
+        # In one order everywhere, as for callers; and in one trip, for whoever would stop one of them waits.
+        rows = [{"of": number, "at": last_uses[number]} for number in sorted(last_uses)]
+        if rows:
+            self._connection.execute(touched, rows)
 
     def uses(self, key_number: int, version: int) -> Sequence[Use]:
         """How this secret was used while it was watched, latest first."""
