@@ -1,16 +1,17 @@
 """Who waits for whom on PostgreSQL: a stop is not passed by those who go on using what it stops (F0)."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
-from keyturn.ports import Use
+from keyturn.store.tables import secrets
 from keyturn.store.transaction import SqlTransaction
 from keyturn.verify.message import Report
-from keyturn.verify.usage import Origin, Tally
+from keyturn.verify.usage import Callers, Origin, Tally
 from tests.world import World, world
 
 
@@ -69,25 +70,34 @@ def test_f0_who_uses_a_key_without_pause_does_not_pass_who_would_stop_it(here: W
     assert done == ["stop", "later"]
 
 
-def test_k8_who_writes_uses_down_keeps_nobody_from_acting_with_the_key(
+def test_k8_who_writes_uses_down_keeps_nobody_from_acting_with_the_key_or_from_stopping_it(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What verifiers have counted may take long to write; meanwhile a key that was used can stop others."""
+    """What verifiers have counted may take long to write; nobody waits for that."""
     key = here.admin_key
-    tally = (Origin(key.number, 1, None, (), ""), Tally(1, 1, 1))
-    stands: list[bool] = []
-    add_uses = SqlTransaction.add_uses
+    watched = tuple((Origin(key.number, 1, None, wanted, ""), Tally(1, 1, 1)) for wanted in ((), ("orders:read",)))
+    done: list[object] = []
+    upsert = SqlTransaction._upsert_use
 
-    def slowly(self: SqlTransaction, batch: Sequence[Use]) -> None:
-        add_uses(self, batch)
+    def at_once(flow: Callable[[SqlTransaction], object]) -> None:
         with ThreadPoolExecutor(1) as pool:
-            stands.append(pool.submit(here.store.change, lambda tx: tx.stands(key.id, 1)).result(30))
+            done.append(pool.submit(here.store.change, flow).result(30))
 
-    monkeypatch.setattr(SqlTransaction, "add_uses", slowly)
+    def meanwhile(tx: SqlTransaction, row: Mapping[str, Any]) -> Any:
+        tx._connection.execute(upsert(tx, row))
+        at_once(lambda other: other.stands(key.id, 1))
+        at_once(lambda other: other.key(key.id, lock=True) is not None)
+        at_once(lambda other: other._connection.execute(stop).rowcount)
+        return upsert(tx, row)
+
+    stop = update(secrets).where(secrets.c.key_number == key.number).values(stop_reason="leaked")
+    monkeypatch.setattr(SqlTransaction, "_upsert_use", meanwhile)
     housekeeper = here.housekeeper
-    housekeeper.report(Report(last=((key.number, 1),), watched=(tally,), callers=()))
+    caller = Callers(key.number, None, (), "", 1, 1)
+    housekeeper.report(Report(last=((key.number, 1),), watched=watched, callers=(caller,)))
     housekeeper.write_uses()
-    assert stands == [True]
+    assert done == 2 * [True, True, 1]
     found = here.store.read(lambda tx: tx.key(key.id))
     assert found is not None
     assert found.last_used_at is not None
+    assert found.secrets[0].last_used_at is not None

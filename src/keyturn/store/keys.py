@@ -35,7 +35,8 @@ from keyturn.store.tables import Moment, authority, keys, secrets, users
 
 # The statements of the way every reset takes, built once: building one anew takes longer than running it.
 _KEY = select(keys).where(keys.c.id == bindparam("id"))
-_KEY_LOCKED = _KEY.with_for_update(of=keys)
+# Against everybody who would change the key; whoever only writes down that it was used need not wait.
+_KEY_LOCKED = _KEY.with_for_update(of=keys, key_share=True)
 _OVER = or_(secrets.c.stopped_at.is_not(None), secrets.c.stops_at <= bindparam("now", type_=Moment))
 # Whatever may still be accepted comes first, however many came and went since; then the newest.
 _RELEVANT = (case((_OVER, 1), else_=0), secrets.c.version.desc())
@@ -211,7 +212,7 @@ class Keys(Begun):
         return count, rev
 
     def _load_keys(self, query: Select[Any], *, lock: bool = False) -> list[Key]:
-        query = query.with_for_update(of=keys) if lock else query
+        query = query.with_for_update(of=keys, key_share=True) if lock else query
         return self._with_secrets(self._connection.execute(query).mappings().all())
 
     def _with_secrets(self, found: Sequence[RowMapping]) -> list[Key]:

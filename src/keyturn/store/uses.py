@@ -29,10 +29,20 @@ class Uses(Begun):
             if kinds >= MOST_USES and self._connection.execute(select(uses.c.count).where(this, way)).first() is None:
                 row |= {"address": "", "permission": "", "user_agent": ""}  # the rest of them together
             self._connection.execute(self._upsert_use(row))
-            c = secrets.c
-            fresher = or_(c.last_used_at.is_(None), c.last_used_at < use.last_seen)
-            secret = and_(c.key_number == use.key_number, c.version == use.version, fresher)
-            self._connection.execute(update(secrets).where(secret).values(last_used_at=use.last_seen))
+        # Last, and in one trip: whoever would stop one of these secrets waits from here on.
+        latest: dict[tuple[int, int], Instant] = {}
+        for use in batch:
+            secret = (use.key_number, use.version)
+            latest[secret] = max(use.last_seen, latest.get(secret, use.last_seen))
+        self._touch_secrets(latest)
+
+    def _touch_secrets(self, latest: Mapping[tuple[int, int], Instant]) -> None:
+        c, at = secrets.c, bindparam("at", type_=secrets.c.last_used_at.type)
+        fresher = or_(c.last_used_at.is_(None), c.last_used_at < at)
+        this = and_(c.key_number == bindparam("of"), c.version == bindparam("of_version"), fresher)
+        rows = [{"of": one[0], "of_version": one[1], "at": latest[one]} for one in sorted(latest)]
+        if rows:
+            self._connection.execute(update(secrets).where(this).values(last_used_at=at), rows)
 
     def _upsert_use(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401  # two dialects' statements
         dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
