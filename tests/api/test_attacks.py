@@ -47,6 +47,8 @@ def test_f0_a_stopped_credential_changes_nothing_once_the_stop_has_returned(api:
             stop.wait(0.05)
         path = f"/v1/keys/{made['id']}/{'resets' if how == 'leaked' else how}"
         stopped = api.call(path, {"reason": "leaked"} if how == "leaked" else {})
+        while stopped.status == HTTPStatus.SERVICE_UNAVAILABLE:  # so busy that it did not get its turn: ask again
+            stopped = api.call(path, {"reason": "leaked"} if how == "leaked" else {})
         assert stopped.status in (200, 201), stopped.text
         assert stopped.body["receipt"]["confirmed"]
         before = _made_by(api, made["id"])
