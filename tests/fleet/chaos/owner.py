@@ -25,6 +25,7 @@ AGAIN_SECONDS: Final = 0.2
 PATIENCE: Final = 90.0
 """Seconds after which a request that nobody answers is a failure of the test."""
 READ: Final = "orders:read"
+DONE_BEFORE: Final = "an earlier try had done it, so there is no receipt"
 _CHORES: Final = {"reset": 40, "suspend": 4, "narrow": 4, "revoke": 2}
 
 
@@ -47,7 +48,7 @@ class Done:
         """A stop has returned."""
         receipt = answer.body["receipt"]
         if receipt is None:
-            self.unconfirmed["an earlier try had done it, so there is no receipt"] += 1
+            self.unconfirmed[DONE_BEFORE] += 1
         elif not receipt["confirmed"]:
             self.unconfirmed[receipt["reason"]] += 1
         else:
