@@ -64,16 +64,18 @@ def _told(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.most_common()) or "none"
 
 
-def _run(folder: Path, database: Postgres, *, resets: int, seconds: float, owners: int, calm: float) -> Run:
-    """Until both are reached."""
+def _run(
+    folder: Path, database: Postgres, *, resets: int, seconds: float, owners: int, calm: float, pause: float
+) -> Run:
+    """Until both are reached; each verifier pauses so long between two rounds."""
     with postgres_copy(database) as url, Fleet(folder, url, terms=TERMS) as fleet:
         one, two = fleet.node("one"), fleet.node("two")
-        fleet.verifier("asks", one, two, on_lapse="ask", threads=2, pause=0.04)
-        fleet.verifier("asks-too", two, one, on_lapse="ask", threads=2, pause=0.04)
-        fleet.verifier("refuses", one, on_lapse="refuse", threads=2, pause=0.04)
-        fleet.verifier("refuses-too", two, one, on_lapse="refuse", threads=2, pause=0.04)
-        fleet.verifier("http-one", one, on_lapse=HTTP, pause=0.2)
-        fleet.verifier("http-two", two, on_lapse=HTTP, pause=0.2)
+        fleet.verifier("asks", one, two, on_lapse="ask", pause=pause)
+        fleet.verifier("asks-too", two, one, on_lapse="ask", pause=pause)
+        fleet.verifier("refuses", one, on_lapse="refuse", pause=pause)
+        fleet.verifier("refuses-too", two, one, on_lapse="refuse", pause=pause)
+        fleet.verifier("http-one", one, on_lapse=HTTP, pause=10 * pause)
+        fleet.verifier("http-two", two, on_lapse=HTTP, pause=10 * pause)
         done, storm = Done(), Storm(fleet, database, seed=SEED, calm=calm)
         working = [Owner(fleet, done, nodes=(one, two), seed=f"{SEED}-{number}", keys=5) for number in range(owners)]
         began = time.monotonic()
@@ -107,9 +109,9 @@ def database() -> Iterator[Postgres]:
 
 
 def test_f0_under_faults(database: Postgres, tmp_path: Path) -> None:
-    _check(_run(tmp_path, database, resets=50, seconds=20, owners=6, calm=2))
+    _check(_run(tmp_path, database, resets=50, seconds=20, owners=6, calm=2, pause=0.02))
 
 
 @pytest.mark.full
 def test_f0_over_ten_thousand_resets_under_faults(database: Postgres, tmp_path: Path) -> None:
-    _check(_run(tmp_path, database, resets=10_000, seconds=0, owners=32, calm=8))
+    _check(_run(tmp_path, database, resets=10_000, seconds=0, owners=32, calm=8, pause=0.1))
