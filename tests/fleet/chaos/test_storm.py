@@ -27,6 +27,8 @@ from tests.postgres import Postgres
 
 TERMS: Final = Terms(length=1_000_000, margin=20_000)
 SEED: Final = os.environ.get("KEYTURN_TEST_SEED", "keyturn")
+MANY: Final = int(os.environ.get("KEYTURN_TEST_RESETS", "10000"))
+"""How many resets the full run makes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,4 +116,4 @@ def test_f0_under_faults(database: Postgres, tmp_path: Path) -> None:
 
 @pytest.mark.full
 def test_f0_over_ten_thousand_resets_under_faults(database: Postgres, tmp_path: Path) -> None:
-    _check(_run(tmp_path, database, resets=10_000, seconds=0, owners=32, calm=8, pause=0.1))
+    _check(_run(tmp_path, database, resets=MANY, seconds=0, owners=32, calm=8, pause=0.1))
