@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,30 @@ WAL_RESET_FIXED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 """SQLite versions that have the fix of the WAL-reset fault; later ones of the same minor line, and any after 3.51.3."""
 
 BUSY_SECONDS: Final = 10
-_CONNECT_SECONDS: Final = 3
+IDLE_SECONDS: Final = 5
+"""How long a transaction may wait for its client: one that was stopped or cut off must not keep its locks for ever.
+
+As long as a lease.  It counts only while no statement runs, so none is cut off, however long it takes.
+"""
+LIBPQ: Final[Mapping[str, Any]] = {
+    "connect_timeout": 3,
+    # A connection that was cut off without a word is found out after some ten seconds, waited on or written to.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""How every connection to PostgreSQL is opened, as libpq takes it."""
+_SESSION: Final = f"""
+SET lock_timeout = '{BUSY_SECONDS}s';
+SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s';
+SET tcp_keepalives_idle = 5;
+SET tcp_keepalives_interval = 2;
+SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = 10000;
+SET TIME ZONE 'UTC'
+"""
+"""The same bounds from the server's side: what a client that is gone held is free again (and nothing on a socket)."""
 _POOL: Final = 10
 _OVERFLOW: Final = 40
 _RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
@@ -84,7 +108,7 @@ def _connect_postgresql(url: URL) -> Engine:
         max_overflow=_OVERFLOW,
         hide_parameters=True,
         pool_timeout=BUSY_SECONDS,
-        connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "keyturn"},
+        connect_args={**LIBPQ, "application_name": "keyturn"},
     )
 
     @event.listens_for(engine, "connect")
@@ -95,8 +119,7 @@ def _connect_postgresql(url: URL) -> Engine:
                 "SELECT set_config('synchronous_commit', 'on', false)"
                 " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
             )
-            cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
-            cursor.execute("SET TIME ZONE 'UTC'")
+            cursor.execute(_SESSION)
         connection.commit()
 
     return engine

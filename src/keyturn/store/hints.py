@@ -17,11 +17,11 @@ from typing import Any, Final, Protocol
 
 import psycopg
 
+from keyturn.store.database import LIBPQ
 from keyturn.store.transaction import CHANNEL
 
 _LISTEN_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 0.5
-_CONNECT_SECONDS: Final = 3
 log = logging.getLogger("keyturn")
 
 
@@ -79,9 +79,7 @@ class PostgresHints:
                 thread.join()
 
     def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(
-            self._address, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name="keyturn hints"
-        )
+        return psycopg.connect(self._address, autocommit=True, application_name="keyturn hints", **LIBPQ)
 
     def _speak(self, connection: psycopg.Connection[Any]) -> None:
         while not self._stopping.is_set():

@@ -9,6 +9,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from keyturn.store.database import BUSY_SECONDS
+
 _LOCK_ID: Final = 0x6B657975
 
 
@@ -19,8 +21,11 @@ def migrate(engine: Engine) -> None:
         config.set_main_option("script_location", str(scripts))
         with engine.connect().execution_options(keyturn_writes=True) as connection, connection.begin():
             if engine.dialect.name == "postgresql":
-                # Of several servers that start at once, one migrates and the others find it done.
+                # Of several servers that start at once, one migrates and the others find it done, however long it
+                # takes: this wait has no bound but that of whoever migrates.
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_ID})")
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
