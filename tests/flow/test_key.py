@@ -185,6 +185,34 @@ def test_pitfall_26_an_edit_is_followed_at_once(here: World) -> None:
     assert len(here.audit()) == before
 
 
+STOPS: dict[str, dict[str, Any]] = {
+    "suspend": {"reason": "odd"},
+    "resume": {},
+    "edit": {"edit": KeyEdit(permissions=("orders:read",))},
+    "revoke": {},
+}
+
+
+def test_f10_whoever_repeats_a_stop_is_told_the_revision_by_which_it_stands(here: World) -> None:
+    """The first answer may have been lost; nothing happens twice."""
+    made = here.key()
+    for name, words in STOPS.items():
+        first = sure(here.on_key(name, here.root, made.key.id, **words))
+        assert first.rev == here.store.rev(), name
+        records = len(here.audit())
+        here.key()  # somebody else's doing, in between
+        again = sure(here.on_key(name, here.root, made.key.id, **words))
+        assert again.rev >= first.rev, name
+        assert again.key == first.key, name
+        assert len(here.audit()) == records + 1, name
+
+
+def test_an_edit_that_is_nothing_to_verifiers_waits_for_none(here: World) -> None:
+    made = here.key()
+    for edit in (KeyEdit(name="another"), KeyEdit(policy="tradingonramp"), KeyEdit()):
+        assert sure(here.on_key("edit", here.root, made.key.id, edit=edit)).rev == 0
+
+
 def test_an_ended_key_is_neither_edited_nor_resumed(here: World) -> None:
     ended, expired = here.key(), here.key(expires_at=later(here.clock(), HOUR))
     sure(here.on_key("revoke", here.root, ended.key.id))

@@ -4,15 +4,19 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Thread
+from threading import Event, Thread
 
+import psycopg
 import pytest
 
 from keyturn.core.refusal import KeyChanged, Refusal
+from keyturn.flow import key as key_flow
 from keyturn.flow.key import KeyAnswer
 from keyturn.flow.replay import Once
 from keyturn.flow.reset import ResetAnswer
 from keyturn.ports import StoreBusy
+from keyturn.store.transaction import SqlTransaction
+from tests.attached import until
 from tests.world import World, sure, unseen, world
 
 MANY = 1000
@@ -125,6 +129,37 @@ def test_r15_pitfall_16_one_request_sent_many_times_at_once_is_carried_out_once(
         assert {one.reset.id for one in answers} == {answers[0].reset.id}
         assert {one.secret_shown for one in answers if one.secret is None} == {True}
         assert here.get(made.key.id).version == 2
+
+
+def test_f10_f0_whoever_repeats_a_stop_while_it_is_made_is_told_its_revision(postgres_url: str) -> None:
+    """The repeat began before the stop was committed, and saw no revision of it."""
+    with world(postgres_url) as here, ThreadPoolExecutor(2) as threads:
+        made = here.key()
+        begun, going_on = Event(), Event()
+
+        def stop(tx: SqlTransaction) -> KeyAnswer | Refusal:
+            answer = key_flow.suspend(tx, actor=here.root, key_id=made.key.id, reason="")
+            begun.set()
+            assert going_on.wait(30)
+            return answer
+
+        first = threads.submit(here.store.change, stop)
+        assert begun.wait(30)
+        second = threads.submit(here.on_key, "suspend", here.root, made.key.id, reason="")
+        until(lambda: waits(postgres_url))
+        going_on.set()
+        stopped, repeated = sure(first.result()), sure(second.result())
+        assert stopped.rev == here.store.rev()
+        assert repeated.rev == stopped.rev
+
+
+def waits(url: str) -> bool:
+    """Whether somebody waits for a lock there."""
+    with psycopg.connect(url) as other:
+        query = (
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = %s)"
+        )
+        return other.execute(query, [url.rpartition("/")[2]]).fetchone() is not None
 
 
 def test_r13_a_reset_and_a_revocation_at_once_leave_a_revoked_key(database_url: str) -> None:

@@ -560,6 +560,36 @@ def test_r15_l7_asking_proving_and_minting_may_be_sent_again(here: Here) -> None
     assert (again.secret, again.secret_shown, again.reset.id) == (None, True, asked[0].reset.id)
 
 
+def test_f10_f0_a_repeat_is_told_the_revision_of_all_that_has_stopped_since(here: Here) -> None:
+    one = here.world
+    made = here.key(policy={"grace_default": "1h"})
+    once = Once(caller=here.machine.id, idempotency_key="x", request=b"r")
+    minted = sure(one.ask(here.machine, made.key, once=once))
+    assert sure(one.ask(here.machine, made.key, once=once)).rev >= minted.rev
+    finished = sure(one.step("finish", here.machine, minted.reset.id))
+    assert finished.rev > minted.rev
+    again = sure(one.step("finish", here.machine, minted.reset.id))
+    assert (again.rev, again.secret_shown) == (finished.rev, False), "not the revision of the mint"
+    assert sure(one.ask(here.machine, made.key, once=once)).rev == finished.rev
+
+
+def test_f10_a_repeat_of_what_has_stopped_nothing_waits_for_nobody(here: Here) -> None:
+    one = here.world
+    made = here.key()
+    routine, leaked = (Once(caller="ses", idempotency_key=name, request=b"r") for name in ("routine", "leaked"))
+    for _ in range(2):
+        assert sure(one.ask(here.person, made.key, once=routine)).rev == 0
+    other = here.key()
+    assert [sure(one.ask(here.person, other.key, "leaked", once=leaked)).rev for _ in range(2)] == [one.store.rev()] * 2
+
+
+def test_f10_the_first_of_two_steps_taken_again(here: Here) -> None:
+    one = here.world
+    made = here.key(policy={"manual": "two_step"})
+    reset_id = here.proven(made.key)
+    assert [sure(one.step("finish", here.person, reset_id)).rev for _ in range(2)] == [one.store.rev()] * 2
+
+
 def test_r15_the_same_key_for_another_request_is_refused_everywhere(here: Here) -> None:
     one = here.world
     made = here.key()

@@ -18,6 +18,7 @@ from keyturn.flow.replay import Once, remember, replayed
 from keyturn.flow.reset import (
     ResetAnswer,
     answered,
+    answered_again,
     can_show,
     found_for_step,
     go_on,
@@ -39,7 +40,7 @@ def ask_for_claim(
     if isinstance(earlier, Refusal):
         return refused(tx, actor, "reset.ordered", earlier, subject_id=key_id, account_id=key.account_id)
     if earlier is not None and (reset := tx.reset(earlier)) is not None:
-        return answered(tx, reset, key=key)
+        return answered_again(tx, reset, key=key)
     actor = actor.towards(key.account_id)
     in_force = effective_for_key(tx, key)
     account = tx.account(key.account_id)
@@ -93,13 +94,13 @@ def claim(tx: Transaction, *, actor: Actor, reset_id: str, forge: Forge, once: O
     reset, key = found
     earlier = replayed(tx, once)
     if earlier == reset.id:
-        return answered(tx, reset, key=key, secret_shown=reset.new_version is not None)
+        return answered_again(tx, reset, key=key, secret_shown=reset.new_version is not None)
     actor = speaking_for_itself(actor, key)
     claimed = earlier if isinstance(earlier, Refusal) else _claimed(tx, actor, reset)
     if isinstance(claimed, Refusal):
         return refused(tx, actor, "reset.claimed", claimed, subject_id=reset.id, account_id=key.account_id)
     if claimed == reset:
-        return answered(tx, reset, key=key)
+        return answered_again(tx, reset, key=key)
     tx.save_reset(claimed)
     done_to_key(tx, actor, "reset.claimed", key, subject_id=reset.id, detail={"key": key.id})
     remember(tx, once, reset.id)

@@ -80,7 +80,10 @@ class KeyEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyAnswer:
-    """A key as it now is, its secret where this call made one, and the revision verifiers learn of it at."""
+    """A key as it now is, its secret where this call made one, and the revision verifiers learn of it at.
+
+    Who repeats a stop has lost the answer to the first one, and is told the revision by which it stands (F10).
+    """
 
     key: Key
     secret: SecretText | None = None
@@ -183,7 +186,8 @@ def edit(tx: Transaction, *, actor: Actor, key_id: str, edit: KeyEdit) -> KeyAns
         tx.save_key(edited)
         changed = [name for name in KeyEdit.__slots__ if getattr(edited, name, None) != getattr(key, name, None)]
         done_to_key(tx, actor, "key.edited", edited, detail={"fields": " ".join(changed)})
-    return KeyAnswer(key=edited, rev=tx.rev_of(key.id))
+    followed = edit != KeyEdit(name=edit.name, policy=edit.policy)  # those two are nothing to verifiers
+    return KeyAnswer(key=edited, rev=tx.known_by(key.id) if followed else 0)
 
 
 def suspend(tx: Transaction, *, actor: Actor, key_id: str, reason: str) -> KeyAnswer | Refusal:
@@ -203,7 +207,7 @@ def suspend(tx: Transaction, *, actor: Actor, key_id: str, reason: str) -> KeyAn
         key = replace(key, suspension=Suspension(at=tx.now, by=actor.id, reason=reason))
         tx.save_key(key)
         done_to_key(tx, actor, "key.suspended", key, detail={"reason": reason})
-    return KeyAnswer(key=key, rev=tx.rev_of(key.id))
+    return KeyAnswer(key=key, rev=tx.known_by(key.id))
 
 
 def resume(tx: Transaction, *, actor: Actor, key_id: str) -> KeyAnswer | Refusal:
@@ -219,7 +223,7 @@ def resume(tx: Transaction, *, actor: Actor, key_id: str) -> KeyAnswer | Refusal
         key = replace(key, suspension=None)
         tx.save_key(key)
         done_to_key(tx, actor, "key.resumed", key)
-    return KeyAnswer(key=key, rev=tx.rev_of(key.id))
+    return KeyAnswer(key=key, rev=tx.known_by(key.id))
 
 
 def revoke(tx: Transaction, *, actor: Actor, key_id: str) -> KeyAnswer | Refusal:
@@ -236,7 +240,7 @@ def revoke(tx: Transaction, *, actor: Actor, key_id: str) -> KeyAnswer | Refusal
         key = replace(key, revoked_at=tx.now)
         tx.save_key(key)
         done_to_key(tx, actor, "key.revoked", key)
-    return KeyAnswer(key=key, rev=tx.rev_of(key.id))
+    return KeyAnswer(key=key, rev=tx.known_by(key.id))
 
 
 def suspend_account(tx: Transaction, *, actor: Actor, account_id: str, reason: str) -> tuple[int, int] | Refusal:

@@ -268,7 +268,8 @@ def finish(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Ref
     before = Step(event=None, reset=reset, key=key)
     if finished.key != key:
         written(tx, actor, before, finished, action="reset.finished")
-    return answered(tx, finished.reset, key=finished.key)
+        return answered(tx, finished.reset, key=finished.key)
+    return answered_again(tx, finished.reset, key=key)
 
 
 def show(tx: Transaction, *, actor: Actor, reset_id: str) -> ResetAnswer | Refusal:
@@ -349,7 +350,7 @@ def _replayed(
     if reset.new_version is not None and not is_same(bring, key):
         refusal = IdempotencyKeyReused()
         return refused(tx, actor, action, refusal, subject_id=reset.id, account_id=key.account_id)
-    return answered(tx, reset, key=key, secret_shown=reset.new_version is not None)
+    return answered_again(tx, reset, key=key, secret_shown=reset.new_version is not None)
 
 
 def may_bring_secret(tx: Transaction, *, actor: Actor, key_id: str = "", reset_id: str = "") -> Key | None:
@@ -443,3 +444,10 @@ def answered(
         rev=tx.rev_of(key.id),
         used_by=tx.uses(key.number, _old_version(reset, key)) if handing_over and not has_minted else (),
     )
+
+
+def answered_again(tx: Transaction, reset: Reset, *, key: Key, secret_shown: bool = False) -> ResetAnswer:
+    """What a repeat is answered, with the revision by which stands whatever has stopped (F10)."""
+    answer = answered(tx, reset, key=key, secret_shown=secret_shown)
+    stopped = key.suspension is not None or all(one.is_over(tx.now) for one in key.secrets)
+    return replace(answer, rev=tx.known_by(key.id)) if stopped or reset.new_version is not None else answer

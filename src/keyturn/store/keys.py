@@ -76,6 +76,13 @@ class Keys(Begun):
         """The revision at which this transaction tells verifiers of the key; 0 where it does not."""
         return self._revs.get(key_id, 0)
 
+    def known_by(self, key_id: str) -> int:
+        """The revision by which verifiers know of a key as it stands here, where it was locked first.
+
+        Read now, not when this transaction began: whoever held the lock before may have committed since then.
+        """
+        return self._revs.get(key_id) or self._connection.execute(select(authority.c.rev)).scalar_one()
+
     def key(self, key_id: str, *, lock: bool = False) -> Key | None:
         """One key with its newest secrets."""
         if lock:

@@ -81,7 +81,7 @@ def created_key(answer: KeyAnswer, now: Instant) -> Wire:
 
 
 def changed_key(answer: KeyAnswer, now: Instant, node: Node) -> Wire:
-    """A key after a stop or a resume, with the receipt where something changed."""
+    """A key after a stop or a resume, with the receipt of how it now stands; of a name or a policy there is none."""
     held = answer.key.suspension
     stopped = answer.key.revoked_at or (held.at if held else None)
     told = receipt(node, key_id=answer.key.id, rev=answer.rev, stopped_at=stopped) if answer.rev else None

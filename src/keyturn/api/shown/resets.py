@@ -94,21 +94,14 @@ def preview(one: Preview, now: Instant) -> Wire:
 def moved_reset(answer: ResetAnswer, now: Instant, node: Node) -> Wire:
     """The answer of the call that moved it: the stage it moved to, the secret this once, the receipt."""
     one = answer.reset
-    rev = answer.rev or _minted_rev(answer)
-    told = (
-        receipt(node, key_id=one.key_id, reset_id=one.id, rev=rev, stopped_at=stopped_at(answer, now)) if rev else None
-    )
+    stopped = stopped_at(answer, now)
+    told = receipt(node, key_id=one.key_id, reset_id=one.id, rev=answer.rev, stopped_at=stopped) if answer.rev else None
     return reset(answer, now) | {
         "stage": one.stage.value,
         "secret": answer.secret.reveal if answer.secret else None,
         "secret_shown": answer.secret_shown,
         "receipt": told,
     }
-
-
-def _minted_rev(answer: ResetAnswer) -> int:
-    minted = answer.key.secret(answer.reset.new_version or 0)
-    return minted.rev if minted else 0
 
 
 def _minted_gap(one: Reset) -> Wire | None:
