@@ -288,6 +288,11 @@ def test_asking_is_refused(story: str) -> None:
     assert refusal.kind == kind
 
 
+def test_r15_the_expected_version_alone_decides_where_it_is_named() -> None:
+    """A node that was cut off has applied less than the caller knows."""
+    assert isinstance(ask(a_key(a_secret(rev=9)), arrived_rev=8, expected_version=1), Step)
+
+
 def test_k9_an_empty_list_admits_every_address() -> None:
     assert isinstance(ask(a_key(), policy=replace(PLAIN, reset_origin="allowlist_only")), Step)
 

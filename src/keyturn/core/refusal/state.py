@@ -92,7 +92,11 @@ class KeyExpired(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyChanged(Refusal):
-    """The key has moved on since the caller looked, or since this request arrived (R14, R15)."""
+    """The key has moved on since the caller looked, or since this request arrived (R14, R15).
+
+    A server that had been cut off may not have heard yet of what the caller knows.  Whoever means the key as it is now
+    asks again with `expected_version`, which alone decides then.
+    """
 
     kind: ClassVar[str] = "key_changed"
     status: ClassVar[int] = 409

@@ -48,7 +48,7 @@ def ask(
 
     `latest` is the key's newest reset; one that the system ordered becomes this one, unless another is proving it.
     `arrived_rev` is the feed revision this node had applied when the request arrived: a secret minted at a later one
-    was minted meanwhile, so this request has lost the race (R14).
+    was minted meanwhile, so this request has lost the race (R14), unless it says which version it means (R15).
     """
     open_one = latest if latest is not None and is_open(latest, now) else None
     asking = _still_leaked(open_one, asking)
@@ -169,10 +169,11 @@ def check_ended(key: Key, now: Instant) -> Refusal | None:
 def _check_key(key: Key, asking: Asking, *, arrived_rev: int, now: Instant) -> Refusal | None:
     if refusal := check_ended(key, now):
         return refusal
-    moved_on = asking.expected_version is not None and asking.expected_version != key.version
-    if moved_on or key.secrets[-1].rev > arrived_rev:
-        return KeyChanged(version=key.version)
-    return None
+    if asking.expected_version is None:
+        moved_on = key.secrets[-1].rev > arrived_rev
+    else:  # whoever names the version has seen it, however little this node had heard of it
+        moved_on = asking.expected_version != key.version
+    return KeyChanged(version=key.version) if moved_on else None
 
 
 def _check_wishes(key: Key, asking: Asking, effective: Effective, *, now: Instant) -> Refusal | None:
