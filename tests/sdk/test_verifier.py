@@ -14,8 +14,11 @@ from typing import Any, Final
 import pytest
 
 from keyturn.core.secret import RANDOM_CHARS, checksum
-from keyturn.sdk import LeaseLapsed, NodeUnavailable, NotAllowed, Verifier
+from keyturn.sdk import Client, LeaseLapsed, NodeUnavailable, NotAllowed, Verifier
+from keyturn.sdk.asgi import KeyturnMiddleware
+from keyturn.sdk.client import is_loopback_url
 from keyturn.sdk.clock import boot_micros
+from keyturn.sdk.needs import finder
 from tests.gateways.program import free_port
 from tests.serving import Serving
 from tests.signing import Pair
@@ -473,12 +476,39 @@ def test_r42_a_key_whose_requests_are_signed_is_accepted_for_no_text(server: Ser
         assert verifier._memory.verify_cold(raw, find, now=now).code == "unknown"
 
 
-def test_no_secret_is_in_what_it_says(server: Serving, credential: str) -> None:
-    with Verifier(server.url, credential) as verifier:
-        assert credential not in repr(verifier)
+async def _nothing(*_: object) -> None:
+    """An application that is never reached."""
+
+
+def test_no_secret_is_in_what_it_says(server: Serving, credential: str, verifier: Verifier) -> None:
+    """Also not one that was given in the wrong place."""
+    assert credential not in repr(verifier)
     with pytest.raises(ValueError, match="none") as raised:
         Verifier(server.url, f"{credential} {credential}")
     assert credential not in str(raised.value)
+    made_wrong: list[Callable[[], object]] = [
+        lambda: Verifier(credential, server.url),
+        lambda: Verifier(f"https://{credential}@keys.example.com", "x"),
+        lambda: Verifier(f"https://keys.example.com:{credential}", "x"),
+        lambda: Client(credential, key=server.url),
+        lambda: Client(f"https://keys.example.com:{credential}", key="x"),
+        lambda: is_loopback_url(f"https://keys.example.com:{credential}"),
+        lambda: Verifier(server.url, "x", on_lapse=credential),
+        lambda: Verifier(server.url, "x", on_lapse=f"stale:{credential}"),
+        lambda: verifier.verify("x", ip=credential),
+        lambda: verifier.verify("x", ip="2001:db8::1::2"),
+        lambda: verifier.verify_warm("x", permission=credential),
+        lambda: verifier.verify("x", permission=["orders:read", credential]),
+        lambda: finder(lambda *_: credential)("GET", "/"),
+        lambda: finder({"/orders": credential}),
+        lambda: KeyturnMiddleware(_nothing, verifier, needs=credential),
+    ]
+    for make in made_wrong:
+        with pytest.raises(ValueError, match=r"address|permission|on_lapse") as raised:
+            make()
+        assert credential not in str(raised.value)
+        assert "2001:" not in str(raised.value)
+        assert raised.value.__context__ is None or raised.value.__suppress_context__, "it would be told all the same"
     for given in ({}, {"credential": "x", "credential_file": "y"}):
         with pytest.raises(ValueError, match="or the file"):
             Verifier(server.url, **given)  # type: ignore[arg-type]  # as somebody may call it

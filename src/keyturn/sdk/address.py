@@ -1,7 +1,10 @@
 """Addresses of servers: whether a credential may be sent there."""
 
 from ipaddress import ip_address
+from typing import Final
 from urllib.parse import urlsplit
+
+NO_ADDRESS: Final = "not an address of a server; write https://host or http://127.0.0.1:8787"
 
 
 class InsecureAddress(ValueError):  # noqa: N818  # says what is wrong with the address
@@ -19,17 +22,19 @@ def is_loopback(host: str) -> bool:
 
 
 def check_address(url: str, *, allow_plain_http: bool) -> None:
-    """Refuse what is no server's address, and one that would show keys to others.  Raises ValueError."""
+    """Refuse what is no server's address, and one that would show keys to others.  Raises ValueError.
+
+    It is not repeated: what stands there may be a secret, of its own or given in the wrong place.
+    """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        raise ValueError("not an address of a server") from None
+        raise ValueError(NO_ADDRESS) from None
     if parts.username is not None or parts.query:
-        # Not echoed: what stands there is likely a secret.
         raise ValueError("the address of a server has no user, password or query")
     if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"not an address of a server: {url!r}; write https://host or http://127.0.0.1:8787")
+        raise ValueError(NO_ADDRESS)
     check_line(parts.scheme, host, allow_plain_http=allow_plain_http)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final, Self, TypeAlias
 import httpx2
 
 from keyturn import __version__
-from keyturn.sdk.address import InsecureAddress, check_line, is_loopback
+from keyturn.sdk.address import NO_ADDRESS, InsecureAddress, check_line, is_loopback
 from keyturn.sdk.calls import UNCHANGED, BadArgument, Call, Calls
 
 __all__ = [
@@ -74,10 +74,10 @@ class _Connection:
         self.url = url.rstrip("/")
         try:
             parsed = httpx2.URL(self.url)
-        except httpx2.InvalidURL as error:
-            raise ValueError(f"not an address of a server: {error}") from None
+        except httpx2.InvalidURL:
+            raise ValueError(NO_ADDRESS) from None
         if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise ValueError(f"not an address of a server: {self.url!r}; write https://host or http://127.0.0.1:8787")
+            raise ValueError(NO_ADDRESS)
         if parsed.userinfo or parsed.query:
             # Not echoed: what stands there is likely a secret.
             raise ValueError("the address of a server has no user, password or query")
@@ -243,8 +243,8 @@ def is_loopback_url(url: str) -> bool:
     """Whether this is an address of this very machine.  Raises ValueError for what is no address."""
     try:
         return is_loopback(httpx2.URL(url).host)
-    except httpx2.InvalidURL as error:
-        raise ValueError(f"not an address of a server: {error}") from None
+    except httpx2.InvalidURL:
+        raise ValueError(NO_ADDRESS) from None
 
 
 def _trust(connection: _Connection, ca_file: str | Path | None) -> ssl.SSLContext | bool:

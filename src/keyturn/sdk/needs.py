@@ -61,7 +61,10 @@ def _wanted(need: Need | None, method: str) -> Wanted:
 @lru_cache(_MOST_REMEMBERED)
 def _full(one: str, *, reads: bool) -> str:
     whole = ":" in one or one.startswith(RIGHT_PREFIX)
-    return parse(one if whole else f"{one}:{'read' if reads else 'write'}")
+    try:
+        return parse(one if whole else f"{one}:{'read' if reads else 'write'}")
+    except ValueError:  # says what was given, and a function's answer may have been made of a request
+        raise ValueError("not a permission or a resource; write orders or orders:admin") from None
 
 
 class _Read:
@@ -85,7 +88,10 @@ class _ByPath:
             method, _, path = at.rpartition(" ")
             if not path.startswith("/") or method != method.upper() or _segments(path) is None:
                 raise ValueError(f"not a path to name a need for: {at!r}; write '/orders' or 'DELETE /orders'")
-            self._needs[method, _segments(path) or ()] = _Read(need)
+            try:
+                self._needs[method, _segments(path) or ()] = _Read(need)
+            except ValueError as error:
+                raise ValueError(f"{at}: {error}") from None
         self._deepest = max((len(path) for _, path in self._needs), default=0)
 
     def __call__(self, method: str, path: str) -> Wanted:

@@ -12,6 +12,7 @@ import atexit
 import os
 import weakref
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -45,6 +46,9 @@ ASK_THE_NODE: Final = "ask"
 REFUSE: Final = "refuse"
 _STALE: Final = "stale:"
 _MOST_REMEMBERED: Final = 4096
+_NO_PERMISSION: Final = (
+    f"not a set of at most {permissions.MOST_PERMISSIONS} permissions; write resource:action, such as orders:read"
+)
 
 
 class LeaseLapsed(ConnectionError):  # noqa: N818  # says what stands in the way
@@ -242,14 +246,20 @@ class Verifier:
 
     def _read_wanted(self, permission: str | Iterable[str]) -> tuple[str, ...]:
         texts = (permission,) if isinstance(permission, str) else tuple(permission)
-        wanted = permissions.parse_set(texts)
+        try:
+            wanted = permissions.parse_set(texts)
+        except ValueError:  # says what was given, and that may be a key that was put in the wrong place
+            raise ValueError(_NO_PERMISSION) from None
         if len(self._wanted) >= _MOST_REMEMBERED:
             self._wanted.clear()
         self._wanted[permission if isinstance(permission, str) else texts] = wanted
         return wanted
 
     def _read_address(self, ip: str) -> str:
-        address = str(parse_address(ip))
+        try:
+            address = str(parse_address(ip))
+        except ValueError:  # as above
+            raise ValueError("not an IP address") from None
         if len(self._addresses) >= _MOST_REMEMBERED:
             self._addresses.clear()
         self._addresses[ip] = address
@@ -275,9 +285,10 @@ def _read_stale(on_lapse: str) -> int:
     if on_lapse in (ASK_THE_NODE, REFUSE):
         return 0
     if on_lapse.startswith(_STALE):
-        micros = int(duration.parse(on_lapse.removeprefix(_STALE)).total_seconds() * 1e6)
-        if 0 < micros <= LONGEST_STALE:
-            return micros
+        with suppress(ValueError):  # it says what was given, and that may be anything
+            micros = int(duration.parse(on_lapse.removeprefix(_STALE)).total_seconds() * 1e6)
+            if 0 < micros <= LONGEST_STALE:
+                return micros
     raise ValueError("on_lapse is ask, refuse or stale:<duration>, such as stale:30s, of a day at most")
 
 
