@@ -87,7 +87,7 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
 
 
 @given(st.integers(1, 50), st.integers(1, 3600), st.lists(st.integers(0, 10**9), min_size=1, max_size=200))
-def test_a_window_never_holds_more_than_twice_the_limit_and_a_burst_never_more_than_it(
+def test_a_window_holds_twice_the_limit_less_one_at_the_most_and_a_burst_never_more_than_it(
     requests: int, seconds: int, steps: list[int]
 ) -> None:
     rate = Limit(requests=requests, window=timedelta(seconds=seconds))
@@ -101,7 +101,24 @@ def test_a_window_never_holds_more_than_twice_the_limit_and_a_burst_never_more_t
             admitted.append(now)
     for at in admitted:
         assert admitted.count(at) <= requests
-        assert sum(at <= other < at + rate.window_micros for other in admitted) <= 2 * requests
+        window = rate.window // timedelta(microseconds=1)
+        assert sum(at <= other < at + window for other in admitted) < 2 * requests
+
+
+@given(st.integers(1, 2000), st.integers(1, 3600))
+def test_as_many_as_the_limit_says_may_come_at_once_however_it_divides(requests: int, seconds: int) -> None:
+    """And then one for each interval, so that the window that begins with them holds twice as many less one."""
+    rate = Limit(requests=requests, window=timedelta(seconds=seconds))
+    step = {"interval": rate.interval_micros, "window": rate.window_micros}
+    arrival: int | None = 0
+    for _ in range(requests):
+        assert arrival is not None
+        arrival = limit.arrive(arrival, **step, now=0)
+    assert arrival is not None
+    assert limit.arrive(arrival, **step, now=0) is None
+    for turn in range(1, requests):
+        arrival = limit.arrive(arrival, **step, now=turn * rate.interval_micros)
+        assert arrival is not None
 
 
 def test_a_burst_of_the_whole_limit_then_one_each_interval() -> None:

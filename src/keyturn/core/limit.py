@@ -1,7 +1,8 @@
 """How often a key may be used: so many requests in each window, per key (R23), reckoned by GCRA.
 
 GCRA (generic cell rate algorithm, ITU-T I.371) keeps one number a key: the theoretical arrival time.
-It admits a burst of the whole limit and then one request each `window / requests`.
+It admits a burst of the whole limit and then one request each `window / requests`: in any one window up to twice the
+limit less one, namely where it begins with a full burst, and over a longer time no more than the limit in each window.
 """
 
 import re
@@ -19,19 +20,23 @@ _LIMIT: Final = re.compile(r"([0-9]{1,10})/([0-9A-Za-z]{1,12})", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """At most `requests` in any `window`, shared by all secrets of the key."""
+    """`requests` at once, and as many more in each `window` that goes by; shared by all secrets of the key."""
 
     requests: int
     window: timedelta
 
     @property
     def interval_micros(self) -> int:
-        """Microseconds that one request uses up, rounded up so that a window never holds one too many."""
-        return -(-self.window_micros // self.requests)
+        """Microseconds that one request uses up, rounded up: a little slower rather than a little faster."""
+        return -(-self._window // self.requests)
 
     @property
     def window_micros(self) -> int:
-        """The window in microseconds."""
+        """Microseconds that as many requests as may come at once use up: the window, rounded up with the interval."""
+        return self.interval_micros * self.requests
+
+    @property
+    def _window(self) -> int:
         return self.window // timedelta(microseconds=1)
 
 
