@@ -1,6 +1,6 @@
 """What flows need from outside, as protocols; each says what its outage means."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from keyturn.core.invitation import Invitation
 from keyturn.core.key import Key
 from keyturn.core.lease import Lease, Scan, Terms
 from keyturn.core.letter import Letter
+from keyturn.core.limit import Limit
 from keyturn.core.link import Link, LinkKind
 from keyturn.core.notice import Notice
 from keyturn.core.oidc import Identity, OidcProvider, OidcTry
@@ -28,6 +29,7 @@ from keyturn.core.refusal import PasswordUnfit
 from keyturn.core.reset import Reset
 from keyturn.core.secret import Kept, NewSecret, SecretText
 from keyturn.core.session import Device, Session
+from keyturn.core.share import Balance
 from keyturn.core.throttle import Counted, Counter
 from keyturn.core.webhook import Webhook
 
@@ -300,6 +302,10 @@ class Transaction(Protocol):
     def renew_lease(self, lease: Lease) -> None: ...
     def leases(self) -> Sequence[Lease]: ...
     def remove_lease(self, instance: str, *, counter: int) -> bool: ...
+    def limits_of(self, key_ids: Collection[str]) -> Mapping[str, tuple[int, Limit]]: ...
+    def balances(self, numbers: Collection[int]) -> Mapping[int, Balance]: ...
+    def save_balances(self, after: Mapping[int, Balance]) -> None: ...
+    def forget_balances(self, *, before: Instant) -> int: ...
     def raise_epoch(self, seen: int) -> bool: ...
     def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]: ...
     @property

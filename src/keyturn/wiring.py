@@ -23,6 +23,7 @@ from keyturn.flow.follow import Follower
 from keyturn.flow.housekeeping import Housekeeper
 from keyturn.flow.membership import Clocks, Membership
 from keyturn.flow.own_secret import OwnSecrets
+from keyturn.flow.sharing import Sharing, limits_for
 from keyturn.flow.telling import Teller, Turn
 from keyturn.outside import captcha, clock, folder, oidc, presets
 from keyturn.outside.authenticators import SystemAuthenticators
@@ -65,6 +66,7 @@ class Node:
     store: SqlStore
     verifier: Verifier
     membership: Membership
+    sharing: Sharing
     confirming: Confirming
     notary: Notary
     hints: PostgresHints | NoHints
@@ -136,7 +138,8 @@ def open_store(settings: Settings) -> SqlStore:
 def _build(settings: Settings, store: SqlStore) -> Node:
     forge = SystemForge(*store.peppers)
     recent = Recent()
-    verifier = Verifier(most_keys=settings.cached_keys, recent=recent)
+    limits = limits_for(is_shared=store.is_shared, most=settings.cached_keys)
+    verifier = Verifier(most_keys=settings.cached_keys, recent=recent, limits=limits)
     admin_key = store.change(lambda tx: _found(tx, settings, forge))
     now, deployment = store.read(lambda tx: (tx.now, tx.deployment_account_id))
     hints = _hints(settings, forge, deployment) if store.is_shared else NoHints()
@@ -149,6 +152,14 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         store=store,
         verifier=verifier,
         membership=membership,
+        sharing=Sharing(
+            store,
+            follower,
+            limits,
+            holders=lambda: membership.holders,
+            loan=lambda: forge.id("loan"),
+            now=lambda: max(membership.holder.look(membership.boot())[0], verifier.floor),
+        ),
         confirming=Confirming(store, membership, epoch=lambda: verifier.epoch),
         # By the oldest pepper: a newer one must not change the name under which receipts are known.
         notary=Notary(deployment, forge.derived_by_each("receipts", deployment)[-1]),
@@ -361,6 +372,7 @@ def _keep_house(node: Node, stopping: threading.Event) -> None:
         try:
             node.clock.hear(node.store.read(lambda tx: tx.now))
             node.housekeeper.tick()
+            node.sharing.tick()
             if ticks % _FORGET_EVERY == 0:
                 node.housekeeper.forget()
             if ticks % _MEASURE_EVERY == 0 and node.durable.look():

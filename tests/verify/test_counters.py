@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from keyturn.core import limit as limits
 from keyturn.core.feed import KeyState
 from keyturn.core.limit import Limit, arrive
-from keyturn.verify.decision import Counters
+from keyturn.verify.counters import Counters
 from keyturn.verify.verifier import Fill
 from tests.verify.states import NOW, SECOND, digest, entry, holding, key, secret_text, version
 

@@ -322,7 +322,7 @@ def test_r42_remembered_requests_are_bounded_and_the_longest_held_go_first() -> 
 def test_an_attempt_that_was_right_is_given_back() -> None:
     """R42: failures are counted per label, beforehand; `give_back` of an unknown one does nothing."""
     verifier = holding(key(limit=Limit(requests=1, window=MINUTE)))
-    counters = verifier._counters
+    counters = verifier._limits
     counters.give_back(99, 5)
     assert counters.take(1, 60, 60, 0) == 0
     assert counters.take(1, 60, 60, 0) == 60

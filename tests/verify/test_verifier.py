@@ -13,6 +13,7 @@ from keyturn.core.limit import Limit
 from keyturn.verify import verifier as module
 from keyturn.verify.decision import ASK, CODES, MALFORMED_VERDICT, MISS, UNKNOWN_VERDICT
 from keyturn.verify.recent import Recent
+from keyturn.verify.shares import Shares
 from keyturn.verify.usage import LONGEST_AGENT, MOST_AGENTS, MOST_TALLIES, Callers, Origin, Tally
 from keyturn.verify.verifier import MOST_UNKNOWN, UNKNOWN_FOR, Fill, Verifier
 from tests.verify.states import NOW, SECOND, T0, digest, entry, holding, key, secret_text, version
@@ -363,13 +364,13 @@ def test_f7_nobody_sees_a_revision_applied_that_is_not_kept_yet() -> None:
 def test_f15_a_limited_key_is_asked_about_where_its_requests_meet() -> None:
     """And that uses up nothing here; all that the key itself refuses is still refused at once."""
     state = key(limit=Limit(requests=1, window=timedelta(seconds=60)), permissions=("orders:read",))
-    verifier = Verifier(limits=False)
-    assert verifier.verify_cold(digest(), lambda _: _fill(0, state), now=NOW) is ASK
-    assert verifier.decide_fill(_fill(0, state), now=NOW) is ASK
+    verifier = Verifier(limits=Shares(10))
+    asked = verifier.verify_cold(digest(), lambda _: _fill(0, state), now=NOW)
+    assert (asked.code, asked.valid, asked.view and asked.view.key_id) == (ASK, False, "key_1")
+    assert verifier.decide_fill(_fill(0, state), now=NOW).code == ASK
     for _ in range(3):
-        assert verifier.verify(secret_text(), now=NOW) is ASK
-    assert not ASK.valid
-    assert ASK.code not in CODES, "nobody takes it for an answer"
+        assert verifier.verify(secret_text(), now=NOW).code == ASK
+    assert ASK not in CODES, "nobody takes it for an answer"
     assert verifier.verify(secret_text(), permissions=("orders:write",), now=NOW).code == "permission_missing"
     assert verifier.counts["valid"] == 0
     assert verifier.drain_uses().last == {}

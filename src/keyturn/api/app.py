@@ -124,6 +124,7 @@ def build_app(
         lookup=node.store.lookup,
         lookup_own=node.own_secrets.lookup,
         lookup_signer=node.store.lookup_signer,
+        share=node.sharing.decide,
         deployment_account_id=node.deployment_account_id,
         proxies=proxies,
         gateways=gateways,

@@ -15,7 +15,7 @@ from keyturn.core.secret import fingerprint
 from keyturn.edge.node import Node
 from keyturn.edge.signed_in import PREFIX, signed_in
 from keyturn.flow.own_secret import TooManyFailures
-from keyturn.verify.decision import MISS, RATE_LIMITED, REPLACED, VALID, Verdict, wait_verdict
+from keyturn.verify.decision import ASK, MISS, RATE_LIMITED, REPLACED, VALID, Verdict, wait_verdict
 from keyturn.verify.entry import EntryView
 
 _SCHEME: Final = "bearer"
@@ -45,21 +45,33 @@ def show(node: Node, scope: Mapping[str, Any], *, address: str | None, limited: 
         return Unauthenticated()
     if shown.startswith(PREFIX):
         return lambda: _session(node, shown, address)
-    now, leased = node.membership.holder.look(node.membership.boot())
-    verdict = node.verifier.verify(shown, ip=address, now=now) if leased else MISS
-    if verdict is not MISS:
+    verdict, now, _ = _recall(node, shown, address)
+    if verdict is not MISS and (verdict.code != ASK or not limited):
         return _of_verdict(node, verdict, now=now, address=address, limited=limited)
 
-    def ask() -> Known:
+    def decide() -> Verdict:
+        verdict, now, leased = _recall(node, shown, address)
+        if verdict is not MISS:
+            return verdict
         label = label_of(shown)
         lookup = node.own_secrets.lookup(label, now=now) if label else node.store.lookup
         try:
-            cold = node.verifier.verify_cold(fingerprint(shown), lookup, ip=address, now=now, leased=leased)
+            return node.verifier.verify_cold(fingerprint(shown), lookup, ip=address, now=now, leased=leased)
         except TooManyFailures as failures:
-            cold = wait_verdict(failures.wait)
-        return _of_verdict(node, cold, now=now, address=address, limited=limited)
+            return wait_verdict(failures.wait)
+
+    def ask() -> Known:
+        found = decide() if verdict is MISS else verdict
+        if limited:
+            found = node.sharing.decide(found, decide)
+        return _of_verdict(node, found, now=now, address=address, limited=limited)
 
     return ask
+
+
+def _recall(node: Node, shown: str, address: str | None) -> tuple[Verdict, int, bool]:
+    now, leased = node.membership.holder.look(node.membership.boot())
+    return (node.verifier.verify(shown, ip=address, now=now) if leased else MISS), now, leased
 
 
 def _bearer(scope: Mapping[str, Any]) -> str | None:
@@ -84,7 +96,7 @@ def _of_verdict(node: Node, verdict: Verdict, *, now: int, address: str | None, 
         return TooManyRequests(retry_after=max(1, verdict.retry_after))
     if seen is not None and verdict.code == REPLACED:
         return CredentialReplaced(replaced_at=from_micros(seen.stops), reset_id=seen.replaced_by)
-    if seen is None or verdict.code not in (VALID, RATE_LIMITED):  # the limit is the last that is asked
+    if seen is None or verdict.code not in (VALID, RATE_LIMITED, ASK):  # the limit is the last that is asked
         return Unauthenticated()
     # R24: whoever took over a reset waits with everything but reading, here as well; the verdict has seen to it.
     return Caller(

@@ -32,7 +32,7 @@ from keyturn.api.verdict import (
 from keyturn.api.verifying import read_gateway_question
 from keyturn.core.client_address import behind, canonical, told
 from keyturn.core.refusal import Refusal
-from keyturn.verify.decision import MISS, RATE_LIMITED, VALID, Verdict
+from keyturn.verify.decision import ASK, MISS, RATE_LIMITED, VALID, Verdict
 
 _VERIFY_LINE: Final = b"POST /v1/verify HTTP/1.1"
 _AUTHZ_LINE: Final = re.compile(rb"[A-Z]{3,7} /v1/authz(?:/[0-9A-Za-z._~/-]*)? HTTP/1\.1")
@@ -216,7 +216,8 @@ def answer(hot: Hot, data: bytes, *, trusted: bool, peer: str) -> tuple[bytes, b
     entry = verifier.held(request.secret)
     if entry is None and not request.malformed and not verifier.knows(request.secret, now=now):
         return None
-    if not trusted and not _may_ask(hot, head, peer, now):
+    asker = None if trusted else _asker(hot, head, peer, now)
+    if not trusted and asker is None:
         return None
     question = head.question
     if entry is None:
@@ -226,20 +227,23 @@ def answer(hot: Hot, data: bytes, *, trusted: bool, peer: str) -> tuple[bytes, b
     else:
         ip = told(head.forwarded, hot.hops) if head.forwarded else None
         verdict = verifier.decide(entry, question.wanted, ip, question.user_agent, now)
-    if verdict is MISS:
+    if verdict is MISS or verdict[0] == ASK:
+        if asker is not None:
+            verifier.take_back(asker)
         return None
     written = _write_verdict(hot, verdict, now) if question is None else _write_authz(hot, verdict)
     return (*written, request.length)
 
 
-def _may_ask(hot: Hot, head: _Head, peer: str, now: int) -> bool:
-    """Whether the credential is accepted and serves every account."""
+def _asker(hot: Hot, head: _Head, peer: str, now: int) -> Verdict | None:
+    """The verdict on the credential, where it is accepted and serves every account."""
     entry = hot.verifier.held(head.credential)
     if entry is None or not may_verify_all(hot, entry):
-        return False
+        return None
     ip = behind(peer, head.forwarded, hot.proxies) if head.forwarded else _canonical(peer)
     # Asked anew each time: a credential that was stopped meanwhile is refused.
-    return hot.verifier.decide(entry, VERIFIES, ip, "", now)[0] == VALID
+    verdict = hot.verifier.decide(entry, VERIFIES, ip, "", now)
+    return verdict if verdict[0] == VALID else None
 
 
 def _read(data: bytes) -> _Request | None:

@@ -54,6 +54,8 @@ class Hot:
     lookup_own: Callable[..., Callable[[bytes], Fill]]
     """By the label and `now`: the same for a customer's own secret."""
     lookup_signer: Callable[[str], Fill]
+    share: Callable[[Verdict, Callable[[], Verdict]], Verdict]
+    """The verdict where it is one, else what it is again with a share of the key's limit.  It may have to wait."""
     deployment_account_id: str
     proxies: Matcher
     gateways: Matcher

@@ -6,7 +6,7 @@
 import re
 from base64 import b64decode
 from binascii import Error
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -50,9 +50,10 @@ from keyturn.edge.url import query_holds_secret
 from keyturn.flow.own_secret import TooManyFailures
 from keyturn.outside import ed25519
 from keyturn.ports import StoreUnavailable
-from keyturn.verify.decision import MISS, RATE_LIMITED, UNKNOWN_VERDICT, Verdict, wait_verdict
+from keyturn.verify.decision import ASK, MISS, RATE_LIMITED, UNKNOWN_VERDICT, Verdict, wait_verdict
 from keyturn.verify.entry import view
 from keyturn.verify.signed import Signed
+from keyturn.verify.signers import Signer
 from keyturn.verify.verifier import Fill
 
 _FIELDS: Final = frozenset({"key", "key_sha256", "label", "signed", "permissions", "ip", "context"})
@@ -82,7 +83,7 @@ class Verifying:
         try:
             status, headers, body = await call(scope)
         except StoreUnavailable as error:
-            lapsed = not self._hot.holder.look(self._hot.boot())[1]
+            lapsed = not self._look()[1]
             status, headers, body = self._problem(LeaseLapsed() if lapsed else of_outage(error))
         start = {"type": "http.response.start", "status": status}
         await send(start | {"headers": [*headers, (b"content-length", str(len(body)).encode())]})
@@ -108,7 +109,7 @@ class Verifying:
         verdict = await self._decide(question, asker)
         remaining = None
         if verdict.profile.limit is not None and verdict.valid:
-            remaining = self._hot.verifier.remaining(verdict, now=self._hot.holder.look(self._hot.boot())[0])
+            remaining = self._hot.verifier.remaining(verdict, now=self._look()[0])
         return HTTPStatus.OK, [(b"content-type", b"application/json")], body_of(verdict, remaining)
 
     async def _authz(self, scope: Scope) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
@@ -148,24 +149,48 @@ class Verifying:
         return await self._asker({**scope, "headers": own})
 
     async def _decide(self, question: Question, asker: Actor | None) -> Verdict:
-        verifier = self._hot.verifier
-        now, leased = self._hot.holder.look(self._hot.boot())
-        asked: dict[str, Any] = {"permissions": question.wanted, "ip": question.ip, "user_agent": question.user_agent}
-        asked["now"] = now
         if question.signed is not None:
-            return await self._decide_signed(question.signed, asker, asked, leased=leased)
-        if not question.secret:
-            return verifier.malformed()
+            refused = self._hot.verifier.refuse_signed(question.signed, now=self._look()[0])
+            if refused is not None:
+                return refused
+            verdict = self._recall_signed(question.signed, question, asker)
+            decide = partial(self._decide_signed, question.signed, question, asker)
+        elif not question.secret:
+            return self._hot.verifier.malformed()
+        else:
+            verdict = self._recall(question, asker)[0]
+            decide = partial(self._decide_plain, question, asker)
+        if verdict is not MISS and verdict.code != ASK:
+            return verdict
+        return await run_in_threadpool(self._decide_slowly, verdict, decide)
+
+    def _decide_slowly(self, verdict: Verdict, decide: Callable[[], Verdict]) -> Verdict:
+        """Ask the store, and borrow a share of the key's limit, where that is what is wanting."""
+        try:
+            return self._hot.share(decide() if verdict is MISS else verdict, decide)
+        except _OutOfReachError:
+            return UNKNOWN_VERDICT
+        except TooManyFailures as failures:
+            self._hot.verifier.counts[RATE_LIMITED] += 1
+            return wait_verdict(failures.wait)
+
+    def _recall(self, question: Question, asker: Actor | None) -> tuple[Verdict, dict[str, Any], bool]:
+        """What memory says, and what there is to ask the store with."""
+        verifier = self._hot.verifier
+        now, leased = self._look()
+        asked = _asked(question, now)
         # Somebody else's key is as good as none (pitfall 18).  Seen before anything is decided: a stranger's question
         # must neither use up the key's limit nor count as its use.
         entry = verifier.held(question.secret)
         if entry is not None and not _reaches(asker, view(entry).account_id):
-            return UNKNOWN_VERDICT
-        verdict = verifier.verify_fingerprint(question.secret, **asked) if leased else MISS
+            return UNKNOWN_VERDICT, asked, leased
+        return (verifier.verify_fingerprint(question.secret, **asked) if leased else MISS), asked, leased
+
+    def _decide_plain(self, question: Question, asker: Actor | None) -> Verdict:
+        verdict, asked, leased = self._recall(question, asker)
         if verdict is not MISS:
             return verdict
-
-        find = self._hot.lookup_own(question.label, now=now) if question.label else self._hot.lookup
+        find = self._hot.lookup_own(question.label, now=asked["now"]) if question.label else self._hot.lookup
 
         def lookup(fingerprint: bytes) -> Fill:
             fill = find(fingerprint)
@@ -173,33 +198,37 @@ class Verifying:
                 raise _OutOfReachError
             return fill
 
-        try:
-            cold = partial(verifier.verify_cold, question.secret, lookup, leased=leased, **asked)
-            return await run_in_threadpool(cold)
-        except _OutOfReachError:
-            return UNKNOWN_VERDICT
-        except TooManyFailures as failures:
-            verifier.counts[RATE_LIMITED] += 1
-            return wait_verdict(failures.wait)
+        return self._hot.verifier.verify_cold(question.secret, lookup, leased=leased, **asked)
 
-    async def _decide_signed(
-        self, signed: Signed, asker: Actor | None, asked: dict[str, Any], *, leased: bool
-    ) -> Verdict:
-        verifier = self._hot.verifier
-        refused = verifier.refuse_signed(signed, now=asked["now"])
-        if refused is not None:
-            return refused
-        signer = verifier.signer(signed.key_id) if leased else None
-        if signer is None:
-            signer = verifier.fill_signer(await run_in_threadpool(self._hot.lookup_signer, signed.key_id))
-        if signer is None or not _reaches(asker, signer.account_id):
+    def _recall_signed(self, signed: Signed, question: Question, asker: Actor | None) -> Verdict:
+        now, leased = self._look()
+        signer = self._hot.verifier.signer(signed.key_id) if leased else None
+        return MISS if signer is None else self._check(signer, signed, question, asker, now)
+
+    def _decide_signed(self, signed: Signed, question: Question, asker: Actor | None) -> Verdict:
+        verdict = self._recall_signed(signed, question, asker)
+        if verdict is not MISS:
+            return verdict
+        now = self._look()[0]
+        signer = self._hot.verifier.fill_signer(self._hot.lookup_signer(signed.key_id))
+        return UNKNOWN_VERDICT if signer is None else self._check(signer, signed, question, asker, now)
+
+    def _check(self, signer: Signer, signed: Signed, question: Question, asker: Actor | None, now: int) -> Verdict:
+        if not _reaches(asker, signer.account_id):
             return UNKNOWN_VERDICT
         matches = partial(ed25519.matches, signature=signed.signature, message=signed.base.encode())
-        return verifier.decide_signed(signer, signed, matches, **asked)
+        return self._hot.verifier.decide_signed(signer, signed, matches, **_asked(question, now))
+
+    def _look(self) -> tuple[int, bool]:
+        return self._hot.holder.look(self._hot.boot())
 
 
 class _OutOfReachError(Exception):
     """The key is somebody else's."""
+
+
+def _asked(question: Question, now: int) -> dict[str, Any]:
+    return {"permissions": question.wanted, "ip": question.ip, "user_agent": question.user_agent, "now": now}
 
 
 def _reaches(asker: Actor | None, account_id: str) -> bool:

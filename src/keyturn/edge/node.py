@@ -9,6 +9,7 @@ from keyturn.flow.follow import Follower
 from keyturn.flow.housekeeping import Housekeeper
 from keyturn.flow.membership import Membership
 from keyturn.flow.own_secret import OwnSecrets
+from keyturn.flow.sharing import Sharing
 from keyturn.flow.telling import Teller
 from keyturn.outside.notary import Notary
 from keyturn.ports import Authenticators, Captcha, Forge, Oidc, Passwords, Store
@@ -56,6 +57,8 @@ class Node(Protocol):
     def verifier(self) -> Verifier: ...
     @property
     def membership(self) -> Membership: ...
+    @property
+    def sharing(self) -> Sharing: ...
     @property
     def notary(self) -> Notary: ...
     @property

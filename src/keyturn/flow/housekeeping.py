@@ -26,6 +26,8 @@ CALLERS_LAST: Final = timedelta(hours=25)
 DEVICES_LAST: Final = timedelta(days=180)
 """How long a browser is known in which nobody signs in."""
 TOLD_LASTS: Final = timedelta(days=90)
+BALANCES_LAST: Final = timedelta(hours=1)
+"""Beyond the time at which a key's limit is whole again."""
 PORTALS_LAST: Final = timedelta(days=1)
 """Longer than any session that one may become."""
 MOST_REPORTS: Final = 1000
@@ -106,6 +108,7 @@ def _forget(tx: Transaction) -> None:
     tx.forget_sessions(before=tx.now)
     tx.forget_oidc_tries()
     tx.forget_counters(before=Instant(tx.now - LONGEST_QUIET))
+    tx.forget_balances(before=Instant(tx.now - BALANCES_LAST))
     tx.forget_portals(before=Instant(tx.now - PORTALS_LAST))
     tx.forget_devices(before=Instant(tx.now - DEVICES_LAST))
     tx.forget_told(before=Instant(tx.now - TOLD_LASTS))

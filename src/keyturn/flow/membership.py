@@ -54,6 +54,8 @@ class Membership:
         self.moved = threading.Condition()
         """Notified whenever somebody, here or elsewhere, may have acknowledged more."""
         self.recent = recent
+        self.holders = 1
+        """How many decide on requests: nodes and verifiers, as of the last renewal."""
         self.leaving = False
         """Whether the streams of its verifiers are to end."""
         self._store = store
@@ -81,6 +83,7 @@ class Membership:
             read_after = self.boot()
             grant, leases = self._store.read(lambda tx: (self._grant(tx, renewal), tx.leases()))
             self.holder.granted(grant, self.boot(), read_after=read_after)
+        self.holders = sum(1 + len(one.verifiers) for one in leases if one.acked_rev != FOR_GOOD)
         self.applied()
         self._sweep(leases)
 

@@ -18,7 +18,7 @@ from keyturn.flow import key as keys
 from keyturn.flow import reset as resets
 from keyturn.flow.key import KeyWish
 from keyturn.ports import Store, Stretcher
-from keyturn.verify.decision import Counters
+from keyturn.verify.counters import Counters
 from keyturn.verify.verifier import Fill
 
 FAILURES: Final = Limit(requests=10, window=timedelta(minutes=1))

@@ -38,6 +38,7 @@ from keyturn.sdk.clock import BOOTTIME, boot_micros, clock_ns
 from keyturn.verify.decision import ASK, MALFORMED_VERDICT, MISS, Verdict, wait_verdict
 from keyturn.verify.holder import Holder
 from keyturn.verify.message import LONGEST_NAME
+from keyturn.verify.shares import Shares
 from keyturn.verify.verifier import Verifier as Memory
 
 __all__ = ["LeaseLapsed", "NodeUnavailable", "NotAllowed", "Verifier"]
@@ -126,7 +127,7 @@ class Verifier:
             verdict = MISS if entry is None else self._decide(entry, wanted, ip, user_agent, now)
             if verdict is MISS:
                 verdict = self._look_up(presented, fingerprint, wanted, ip, user_agent, now)
-            if verdict is not ASK:
+            if verdict.code != ASK:
                 return verdict
         elif not self._asks:
             raise LeaseLapsed("this process has not heard from its authority in time")
@@ -150,7 +151,7 @@ class Verifier:
         if boot < holder.deadline or (self._stale and holder.deadline and boot < holder.deadline + self._stale):
             now = boot + holder.ahead
             verdict = self._memory.verify(presented, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
-            return None if verdict is MISS or verdict is ASK else verdict
+            return None if verdict is MISS or verdict.code == ASK else verdict
         if not self._asks:
             raise LeaseLapsed("this process has not heard from its authority in time")
         return None
@@ -201,7 +202,7 @@ class Verifier:
 
     def _begin(self) -> None:
         """A new instance: nothing in memory, no lease (F10)."""
-        self._memory = Memory(most_keys=self._most_keys, limits=False)
+        self._memory = Memory(most_keys=self._most_keys, limits=Shares(self._most_keys))
         self._held, self._decide = self._memory.held, self._memory.decide
         self._holder = Holder(
             self._memory, instance=f"ver_{token_hex(10)}", terms=Terms(), name=_name(self._name), stale=self._stale

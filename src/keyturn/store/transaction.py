@@ -22,6 +22,7 @@ from keyturn.store.fleet import Fleet
 from keyturn.store.holds import Holds
 from keyturn.store.invitations import Invitations
 from keyturn.store.keys import Keys
+from keyturn.store.limits import Limits
 from keyturn.store.links import Links
 from keyturn.store.notices import Notices
 from keyturn.store.oidc import Oidc
@@ -68,6 +69,7 @@ class SqlTransaction(
     Callers,
     Holds,
     Fleet,
+    Limits,
 ):
     """`ports.Transaction` on one connection inside one database transaction."""
 

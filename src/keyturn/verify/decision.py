@@ -2,12 +2,10 @@
 
 `judge` is a pure function of a key's entry, the time, the wanted permissions and the address.
 Its answer carries the span of time for which it stays the answer, so it may be remembered: a remembered judgement is
-not a second, faster decision but the same one.  What depends on earlier requests, the limit, is asked last, of the
-`Counters`; so a request refused for another reason uses up nothing.
+not a second, faster decision but the same one.  What depends on earlier requests, the limit, is asked last, of
+`Counters` or `Shares`; so a request refused for another reason uses up nothing.
 """
 
-from itertools import islice
-from threading import Lock
 from typing import Final, NamedTuple
 
 from keyturn.core import permission
@@ -29,6 +27,8 @@ STALE: Final = "stale"
 """Of a signed request: signed too long ago, in the future, or run out."""
 REPLAYED: Final = "replayed"
 """Of a signed request: the very same one was accepted here before."""
+ASK: Final = "ask"
+"""No answer: all but the limit allows the request, and this process has no share of that to spend (F15)."""
 CODES: Final = (
     VALID,
     UNKNOWN,
@@ -51,6 +51,9 @@ STATUS_OF: Final = dict.fromkeys(CODES, 401) | {
     RATE_LIMITED: 429,
 }
 """The HTTP status of an answer to whoever presented the key."""
+
+BORROW: Final = -1
+"""In the place of a wait: nothing is known of the limit here, so a share of it has to be borrowed."""
 
 _MICROS: Final = 1_000_000
 _ALWAYS: Final = 1 << 62
@@ -94,8 +97,6 @@ MALFORMED_VERDICT: Final = Verdict(MALFORMED, b"", _NO_PROFILE, 0)
 STALE_VERDICT: Final = Verdict(STALE, b"", _NO_PROFILE, 0)
 MISS: Final = Verdict("miss", b"", _NO_PROFILE, 0)
 """Not a verdict: the cache does not know, the store has to be asked.  Compared with `is`."""
-ASK: Final = Verdict("ask", b"", _NO_PROFILE, 0)
-"""Not a verdict either: the key has a rate limit, which is counted where all its requests meet (F15)."""
 
 
 def wait_verdict(wait: int) -> Verdict:
@@ -194,73 +195,3 @@ def _stopped(seen: EntryView, now: int) -> str:
     if not seen.flags & STOPPED and now >= seen.expires:
         return EXPIRED  # it ran out together with its key; nobody stopped it
     return IS_REVOKED
-
-
-class Counters:
-    """The rate limits in force, one number a key (R23, pitfall 4): all secrets of a key share it.
-
-    Check and act have to be one step, or two threads both take the last request (pitfall 15).  A lock would cost a
-    third of a SHA-256, so they are one stretch of code without a call or a loop: CPython switches threads nowhere
-    else than at those.  `tests/verify/test_counters.py` would notice an interpreter that does.
-
-    Bounded: a counter that ran empty says no more than an absent one and is dropped first.
-    """
-
-    _BATCH: Final = 1024
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._arrivals: dict[int, int] = {}
-        self._growing = Lock()
-
-    def __len__(self) -> int:
-        """How many keys have a counter."""
-        return len(self._arrivals)
-
-    def take(self, number: int, interval: int, window: int, now: int) -> int:
-        """Use up one request, by GCRA as `core.limit.arrive` does: 0, or the microseconds until one fits."""
-        arrivals = self._arrivals
-        try:
-            arrival = arrivals[number]
-            if arrival > now:
-                following = arrival + interval
-                if following - now > window:
-                    return following - now - window
-                arrivals[number] = following
-                return 0
-            arrivals[number] = now + interval
-        except KeyError:
-            return self._take_first(number, interval, window, now)
-        return 0
-
-    def give_back(self, number: int, interval: int) -> None:
-        """Undo one `take`, so that what was counted beforehand, in case it fails, counts no more."""
-        with self._growing:
-            if number in self._arrivals:
-                self._arrivals[number] -= interval
-
-    def remaining(self, number: int, interval: int, window: int, now: int) -> int:
-        """How many requests fit at once."""
-        return (window - max(self._arrivals.get(number, 0) - now, 0)) // interval
-
-    def _take_first(self, number: int, interval: int, window: int, now: int) -> int:
-        with self._growing:
-            if number not in self._arrivals:  # another thread may just have been first
-                if len(self._arrivals) >= self.most:
-                    self._prune(now)
-                self._arrivals[number] = 0
-        return self.take(number, interval, window, now)
-
-    def _prune(self, now: int) -> None:
-        """Drop what ran empty among the longest held; where nothing did, the longest held themselves."""
-        arrivals = self._arrivals
-        before = len(arrivals)
-        oldest = list(islice(arrivals, self._BATCH))
-        for number in oldest:
-            arrival = arrivals[number]  # this and what follows is one stretch again
-            del arrivals[number]
-            if arrival > now:
-                arrivals[number] = arrival  # stands last now, and the next turn looks at others
-        if len(arrivals) == before:
-            for number in oldest:
-                del arrivals[number]

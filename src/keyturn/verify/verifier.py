@@ -17,6 +17,7 @@ from keyturn.core.feed import FeedEntry, KeyState, Predicate, SecretState
 from keyturn.core.instant import to_micros
 from keyturn.core.own_secret import is_presentable
 from keyturn.verify.cache import Cache
+from keyturn.verify.counters import Counters
 from keyturn.verify.decision import (
     ASK,
     CODES,
@@ -30,7 +31,6 @@ from keyturn.verify.decision import (
     UNKNOWN,
     UNKNOWN_VERDICT,
     VALID,
-    Counters,
     Judgement,
     Verdict,
     judge,
@@ -38,6 +38,7 @@ from keyturn.verify.decision import (
 )
 from keyturn.verify.entry import Profile, header, pack
 from keyturn.verify.recent import Recent
+from keyturn.verify.shares import Shares
 from keyturn.verify.signed import Replays, Signed, is_fresh, read
 from keyturn.verify.signers import Signer, Signers, signer_of
 from keyturn.verify.usage import Callers, Origin, Usage, Uses, Way
@@ -86,9 +87,9 @@ class Verifier:
         most_keys: int = 1_000_000,
         most_profiles: int = 65_536,
         recent: Recent | None = None,
-        limits: bool = True,
+        limits: Counters | Shares | None = None,
     ) -> None:
-        """`recent` keeps the entries for others; `limits` says whether rate limits are counted here (F15)."""
+        """`recent` keeps the entries for others.  Rate limits are counted here unless `limits` says otherwise (F15)."""
         self.floor = 0
         """Nothing is decided as of an earlier time: time never runs back (F8)."""
         self.earliest = 0
@@ -103,14 +104,13 @@ class Verifier:
         self.counts: dict[str, int] = dict.fromkeys(CODES, 0)
         """Requests answered, by code.  For metrics: of two threads that count at once, one may be lost."""
         self._recent = recent
-        self._limits = limits
         self._cache = Cache(most_keys=most_keys, most_profiles=most_profiles)
         self._entries = self._cache.entries
-        self._counters = Counters(most_keys)
+        self._limits = Counters(most_keys) if limits is None else limits
         self._signers = Signers(MOST_SIGNERS)
         self._replays = Replays()
         self._usage = Usage()
-        self._take = self._counters.take
+        self._take = self._limits.take
         self._used: dict[int, int] = {}
         # Keyed by all that a judgement follows from, the entry's own bytes among them, so nothing has to be thrown out
         # when a key changes: its new entry is another key of this dictionary.
@@ -138,7 +138,7 @@ class Verifier:
         user_agent: str = "",
         now: int,
     ) -> Verdict:
-        """Decide on a presented secret at `now`, or answer `MISS`, or `ASK` where limits are counted elsewhere.
+        """Decide on a presented secret at `now`, or answer `MISS`, or ASK where a share of the limit is to be borrowed.
 
         `permissions` are canonical, as `permission.parse` writes them; all of them are wanted.
         """
@@ -261,10 +261,10 @@ class Verifier:
             self.counts[verdict[0]] += 1
             return verdict
         if interval:
-            if not self._limits:
-                return ASK
             wait = self._take(number, interval, window, now)
             if wait:
+                if wait < 0:
+                    return Verdict(ASK, verdict.entry, verdict.profile, 0)
                 self.counts[RATE_LIMITED] += 1
                 return Verdict(RATE_LIMITED, verdict.entry, verdict.profile, wait)
         self._used[number] = now
@@ -451,7 +451,12 @@ class Verifier:
     def remaining(self, verdict: Verdict, *, now: int) -> int:
         """How many more requests fit at once under the limit of the key of a `valid` verdict that has one."""
         profile, now = verdict.profile, max(now, self.floor)  # as it was decided
-        return self._counters.remaining(header(verdict.entry)[4], profile.interval, profile.window, now)
+        return self._limits.remaining(header(verdict.entry)[4], profile.interval, profile.window, now)
+
+    def take_back(self, verdict: Verdict) -> None:
+        """Undo what a `valid` verdict has used up of its key's limit: its request is decided once more."""
+        if verdict.profile.interval:
+            self._limits.give_back(header(verdict.entry)[4], verdict.profile.interval)
 
     def drain_uses(self) -> Uses:
         """All uses noted since the last call, which are forgotten here."""

@@ -11,6 +11,7 @@ from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, T
 from keyturn.verify.decision import ASK, MISS, Verdict
 from keyturn.verify.holder import Alarm, Holder
 from keyturn.verify.message import read, write
+from keyturn.verify.shares import Shares
 from keyturn.verify.verifier import Fill, Verifier
 from tests.fleet.simulation.clockwork import Machine
 from tests.fleet.simulation.network import Stream
@@ -31,7 +32,7 @@ class Attached(Machine):
         self.world = world
         self.instance = instance
         self.stream: Stream | None = None
-        self.memory = Verifier(limits=False)
+        self.memory = Verifier(limits=Shares(100))
         self.holder = Holder(self.memory, instance=instance, terms=Terms())
         self.cut_until = 0
         self.node: Node | None = None
@@ -58,7 +59,7 @@ class Attached(Machine):
             verdict, from_memory = self.memory.verify_fingerprint(digest(number), now=now), True
             if verdict is MISS:
                 verdict, from_memory = self.memory.verify_cold(digest(number), self._find, now=now), False
-            if verdict is not ASK:
+            if verdict.code != ASK:
                 return verdict, from_memory
         return self.world.call(self, lambda node: node.decide(number))[0], False
 

@@ -28,6 +28,7 @@ from keyturn.store.tables.deployment import (
     feed,
     idempotency,
     leases,
+    limits,
 )
 from keyturn.store.tables.key import (
     callers,
@@ -79,6 +80,7 @@ __all__ = [
     "keys",
     "leases",
     "letters",
+    "limits",
     "links",
     "members",
     "metadata",

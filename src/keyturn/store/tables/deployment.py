@@ -28,6 +28,15 @@ leases = Table(
     Column("grants", Boolean, nullable=False),
     Column("verifiers", Text, nullable=False),
 )
+limits = Table(
+    "limits",
+    metadata,
+    # No foreign key: its check would wait for whoever holds the key, such as a reset.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("arrival", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("loans", Text, nullable=False),
+)
 feed = Table(
     "feed",
     metadata,

@@ -1,4 +1,4 @@
-"""A fleet: leases of nodes, and for how long they are given."""
+"""A fleet: leases of nodes, for how long they are given, and the counters that limits are shared out of."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -22,4 +22,12 @@ def upgrade() -> None:
         sa.Column("grants", sa.Boolean(), nullable=False),
         sa.Column("verifiers", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("instance", name=op.f("pk_leases")),
+    )
+    op.create_table(
+        "limits",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("arrival", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("loans", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_limits")),
     )

@@ -1,0 +1,55 @@
+"""Borrowing shares of limits, for the requests that wait for them (F15)."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from keyturn.core.share import Rest, Share, Wish
+from keyturn.verify.decision import ASK, Verdict
+from keyturn.verify.shares import Shares
+from keyturn.verify.together import Together
+
+Lend = Callable[[Sequence[Wish], Sequence[Rest]], Sequence[Share]]
+"""Asks the lender, giving back at the same time; a key that it has nothing to say of is missing from the answer."""
+_TRIES: Final = 4
+
+
+class Borrower:
+    """One for each `Shares`.  Safe to share between threads."""
+
+    def __init__(self, shares: Shares, lend: Lend, *, now: Callable[[], int]) -> None:
+        """`now` is what requests are decided as of; what `lend` raises, whoever borrows raises."""
+        self._shares = shares
+        self._lend = lend
+        self._now = now
+        self._together = Together[tuple[int, str], None](self._borrow)
+
+    def decide(self, verdict: Verdict, again: Callable[[], Verdict]) -> Verdict:
+        """Borrow where the verdict is ASK, and decide `again`, as often as others have spent what was borrowed."""
+        for _ in range(_TRIES):
+            seen = verdict.view
+            if verdict.code != ASK or seen is None:
+                break
+            self._together((seen.number, seen.key_id))
+            verdict = again()
+        return verdict
+
+    def give_back(self) -> None:
+        """What is left of shares whose time is over, where there is any."""
+        rests = self._shares.overdue(self._now())
+        if rests:
+            self._lend((), rests)
+
+    def _borrow(self, keys: Sequence[tuple[int, str]]) -> Sequence[None]:
+        asked = self._now()
+        wished: dict[str, tuple[int, Wish]] = {}
+        rests: list[Rest] = []
+        for (number, key_id), waiting in Counter(keys).items():
+            wish, left = self._shares.wish(number, key_id, waiting=waiting, now=asked)
+            wished[key_id] = number, wish
+            rests += left
+        for share in self._lend([wish for _, wish in wished.values()], rests):
+            if share.key_id in wished:
+                number, wish = wished[share.key_id]
+                self._shares.put(number, share, wish=wish, asked=asked)
+        return [None] * len(keys)

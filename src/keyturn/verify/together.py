@@ -1,0 +1,55 @@
+"""Questions that come while one is under way are asked together, once it is answered."""
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Generic, TypeVar
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class _Turn(Generic[Q, A]):
+    def __init__(self, question: Q) -> None:
+        self.question = question
+        self.answers: list[A] = []
+        self.error: BaseException | None = None
+        self.done = False
+
+
+class Together(Generic[Q, A]):
+    """Safe to share between threads, each of which waits for its own answer."""
+
+    def __init__(self, ask: Callable[[Sequence[Q]], Sequence[A]], *, most: int = 100) -> None:
+        """`ask` answers each of so many questions at most, in their order; what it raises, each of them raises."""
+        self._ask = ask
+        self._most = most
+        self._waiting: list[_Turn[Q, A]] = []
+        self._adding = Lock()
+        self._asking = Lock()
+
+    def __call__(self, question: Q) -> A:
+        """The answer, as of a time after this was called."""
+        mine = _Turn[Q, A](question)
+        with self._adding:
+            self._waiting.append(mine)
+        while not mine.done:
+            with self._asking:
+                if not mine.done:
+                    self._ask_together()
+        if mine.error is not None:
+            raise mine.error
+        return mine.answers[0]
+
+    def _ask_together(self) -> None:
+        with self._adding:
+            turns, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        try:
+            for one, answer in zip(turns, self._ask([one.question for one in turns]), strict=True):
+                one.answers.append(answer)
+        except BaseException as error:
+            for one in turns:
+                one.error = error
+            raise
+        finally:
+            for one in turns:
+                one.done = True
