@@ -24,7 +24,7 @@ def rest(loan: str, requests: int) -> Rest:
 
 def borrow(balance: Balance, one: Wish, **changes: Any) -> tuple[Balance, Share]:
     """Of 10 requests each 10 seconds, as one of two holders."""
-    plain = {"interval": SECOND, "window": 10 * SECOND, "holders": 2, "loan": "loan_1", "now": NOW}
+    plain: dict[str, Any] = {"interval": SECOND, "window": 10 * SECOND, "holders": 2, "loan": "loan_1", "now": NOW}
     return lend(balance, one, **(plain | changes))
 
 
@@ -36,6 +36,7 @@ class Lent:
     at: int
     spent: int = 0
     returned: bool = False
+    lost: bool = False
 
 
 steps = st.lists(
@@ -69,17 +70,17 @@ def test_f15_whatever_is_lent_spent_returned_or_lost_one_counter_would_have_let_
             loans.append(Lent(share, now))
         elif loans:
             one = loans[-1 - how[0] % len(loans)]
-            left = 0 if one.returned else one.share.requests - one.spent
+            left = 0 if one.returned or one.lost else one.share.requests - one.spent
             if what == "spend":
                 one.spent += min(left, how[1])
-            elif what == "return":  # a second time it says nothing new
+            elif what == "return" and not one.lost:  # a second time it says nothing new
                 before, one.returned = one.returned, True
                 after = take_back(balance, rest(one.share.loan, left or one.share.requests * before), now=now)
                 assert not before or after.arrival == balance.arrival, "taken back twice"
                 balance = after
             elif what == "lose":
-                one.returned = True
-            else:
+                one.lost = not one.returned
+            elif what == "forge":
                 balance = take_back(balance, rest(f"{one.share.loan}0", 1000), now=now)
     arrival = 0
     for one in loans:

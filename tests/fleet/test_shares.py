@@ -88,15 +88,19 @@ def asking(server: Serving, secret: str) -> Callable[[], str]:
 
 def test_f15_two_nodes_together_let_through_what_one_counter_would(nodes: list[Serving]) -> None:
     """Many threads at both; as much as the limit says at once, and one for each interval that has gone by."""
-    made = nodes[0].create(limit="300/5m")
+    made = nodes[0].create(limit="300/1h")
     began = time.monotonic()
     got = hammered([asking(node, made["secret"]) for node in nodes for _ in range(4)])
-    gone_by = int(time.monotonic() - began) + 1
     assert sum(got.values()) == 8 * RUN
     assert set(got) == {"valid", "rate_limited"}
     # What one of them has in hand while the other is refused comes back to be lent again: all of it is to be had.
-    until(lambda: got.update([nodes[0].verdict(made["secret"])]) or got["valid"] >= 300)
-    assert got["valid"] <= 300 + gone_by + int(time.monotonic() - began)
+
+    def has_had_all() -> bool:
+        got[nodes[0].verdict(made["secret"])] += 1
+        return got["valid"] >= 300
+
+    until(has_had_all)
+    assert got["valid"] <= 300 + (time.monotonic() - began) // 12
 
 
 def test_f15_a_small_limit_is_exact_however_two_nodes_alternate(nodes: list[Serving]) -> None:
@@ -118,9 +122,9 @@ def test_f15_a_gateway_and_a_callers_own_credential_are_counted_at_both(nodes: l
     }
     for node in nodes:
         assert node.call("/v1/authz", headers=authz | {"Authorization": ""}).status == HTTPStatus.OK
-        own = node.call("/v1/keys", key=made["secret"])
-        assert own.status == HTTPStatus.OK
-    assert own.headers["ratelimit"].startswith('"key";r=0;')
+    own = [node.call("/v1/keys", key=made["secret"]) for node in nodes]
+    assert [one.status for one in own] == [HTTPStatus.OK] * 2
+    assert own[1].headers["ratelimit"].startswith('"key";r=0;')
     for node in nodes:
         refused = node.call("/v1/authz", headers=authz | {"Authorization": ""})
         assert (refused.status, refused.body["code"]) == (HTTPStatus.TOO_MANY_REQUESTS, "rate_limited")
@@ -170,8 +174,8 @@ def test_f15_a_hot_key_costs_few_trips_and_is_answered_the_quick_way(nodes: list
     """Counted in the database's own numbers of transactions, those of leases and housekeeping among them."""
     made = nodes[0].create(limit="1000000/1h")
     body = json.dumps({"key": made["secret"]})
-    lines = ("POST /v1/verify HTTP/1.1", "Host: keyturn", f"Authorization: Bearer {nodes[0].admin_key}")
-    lines += ("Content-Type: application/json", f"Content-Length: {len(body)}", "", body)
+    lines = ["POST /v1/verify HTTP/1.1", "Host: keyturn", f"Authorization: Bearer {nodes[0].admin_key}"]
+    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}", "", body]
     begun = "SELECT pg_current_xact_id()::text::bigint"
     before, quick = _asked(database, begun)[0][0], 0
     with socket.create_connection(("127.0.0.1", nodes[0].port), timeout=30) as line:

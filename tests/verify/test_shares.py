@@ -410,7 +410,7 @@ def test_f15_what_breaks_breaks_for_everybody_who_waits_for_it() -> None:
 
 
 def lent(counters: Counters, waiting: int = 1, ahead: int = 0, **changes: Any) -> Share:
-    plain = {"interval": SECOND, "window": 10 * SECOND, "holders": 1, "loan": "loan_1", "now": NOW}
+    plain: dict[str, Any] = {"interval": SECOND, "window": 10 * SECOND, "holders": 1, "loan": "loan_1", "now": NOW}
     return counters.lend(1, Wish(key_id="key_1", waiting=waiting, ahead=ahead), **(plain | changes))
 
 
