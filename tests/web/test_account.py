@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.web.house import PASSPHRASE, House
 
 NEW = "seven quiet herons over the mill"
@@ -82,6 +84,20 @@ def test_k9_where_resets_may_start_is_said_and_changed(house: House) -> None:
     assert house.server.call(f"/v1/accounts/{account}").body["reset_allowlist"] == kept
     assert "Saved" in person.submit(ALLOWLISTS, networks="127.0.0.0/8").text
     assert "which is on the list" in person.page.text
+
+
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        ("any", "the policy lets resets start from anywhere all the same"),
+        ("step_up_if_new", "a reset from here takes a second factor"),
+        ("allowlist_only", "from here you could not reset a key"),
+    ],
+)
+def test_k9_what_it_means_to_be_off_the_list_is_said_as_the_policy_has_it(house: House, origin: str, said: str) -> None:
+    account = house.account(policy=house.policy(reset_origin=origin))
+    house.server.call(f"/v1/accounts/{account}", {"reset_allowlist": ["192.0.2.0/24"]}, method="PATCH")
+    assert said in house.signed_in(account).see(ALLOWLISTS).text
 
 
 def test_k15_the_password_page_says_first_what_a_change_does(house: House) -> None:

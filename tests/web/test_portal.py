@@ -346,6 +346,7 @@ def test_in_a_frame_a_mailed_link_is_pasted(shop: Shop, chromium: Chromium) -> N
         ask(frame, name)
         frame.get_by_role("button", name="Mail me a link").press("Enter")
         expect(frame.get_by_role("status")).to_contain_text(email)
+        expect(frame.get_by_role("main")).not_to_contain_text("in this browser")
         link = shop.desk.link("prove your reset", to=email)
         for pasted in (f"{link}x", link):
             frame.get_by_label("The link in the mail").fill(pasted)
@@ -401,6 +402,7 @@ def test_the_frame_speaks_the_page_s_language_and_tells_when_it_is_over(shop: Sh
         assert shop.server.call(f"/v1/keys/{backend['id']}/suspend", {}).status == HTTPStatus.OK
         framed(page).get_by_role("link", name="Schlüssel anlegen").click()
         expect(framed(page).get_by_role("heading", name="Diese Ansicht ist geschlossen")).to_be_visible()
+        expect(framed(page).get_by_role("main")).to_contain_text("Ihre Zeit ist um")  # nobody signs in here
         assert told(page) == [["ended", {"key": ""}]]
         note(visit)
 

@@ -77,7 +77,7 @@ def test_an_address_is_confirmed_by_everybody_who_reads_its_mails(
     """R50: before its button, after it, and behind a link that has nothing left to do."""
     person = demo.signed_in()
     person.submit("/account/proof", at="/account/notices", password=PASSPHRASE)
-    further = f"further.{look}.with.a.rather.long.name@subsidiary.of.a.customer.example.com"
+    further = f"further{next(demo.numbers)}.with.a.rather.long.name@subsidiary.of.a.customer.example.com"  # no hyphen
     person.submit("/account/notices/addresses", at="/account/notices", email=further)
     link = demo.link(further, "Confirm this address")
     with chromium.visit(demo.url, look) as visit:
@@ -120,3 +120,5 @@ def test_what_is_not_there_says_so_to_everybody(chromium: Chromium, demo: House,
         visit.page.goto("/nowhere")
         expect(visit.page.get_by_role("alert")).to_contain_text("There is no such thing here")
         look_well(visit.page, "not found")
+        visit.page.get_by_role("link", name="Go to keyturn").click()
+        expect(visit.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()

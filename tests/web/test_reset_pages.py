@@ -1,6 +1,7 @@
 """Reset API Key, clicked through: what a customer sees, and what it does."""
 
 import re
+from secrets import token_urlsafe
 from typing import Any
 
 import pytest
@@ -180,6 +181,58 @@ def test_k13_during_a_cool_down_the_old_secret_goes_on_and_the_page_counts(desk:
         assert page.get_by_role("button", name="Stop the old secret now").count() == 0
 
 
+def test_r20_a_lost_secret_stops_with_the_first_use_of_the_new_one_and_the_pages_say_so(
+    desk: Desk, chromium: Chromium
+) -> None:
+    """The date on the pages is the latest; what ends it before stands beside it, before the click and after."""
+    desk.policy("patient", proofs=["password"], wait_for_first_use=True, grace_default="1h", grace_max="7d")
+    lost, slow = desk.key("lost"), desk.key("slow", policy="patient")
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        for key, reason, said in (
+            (lost, "lost", "at the latest; before that with the first use of the new one"),
+            (slow, "routine", "at the latest; before that 1 hour after the first use of the new one"),
+        ):
+            page.goto(f"/keys/{key['id']}/reset?reason={reason}")
+            expect(page.get_by_role("region", name="What will happen")).to_contain_text(said)
+            expect(page.get_by_label("Grace")).to_have_count(0 if reason == "lost" else 1)
+            page.get_by_role("button", name="Reset API Key").click()
+            prove(page)
+            secret = mint(page)
+            page.get_by_role("button", name="Yes, I have stored it").click()
+            expect(page.locator("#live")).to_contain_text(said)
+            assert desk.server.verdict(secret) == "valid"
+            expect(page.locator("#live")).not_to_contain_text("at the latest", timeout=10_000)
+
+
+def test_r42_what_is_wrong_with_an_own_secret_stands_beside_its_field(desk: Desk, chromium: Chromium) -> None:
+    desk.policy("own", proofs=["password"], own_secret="allowed", reset_origin="any")  # noqa: S106  # a choice, no secret
+    desk.server.call(f"/v1/accounts/{desk.account_id}", {"policy": "own"}, method="PATCH")
+    with chromium.visit(desk.url) as visit:
+        page = visit.page
+        sign_in(page)
+        page.goto("/keys/new")
+        page.get_by_label("Name").fill("own")
+        page.get_by_text("Bring something of your own").click()
+        page.get_by_label("Label in the secret").fill("own1")
+        page.get_by_label("A secret of yours").check()
+        page.get_by_label("Own secret").fill("short")
+        page.get_by_role("button", name="Create key").click()
+        expect(page.locator("#own_secret-error")).to_contain_text("hard to guess")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        page.get_by_label("Own secret").fill(token_urlsafe(48))
+        page.get_by_role("button", name="Create key").click()
+        expect(page.get_by_role("status")).to_contain_text("The key was created")
+        page.goto(f"{page.url.partition('?')[0]}/reset?reason=routine")
+        page.get_by_role("button", name="Reset API Key").click()
+        prove(page)
+        expect(page.get_by_role("main")).not_to_contain_text("secret is shown")
+        page.get_by_label("Own secret").fill(token_urlsafe(48))
+        page.get_by_role("button", name="Take this secret").click()
+        expect(page.get_by_role("heading", name="Handover")).to_be_visible()
+
+
 def test_r43_two_step_stops_the_old_one_first(desk: Desk, chromium: Chromium) -> None:
     """K6: two confirmed steps."""
     desk.policy("steps", base="aws")
@@ -206,6 +259,8 @@ def test_r41_a_reset_that_was_ordered_is_claimed(desk: Desk, chromium: Chromium)
         page = visit.page
         sign_in(page)
         expect(page.locator("main")).to_contain_text("A reset of \u201corder router\u201d was ordered for you")
+        page.get_by_role("link", name="order router").click()
+        expect(page.locator("main")).to_contain_text("A reset was ordered for this key")
         page.get_by_role("link", name="Look at it").click()
         page.get_by_role("button", name="Claim this reset").click()
         prove(page)
@@ -244,8 +299,9 @@ def test_r42_a_customer_brings_a_label_and_a_public_key(desk: Desk, chromium: Ch
         page.goto("/keys")
         ask(page, "signing bot", "routine")
         prove(page)
+        expect(page.get_by_role("main")).not_to_contain_text("secret is shown")
         page.get_by_label("Public key (Ed25519)").fill(second)
-        page.get_by_role("button", name="Make the new secret").click()
+        page.get_by_role("button", name="Take this public key").click()
         expect(page.get_by_role("heading", name="Handover")).to_be_visible()
 
 

@@ -112,6 +112,7 @@ class Dashboard:
             status=404,
             portal=None,
             back="/",
+            way="link.go_on",
         )
         await answer(html, browser, status=404)(scope, receive, send)
 

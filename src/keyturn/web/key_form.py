@@ -13,6 +13,17 @@ from keyturn.core.instant import FOREVER, Instant
 from keyturn.core.key import Key
 from keyturn.core.limit import Limit
 from keyturn.core.public_key import PublicKey
+from keyturn.core.refusal import (
+    AllowlistRequired,
+    AllowlistTooLong,
+    ExpiryRequired,
+    InvalidField,
+    NameTaken,
+    OwnSecretRefused,
+    PublicKeyUsed,
+    Refusal,
+    WiderThanActor,
+)
 from keyturn.core.secret import ENVIRONMENTS, SecretText
 from keyturn.flow.key import KeyEdit, KeyWish
 from keyturn.web.browser import Browser
@@ -20,6 +31,15 @@ from keyturn.web.form import Form
 from keyturn.web.name import wrong_name
 
 _FIELDS: Final = ("name", "environment", "permissions", "allowlist", "limit", "expires", "kind", "label", "public_key")
+_SAYS_WHAT_IS_WRONG: Final = frozenset({*_FIELDS, "own_secret"} - {"environment", "kind"})
+_BESIDE: Final[Mapping[type[Refusal], str]] = {
+    AllowlistRequired: "allowlist",
+    AllowlistTooLong: "allowlist",
+    ExpiryRequired: "expires",
+    OwnSecretRefused: "own_secret",
+    PublicKeyUsed: "public_key",
+    WiderThanActor: "permissions",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +53,13 @@ class KeyForm:
     def typed(cls, form: Form, wrong: Mapping[str, str] | None = None) -> Self:
         """The fields as they were typed."""
         return cls(fields={name: form.raw(name) for name in _FIELDS}, wrong=wrong or {})
+
+    @classmethod
+    def refused(cls, form: Form, refusal: Refusal, said: str) -> tuple[Self, str]:
+        """The form with the refusal beside the field that it is about; or, where it is about none, as a text."""
+        field = refusal.field if isinstance(refusal, InvalidField | NameTaken) else _BESIDE.get(type(refusal), "")
+        known = field in _SAYS_WHAT_IS_WRONG
+        return cls.typed(form, {field: said} if known else {}), "" if known else said
 
 
 def empty() -> KeyForm:

@@ -174,8 +174,8 @@ def save(asked: SignedIn) -> Response:
         return _edit(asked, key, change, status=422)
     refusal = asked.try_change(lambda tx: keys.edit(tx, actor=asked.actor, key_id=key_id, edit=change))
     if refusal is not None:
-        typed = KeyForm.typed(asked.form)
-        return _edit(asked, key, typed, problem=asked.say(refusal), status=refusal.status)
+        typed, problem = KeyForm.refused(asked.form, refusal, asked.say(refusal))
+        return _edit(asked, key, typed, problem=problem, status=refusal.status)
     return asked.go(f"/keys/{key_id}?done=edited")
 
 

@@ -57,8 +57,8 @@ def create(asked: SignedIn) -> Response:
             )
         )
     except Refused as refused:
-        status = refused.refusal.status
-        return _form(asked, KeyForm.typed(asked.form), problem=asked.say(refused.refusal), status=status)
+        typed, problem = KeyForm.refused(asked.form, refused.refusal, asked.say(refused.refusal))
+        return _form(asked, typed, problem=problem, status=refused.refusal.status)
     if made.secret is None:
         return asked.go(f"/keys/{made.key.id}?done={'shown_before' if made.secret_shown else 'created'}")
     return asked.show(

@@ -36,6 +36,8 @@ from keyturn.web.static import Static
 T = TypeVar("T")
 _LONGEST_AGENT: Final = 200
 _READ: Final = ("GET", "HEAD")
+_PASSING: Final = (429, 503)
+"""What may work when it is asked for again."""
 StrangersPage = Callable[[Asked], Response]
 MembersPage = Callable[[SignedIn], Response]
 
@@ -262,6 +264,7 @@ def _refused(house: House, request: Request, browser: Browser, refusal: Refusal)
     if over and not house.door.of_portals:
         return see_other("/", browser)
     portal = _portal_of(house, browser) if house.door.of_portals else None
+    goes_on = request.method in _READ and refusal.status in _PASSING
     html = house.pages.write(
         "portal_over.html" if over else "refused.html",
         browser,
@@ -269,11 +272,12 @@ def _refused(house: House, request: Request, browser: Browser, refusal: Refusal)
         who=None,
         portal=portal,
         done="",
-        text=refusal_text(refusal, browser.words),
+        text=browser.words("portal.timed_out") if over else refusal_text(refusal, browser.words),
         status=refusal.status,
-        back=request.url.path if request.method in _READ else house.door.home,
+        back=request.url.path if goes_on else house.door.home,
+        way="refused.again" if goes_on else "keys.title" if house.door.of_portals else "link.go_on",
     )
-    retry = {"retry-after": str(getattr(refusal, "retry_after", 2))} if refusal.status in (429, 503) else None
+    retry = {"retry-after": str(getattr(refusal, "retry_after", 2))} if refusal.status in _PASSING else None
     framed_by = portal.embed_origin if portal and house.door.framed else ""
     return answer(html, browser, status=refusal.status, headers=retry, framed_by=framed_by)
 

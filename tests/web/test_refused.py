@@ -1,0 +1,67 @@
+"""The page of a refusal: what it offers leads somewhere, and where waiting helps that is trying again."""
+
+import asyncio
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx2
+import pytest
+
+from keyturn import wiring
+from keyturn.api.app import build_app
+from keyturn.ports import StoreUnavailable
+from keyturn.settings import Settings
+from keyturn.web.app import Dashboard
+from keyturn.wiring import Node
+from tests.web.person import Page
+
+
+class _Away:
+    """A store that cannot be reached."""
+
+    def __init__(self, store: object) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def change(self, _flow: object) -> NoReturn:
+        raise StoreUnavailable
+
+    read = lookup = change
+
+
+@pytest.fixture
+def node(sqlite_url: str, tmp_path: Path) -> Iterator[Node]:
+    with wiring.open_node(Settings(data=tmp_path / "data", database_url=sqlite_url)) as opened:
+        away: Any = _Away(opened.store)
+        yield dataclasses.replace(opened, store=away)
+
+
+def see(node: Node, path: str, **cookies: str) -> Page:
+    app, _ = build_app(node, pages=Dashboard)
+
+    async def ask() -> httpx2.Response:
+        transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 1))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", cookies=cookies) as client:
+            return await client.get(path, headers={"accept": "text/html", "accept-language": "en"})
+
+    return Page.of(asyncio.run(ask()))
+
+
+@pytest.mark.parametrize("path", ["/keys", "/account/sessions"])
+def test_a_page_that_cannot_be_shown_now_can_be_tried_again(node: Node, path: str) -> None:
+    page = see(node, path, keyturn="kts_somebody")
+    assert (page.status, int(page.headers["retry-after"]) > 0) == (503, True)
+    assert path in page.links
+    assert "Not just now" in page.text
+    assert "Try again" in page.text
+
+
+def test_a_page_that_is_not_there_does_not_offer_itself_again(node: Node) -> None:
+    page = see(node, "/nowhere")
+    assert page.status == 404
+    assert "/nowhere" not in page.links
+    assert "Go to keyturn" in page.text
