@@ -18,17 +18,18 @@ from keyturn.wiring import Node
 from tests.web.person import Page
 
 
-class _Away:
-    """A store that cannot be reached."""
+class _Broken:
+    """A store that fails in one way."""
 
-    def __init__(self, store: object) -> None:
+    def __init__(self, store: object, error: Exception) -> None:
         self._store = store
+        self._error = error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     def change(self, _flow: object) -> NoReturn:
-        raise StoreUnavailable
+        raise self._error
 
     read = lookup = change
 
@@ -36,8 +37,12 @@ class _Away:
 @pytest.fixture
 def node(sqlite_url: str, tmp_path: Path) -> Iterator[Node]:
     with wiring.open_node(Settings(data=tmp_path / "data", database_url=sqlite_url)) as opened:
-        away: Any = _Away(opened.store)
-        yield dataclasses.replace(opened, store=away)
+        yield opened
+
+
+def broken(node: Node, error: Exception) -> Node:
+    store: Any = _Broken(node.store, error)
+    return dataclasses.replace(node, store=store)
 
 
 def see(node: Node, path: str, **cookies: str) -> Page:
@@ -53,7 +58,7 @@ def see(node: Node, path: str, **cookies: str) -> Page:
 
 @pytest.mark.parametrize("path", ["/keys", "/account/sessions"])
 def test_a_page_that_cannot_be_shown_now_can_be_tried_again(node: Node, path: str) -> None:
-    page = see(node, path, keyturn="kts_somebody")
+    page = see(broken(node, StoreUnavailable()), path, keyturn="kts_somebody")
     assert (page.status, int(page.headers["retry-after"]) > 0) == (503, True)
     assert path in page.links
     assert "Not just now" in page.text
@@ -65,3 +70,11 @@ def test_a_page_that_is_not_there_does_not_offer_itself_again(node: Node) -> Non
     assert page.status == 404
     assert "/nowhere" not in page.links
     assert "Go to keyturn" in page.text
+
+
+def test_a_bug_in_a_page_is_told_on_a_page_without_a_word_of_it(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    page = see(broken(node, RuntimeError("the mark")), "/keys", keyturn="kts_somebody")
+    assert (page.status, page.headers["content-type"]) == (500, "text/html; charset=utf-8")
+    assert "Something went wrong here; it was noted" in page.text
+    assert "the mark" not in page.html
+    assert "RuntimeError" in caplog.text

@@ -207,7 +207,7 @@ def test_r20_a_lost_secret_stops_with_the_first_use_of_the_new_one_and_the_pages
 
 
 def test_r42_what_is_wrong_with_an_own_secret_stands_beside_its_field(desk: Desk, chromium: Chromium) -> None:
-    desk.policy("own", proofs=["password"], own_secret="allowed", reset_origin="any")  # noqa: S106  # a choice, no secret
+    desk.policy("own", proofs=["password"], own_secret="allowed", reset_origin="any")
     desk.server.call(f"/v1/accounts/{desk.account_id}", {"policy": "own"}, method="PATCH")
     with chromium.visit(desk.url) as visit:
         page = visit.page

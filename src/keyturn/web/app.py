@@ -1,12 +1,13 @@
 """The dashboard as one ASGI application: it answers the addresses it knows and leaves the rest to the API."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from starlette.requests import Request
 from starlette.routing import Match, Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyturn.edge.visit import ARRIVED_REV, Surroundings
 from keyturn.web import (
@@ -87,9 +88,9 @@ class Dashboard:
         if route is not None:
             scope[ARRIVED_REV] = self._house.visits.node.verifier.applied_rev
             scope["route"] = route
-            await self._router(scope, receive, send)
-        elif _wants_page(scope):
-            await self._not_found(scope, receive, send)
+            await self._page(scope, receive, send)
+        elif scope["method"] in ("GET", "HEAD") and _is_a_person(scope):
+            await self._refuse(scope, receive, send, said="refusal.not_found", status=404)
         else:
             await self._others(scope, receive, send)
 
@@ -99,7 +100,24 @@ class Dashboard:
                 return route
         return None
 
-    async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A page; where it breaks a page says so too, before the bug goes on to whoever notes it."""
+        began = False
+
+        async def sent(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            await self._router(scope, receive, sent)
+        except Exception:
+            if not began and _is_a_person(scope):
+                with suppress(Exception):  # of this one nothing is worth saying beside the first
+                    await self._refuse(scope, receive, send, said="refused.bug", status=500)
+            raise
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, *, said: str, status: int) -> None:
         visits = self._house.visits
         browser = browser_of(Request(scope), visits.node, https=scope["scheme"] == "https")
         html = self._house.pages.write(
@@ -108,17 +126,15 @@ class Dashboard:
             visits.node.clock.now(),
             who=None,
             done="",
-            text=browser.words("refusal.not_found"),
-            status=404,
+            text=browser.words(said),
+            status=status,
             portal=None,
             back="/",
             way="link.go_on",
         )
-        await answer(html, browser, status=404)(scope, receive, send)
+        await answer(html, browser, status=status)(scope, receive, send)
 
 
-def _wants_page(scope: Scope) -> bool:
+def _is_a_person(scope: Scope) -> bool:
     """Whether a person's browser asks, rather than a program."""
-    if scope["method"] not in ("GET", "HEAD"):
-        return False
     return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
