@@ -166,7 +166,7 @@ def test_k8_a_try_that_comes_too_early_is_told_how_long_to_wait(house: House) ->
         assert person.sign_in(email, "wrong").status == 401
     page = person.sign_in(email, "wrong")
     assert page.status == 429
-    assert "Too many tries. Wait" in page.text
+    assert "Too many tries. Seconds to wait: " in page.text
     assert page.has_form("/sign-in")
 
 
