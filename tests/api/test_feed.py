@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from hashlib import sha256
 from typing import Any
 
@@ -132,6 +132,7 @@ def _pushed(line: Line) -> int:
         write(Push(epoch=1, entries=())),
         write(Denial(nonce=1, reason="lapsed")),
         write(Acknowledgement(epoch=1, rev=1)),
+        b" " * 1_100_000,
     ],
     ids=lambda said: said[:20].decode("latin-1"),
 )
@@ -139,8 +140,10 @@ def test_what_no_verifier_says_ends_the_stream(server: Serving, credential: str,
     """Acknowledging before having joined is one of them."""
     with closing(Line(server, credential)) as line:
         assert isinstance(line.hear(), Terms)
-        line.stream.send(said)
-        assert line.hear() is None
+        with suppress(OSError):  # it may have been ended already
+            line.stream.send(said)
+            line.say(Renewal(instance="ver_test", nonce=1, epoch=0, applied_rev=0, acked_rev=0))
+        assert line.hear() is None, "what is said afterwards is answered no more"
     assert server.call("/livez").status == 200
 
 
@@ -177,6 +180,18 @@ def test_f0_nobody_acknowledges_for_another_s_instance(server: Serving, credenti
         again.join(name, nonce=2)
         receipt = server.call(f"/v1/keys/{made['id']}/suspend", {}).body["receipt"]
     assert name in receipt["verifiers"]["waited_out"]
+
+
+def test_f0_an_instance_is_one_credential_s_whatever_another_shows_beside_its_own(
+    server: Serving, credential: str
+) -> None:
+    other = server.create(permissions=["keyturn.attach"])["secret"]
+    proof = {"X-Keyturn-Instance": "overheard"}
+    with closing(Line(server, credential, **proof)) as line, closing(Line(server, other, **proof)) as attacker:
+        line.join("ver_proven")
+        assert isinstance(attacker.hear(), Terms)
+        attacker.say(Renewal(instance="ver_proven", nonce=1, epoch=0, applied_rev=0, acked_rev=0))
+        assert attacker.hear() is None
 
 
 def test_f0_nobody_acknowledges_for_a_real_verifier(server: Serving, credential: str) -> None:
@@ -294,6 +309,22 @@ def test_a_fill_holds_no_secret_and_nothing_that_leads_to_one(server: Serving, c
     assert answer.body["state"]["key_id"] == made["id"]
     assert made["secret"].rpartition("_")[2] not in answer.text
     assert "digest" not in json.dumps(answer.body)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"key_sha256": "0" * 63},
+        {"key_sha256": "0" * 66},
+        {"key_sha256": "G" * 64},
+        {"key_sha256": "0" * 64, "label": "No Label"},
+        {"key_sha256": "0" * 64, "label": "x" * 1000},
+        {"key_sha256": "0" * 64, "more": ""},
+    ],
+    ids=str,
+)
+def test_what_is_no_question_for_a_fill_is_refused(server: Serving, credential: str, asked: dict[str, str]) -> None:
+    assert server.call("/v1/feed/fill", asked, key=credential).status == 422
 
 
 @pytest.mark.parametrize("label", [None, "nobodys"])

@@ -569,6 +569,16 @@ def test_r43_first_use_stops_nothing_in_the_two_step_way() -> None:
     assert accepted_versions(used.key, after(HOUR)) == (1, 2)
 
 
+def test_r20_first_use_before_the_secret_has_started_is_somebodys_invention() -> None:
+    """Whoever may attach could else end a cool-down and bring the end of the old secret forward."""
+    step = minted(a_key(), policy=replace(PLAIN, cool_down=HOUR, wait_for_first_use=True), grace=HOUR)
+    early = protocol.first_use(step.reset, step.key, used_at=T0, now=T0)
+    assert isinstance(early, Refusal)
+    assert early.kind == "reset_out_of_order"
+    used = good(protocol.first_use(step.reset, step.key, used_at=T0, now=after(HOUR)))
+    assert used.reset.first_used_at == after(HOUR), "never from before it started"
+
+
 def test_first_use_of_what_is_not_minted_is_out_of_order() -> None:
     asked = good(ask(a_key()))
     assert isinstance(protocol.first_use(asked.reset, asked.key, used_at=T0, now=T0), OutOfOrder)

@@ -94,7 +94,7 @@ def test_k8_who_writes_uses_down_keeps_nobody_from_acting_with_the_key_or_from_s
     monkeypatch.setattr(SqlTransaction, "_upsert_use", meanwhile)
     housekeeper = here.housekeeper
     caller = Callers(key.number, None, (), "", 1, 1)
-    housekeeper.report(Report(last=((key.number, 1),), watched=watched, callers=(caller,)))
+    housekeeper.report(Report(last=((key.number, 1),), watched=watched, callers=(caller,)), by="ver_1", size=1)
     housekeeper.write_uses()
     assert done == 2 * [True, True, 1]
     found = here.store.read(lambda tx: tx.key(key.id))

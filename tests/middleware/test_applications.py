@@ -52,6 +52,22 @@ def test_f0_after_a_confirmed_reset_the_old_secret_is_refused_and_the_new_one_ac
         assert application.call(key=reset["secret"]).body["key_id"] == made["id"]
 
 
+UPGRADE: Final = (
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+)
+
+
+def test_asking_for_a_websocket_is_no_way_past_the_middleware(site: Site, application: Application) -> None:
+    """None of these servers speaks it, so it is a GET like any other, or no request at all."""
+    assert_refused(application.call(headers=UPGRADE), 401, "unauthenticated")
+    assert_refused(
+        application.call(headers=UPGRADE, key=site.secret(permissions=["a:admin"])), 403, "permission_missing"
+    )
+
+
 NOBODYS: Final = "kt_live_" + "0" * RANDOM_CHARS
 REFUSED: dict[str, tuple[Callable[[Site], str], str, int, str]] = {
     "no key": (lambda _: "", "POST", 401, "unauthenticated"),

@@ -193,9 +193,9 @@ class _Stream:
 
     async def _listen(self, receive: Receive) -> None:
         async for line in _lines(receive):
-            await self._hear(read(line))
+            await self._hear(read(line), size=len(line))
 
-    async def _hear(self, message: Message) -> None:
+    async def _hear(self, message: Message, *, size: int) -> None:
         match message:
             case Renewal():
                 await self._renew(message)
@@ -205,7 +205,7 @@ class _Stream:
                 # Telling others is a moment's work, but waits for locks that threads hold.
                 self._member.acknowledged(self._instance, epoch=message.epoch, rev=message.rev)
             case Report():
-                self._node.housekeeper.report(message)
+                self._node.housekeeper.report(message, by=self._instance, size=size)
             case _:
                 raise ValueError("a message that verifiers do not send")
 

@@ -5,7 +5,7 @@ Telling is `telling.py`'s, in threads of its own.
 Nothing waits for it: with housekeeping dead for a week every answer is still right (R2).
 """
 
-from collections import deque
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -15,11 +15,13 @@ from keyturn.core.instant import Instant, from_micros
 from keyturn.core.throttle import LONGEST_QUIET
 from keyturn.flow import handover
 from keyturn.flow.follow import Follower
+from keyturn.flow.reports import Reports
 from keyturn.ports import Caller, Store, Transaction, Use
 from keyturn.verify.message import Report
 from keyturn.verify.usage import Callers, Origin, Tally
 from keyturn.verify.verifier import Verifier
 
+log = logging.getLogger("keyturn")
 REPLAYS_LAST: Final = timedelta(days=7)
 CALLERS_LAST: Final = timedelta(hours=25)
 """What is shown are the last 24 hours; buckets of an hour reach back one more."""
@@ -30,7 +32,6 @@ BALANCES_LAST: Final = timedelta(hours=1)
 """Beyond the time at which a key's limit is whole again."""
 PORTALS_LAST: Final = timedelta(days=1)
 """Longer than any session that one may become."""
-MOST_REPORTS: Final = 1000
 _BATCH: Final = 200
 _CALLERS_A_TICK: Final = 200
 """How many callers may be written for each turn: the more there are, the longer they are gathered first."""
@@ -48,11 +49,12 @@ class Housekeeper:
         self._watched: list[tuple[Use, Instant]] = []
         self._callers: list[Caller] = []
         self._callers_rest = 0
-        self._reports: deque[Report] = deque(maxlen=MOST_REPORTS)
+        self._reports = Reports()
 
-    def report(self, report: Report) -> None:
-        """What a verifier has counted; written with the next turn.  Safe to call from any thread."""
-        self._reports.append(report)
+    def report(self, report: Report, *, by: str, size: int) -> None:
+        """What a verifier has counted, in so many bytes; written with the next turn.  Safe to call from any thread."""
+        if not self._reports.add(report, by=by, size=size):
+            log.warning("what verifier %s has counted was dropped: too much of it waits already", by)
 
     def tick(self) -> None:
         """Every errand once.  Raises StoreUnavailable; nothing is lost, the next tick goes on."""
@@ -71,7 +73,7 @@ class Housekeeper:
         """Last uses and callers, who used a watched secret, and with it the first use of a new one (R20)."""
         drained = self._verifier.drain_uses()
         self._note(drained.last, drained.watched)
-        reports = [self._reports.popleft() for _ in range(len(self._reports))]
+        reports = self._reports.drain()
         for one in reports:
             self._note(dict(one.last), dict(one.watched))
         self._gather_callers()
