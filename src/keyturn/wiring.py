@@ -391,6 +391,8 @@ def _keep_house(node: Node, stopping: threading.Event) -> None:
                 log.warning("the database is back")
             away = False
     _write_last_uses(node)
+    with _surviving("giving back"):
+        node.sharing.leave()
 
 
 def _write_last_uses(node: Node) -> None:

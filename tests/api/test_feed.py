@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Renewal, Terms
+from keyturn.core.share import Rest
 from keyturn.sdk import Verifier
 from keyturn.sdk.stream import Refused, Stream, Wake
-from keyturn.verify.message import Message, Report, read, write
+from keyturn.verify.message import GiveBack, Message, Report, read, write
 from keyturn.verify.usage import Callers, Origin, Tally
 from tests.serving import Serving
 
@@ -297,6 +298,8 @@ def test_pitfall_18_only_the_operator_s_verifiers_may_attach(server: Serving, cr
             Line(server, shown)
         assert refused.value.code == (code or "unauthenticated")
         assert server.call("/v1/feed/fill", {"key_sha256": "0" * 64}, key=shown).status in (401, 403)
+        share = server.call("/v1/feed/share", {"wishes": [{"key_id": "key_x", "waiting": 1}]}, key=shown)
+        assert (share.status, share.body["code"]) in ((403, "permission_missing"), (401, "unauthenticated"))
     assert server.call("/v1/feed", method="GET").status == 405
     answer = server.call("/v1/feed/fill", {"key_sha256": "0" * 64}, key=credential)
     assert (answer.status, answer.body["state"]) == (200, None)
@@ -347,3 +350,59 @@ class _in_thread:  # noqa: N801  # reads as a phrase
     def __exit__(self, *_: object) -> None:
         self._thread.join(20)
         assert not self._thread.is_alive()
+
+
+def _lent(server: Serving, credential: str, key_id: str, *, rests: Any = (), **wish: int) -> dict[str, Any]:
+    body = {"wishes": [{"key_id": key_id, "waiting": 1} | wish], "rests": list(rests)}
+    answer = server.call("/v1/feed/share", body, key=credential)
+    assert answer.status == 200, answer.text
+    (share,) = answer.body["shares"]
+    assert share["key_id"] == key_id
+    return dict(share)
+
+
+def test_f15_a_verifier_is_lent_a_share_and_gives_back_what_it_has_left(server: Serving, credential: str) -> None:
+    """Once, and no more than it was lent; what is made up brings nothing."""
+    made, other = server.create(limit="10000/31d"), server.create(limit="10000/31d")
+    share = _lent(server, credential, made["id"], ahead=9)
+    assert (share["requests"], share["others"]) == (10, 9990)
+    day = 86_400_000_000
+    assert (share["interval"], share["window"], share["wait"]) == (31 * day // 10_000, 31 * day, 0)
+    rest = {"key_id": made["id"], "loan": share["loan"], "requests": 10**9}
+    forged = ({"loan": "loan_x"}, {"key_id": other["id"]}, {"key_id": "key_of_nobody"})
+    for one in forged:
+        assert _lent(server, credential, other["id"], rests=[rest | one])["requests"] == 1
+    assert _lent(server, credential, made["id"])["others"] == 9989
+    assert _lent(server, credential, made["id"], rests=[rest, rest])["others"] == 9998, "less the two lent since"
+    assert _lent(server, credential, made["id"], rests=[rest])["others"] == 9997
+    assert _lent(server, credential, other["id"], waiting=10**9)["requests"] == 10_000 - len(forged)
+    empty = _lent(server, credential, other["id"])
+    assert (empty["requests"], empty["loan"], empty["others"]) == (0, "", 0)
+    assert 31 * day // 10_000 - 60_000_000 < empty["wait"] <= 31 * day // 10_000
+
+
+def test_f15_a_verifier_gives_back_on_its_stream_too(server: Serving, credential: str) -> None:
+    made = server.create(limit="10000/31d")
+    share = _lent(server, credential, made["id"], ahead=9)
+    with closing(Line(server, credential)) as line:
+        line.join("ver_gives_back")
+        line.say(GiveBack(rests=(Rest(key_id=made["id"], loan=share["loan"], requests=4),)))
+        line.say(Renewal(instance="ver_gives_back", nonce=2, epoch=0, applied_rev=0, acked_rev=0))
+        assert line.hear(), "so the line before was heard"
+    assert _lent(server, credential, made["id"])["others"] == 9993
+
+
+def test_f15_nobody_is_lent_what_has_no_limit(server: Serving, credential: str) -> None:
+    free = server.create()["id"]
+    wishes = [{"key_id": one, "waiting": 1} for one in (free, "key_of_nobody")]
+    assert server.call("/v1/feed/share", {"wishes": wishes}, key=credential).body == {"shares": []}
+    assert server.call("/v1/feed/share", {}, key=credential).body == {"shares": []}
+    for wrong in (
+        {"wishes": [{"key_id": free, "waiting": 0}]},
+        {"wishes": [{"key_id": free, "waiting": 10**9 + 1}]},
+        {"wishes": [{"key_id": free, "waiting": 1, "ahead": -1}]},
+        {"wishes": [{"key_id": free, "waiting": 1}] * 101},
+        {"rests": [{"key_id": free, "loan": "x", "requests": -1}]},
+        {"rests": [{"key_id": "x" * 1000, "loan": "x", "requests": 1}]},
+    ):
+        assert server.call("/v1/feed/share", wrong, key=credential).status == 422, wrong

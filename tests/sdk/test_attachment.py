@@ -7,13 +7,15 @@ from keyturn.core.lease import FOR_GOOD, Acknowledgement, Grant, Renewal, Terms
 from keyturn.sdk.attachment import Attachment, Nodes
 from keyturn.verify.holder import Holder
 from keyturn.verify.message import Message, read, write
+from keyturn.verify.shares import Shares
 from keyturn.verify.verifier import Verifier
 
 
 def _attachment() -> Attachment:
-    memory = Verifier()
+    shares = Shares(10)
+    memory = Verifier(limits=shares)
     holder = Holder(memory, instance="ver_1", terms=Terms())
-    return Attachment(Nodes("https://127.0.0.1:1", "kt", allow_plain_http=False), holder, memory)
+    return Attachment(Nodes("https://127.0.0.1:1", "kt", allow_plain_http=False), holder, memory, shares)
 
 
 class _Node:

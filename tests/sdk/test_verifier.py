@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import pytest
 
@@ -134,7 +134,7 @@ def test_memory_alone_answers_or_says_that_a_node_has_to(server: Serving, verifi
     assert verifier.verify(secret)
     assert verifier.verify_warm(secret)
     assert verifier.verify(limited)
-    assert verifier.verify_warm(limited) is None
+    assert verifier.verify_warm(limited) is None, "of what is used so little, one request is borrowed at a time"
 
 
 def test_f3_ask_is_answered_by_a_node_while_there_is_no_lease(server: Serving, verifier: Verifier) -> None:
@@ -373,7 +373,15 @@ def test_a_credential_that_is_revoked_ends_the_lease(server: Serving) -> None:
             verifier.verify(secret)
 
 
-ITS_WORK: Final = {"/v1/feed", "/v1/feed/fill", "/v1/verify", "/v1/self", "/v1/self/reset", "/v1/self/revoke"}
+ITS_WORK: Final = {
+    "/v1/feed",
+    "/v1/feed/fill",
+    "/v1/feed/share",
+    "/v1/verify",
+    "/v1/self",
+    "/v1/self/reset",
+    "/v1/self/revoke",
+}
 
 
 def test_a_verifiers_credential_can_verify_and_nothing_else(server: Serving, credential: str) -> None:
@@ -435,6 +443,85 @@ def test_pitfall_4_a_limit_is_counted_where_all_requests_of_its_key_meet(
             refused = one.verify(made["secret"])
             assert refused.code == "rate_limited"
             assert refused.retry_after >= 1
+
+
+def served(server: Serving) -> dict[str, int]:
+    """How many requests the node has answered, by route."""
+    found: dict[str, int] = {}
+    for line in server.call("/metrics").text.splitlines():
+        if line.startswith("keyturn_http_request_seconds_count"):
+            route = line.partition('route="')[2].partition('"')[0]
+            found[route] = found.get(route, 0) + int(float(line.rpartition(" ")[2]))
+    return found
+
+
+def test_f15_a_key_with_a_limit_is_decided_on_here_with_few_questions(server: Serving, verifier: Verifier) -> None:
+    made = server.create(limit="1000000000/31d", permissions=["orders:read"])
+    before, ends, got = served(server), time.monotonic() + 1.5, 0
+    while got < 3000 or time.monotonic() < ends:
+        assert verifier.verify(made["secret"], permission="orders:read")
+        got += 1
+    after = served(server)
+    assert after.get("/v1/verify", 0) == before.get("/v1/verify", 0)
+    asked = after["/v1/feed/share"] - before.get("/v1/feed/share", 0)
+    assert 1 <= asked <= 60, (asked, got)
+    assert verifier.verify_warm(made["secret"]), "which is as much as memory answering"
+    assert verifier.verify_warm(made["secret"], permission="orders:write") is not None
+
+
+def test_f15_verifiers_and_their_node_together_let_through_what_one_counter_would(
+    server: Serving, credential: str, verifier: Verifier
+) -> None:
+    """Many threads of each; all of it is to be had, and what is left at the end has come back."""
+    made = server.create(limit="300/31d")
+    with Verifier(server.url, credential) as other:
+        assert other.wait_until_leased(LONG)
+        got: list[str] = []
+
+        def hammer(verify: Callable[[str], Any]) -> None:
+            got.extend(verify(made["secret"]).code for _ in range(100))
+
+        calls = [verifier.verify] * 4 + [other.verify] * 4
+        threads = [threading.Thread(target=hammer, args=(call,)) for call in calls]
+        threads += [threading.Thread(target=lambda: got.extend(server.verdict(made["secret"]) for _ in range(100)))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert set(got) == {"valid", "rate_limited"}
+        assert got.count("valid") <= 300
+
+    def has_had_all() -> bool:
+        got.append(server.verdict(made["secret"]))
+        return got.count("valid") >= 300
+
+    until(has_had_all)
+    assert {server.verdict(made["secret"]) for _ in range(20)} == {"rate_limited"}
+    assert verifier.verify(made["secret"]).code == "rate_limited"
+
+
+def _nobody_lends(_wishes: object, _rests: object) -> NoReturn:
+    raise NodeUnavailable("as where the node is an older one")
+
+
+@pytest.mark.parametrize("on_lapse", ["ask", "refuse"])
+def test_f15_without_a_share_a_node_decides_or_nothing_is_let_through(
+    server: Serving, credential: str, on_lapse: str
+) -> None:
+    made = server.create(limit="2/1h")
+    with Verifier(server.url, credential, on_lapse=on_lapse) as verifier:
+        assert verifier.wait_until_leased(LONG)
+        assert verifier.verify(made["secret"])
+        verifier._borrower._lend = _nobody_lends
+        asked = served(server).get("/v1/verify", 0)
+        if on_lapse == "refuse":
+            with pytest.raises(NodeUnavailable):
+                verifier.verify(made["secret"])
+            assert served(server).get("/v1/verify", 0) == asked
+        else:
+            assert verifier.verify(made["secret"])
+            assert verifier.verify(made["secret"]).code == "rate_limited"
+            assert served(server)["/v1/verify"] == asked + 2
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,10 @@ from keyturn.core.feed import FeedEntry, Predicate
 from keyturn.core.instant import from_micros
 from keyturn.core.lease import DENIALS, LONGEST_STALE, Acknowledgement, Denial, Grant, Push, Renewal, Terms
 from keyturn.core.limit import Limit
+from keyturn.core.share import Rest
 from keyturn.verify import message
 from keyturn.verify.holder import Holder
-from keyturn.verify.message import LONGEST_NAME, MOST_USES, Message, Report, read, reports, write
+from keyturn.verify.message import LONGEST_NAME, MOST_USES, GiveBack, Message, Report, give_backs, read, reports, write
 from keyturn.verify.usage import LONGEST_AGENT, Callers, Origin, Tally, Uses
 from keyturn.verify.verifier import Verifier
 from tests.verify.states import NOW, entry, key, version
@@ -95,6 +96,12 @@ messages: Final[st.SearchStrategy[Message]] = st.one_of(
             tuple
         ),
     ),
+    st.builds(
+        GiveBack,
+        rests=st.lists(st.builds(Rest, key_id=names, loan=names, requests=st.integers(0, 10**9)), max_size=3).map(
+            tuple
+        ),
+    ),
 )
 
 
@@ -114,6 +121,7 @@ REPORT: Final = Report(
     watched=((Origin(1, 1, "192.0.2.1", ("orders:read",), "bot"), Tally(1, 2, 3)),),
     callers=(Callers(1, None, (), "bot", 2, 3),),
 )
+BACK: Final = GiveBack(rests=(Rest(key_id="key_1", loan="loan_1", requests=3),))
 RENEWAL: Final = Renewal(instance="v", nonce=1, epoch=1, applied_rev=2, acked_rev=2)
 
 
@@ -137,6 +145,10 @@ FORGED: dict[str, bytes] = {
     "no JSON": b"grant",
     "no text": b"\xff\xfe\xfd",
     "cut short": write(GRANT)[:-5],
+    "less than nothing given back": _changed(BACK, "rests", 0, 2, to=-1),
+    "more given back than any limit": _changed(BACK, "rests", 0, 2, to=10**9 + 1),
+    "a loan without a name": _changed(BACK, "rests", 0, 1, to=None),
+    "no list of rests": _changed(BACK, "rests", to={}),
     "two at once": write(GRANT) + write(GRANT),
     "a list": b"[]",
     "a number": b"1",
@@ -330,3 +342,11 @@ def test_each_field_of_each_message_has_its_reader() -> None:
     """A field without one would be a KeyError for every peer."""
     for kind in message._KINDS.values():
         assert {one.name for one in fields(kind)} <= message._READ.keys(), kind
+
+
+def test_f15_what_is_given_back_goes_in_messages_of_bounded_length() -> None:
+    rests = [Rest(key_id=f"key_{number}", loan="loan_1", requests=1) for number in range(MOST_USES + 1)]
+    sent = list(give_backs(rests))
+    assert [len(one.rests) for one in sent] == [MOST_USES, 1]
+    assert [rest for one in sent for rest in one.rests] == rests
+    assert list(give_backs([])) == []

@@ -130,6 +130,9 @@ def test_f15_shares_are_bounded_and_forgotten() -> None:
     assert take(refused, NOW + 2 * HOLD) == 3 * SECOND
     assert refused.overdue(NOW + 5 * SECOND) == []
     assert len(refused) == 0
+    leaving = held(5)
+    assert [one.requests for one in leaving.drain()] == [5]
+    assert len(leaving) == 0
 
 
 @contextmanager
@@ -289,6 +292,15 @@ def test_f15_what_lies_idle_comes_back() -> None:
             lender.now += HOLD // 10
             assert one.decide().valid
     assert lender.trips - trips <= 25
+
+
+def test_f15_who_leaves_gives_everything_back() -> None:
+    lender = Lender(limits.parse("1000/1h"), holders=1)
+    one = Holding(lender)
+    for _ in range(5):
+        assert one.decide().valid
+    one.borrower.give_back(everything=True)
+    assert lender.balance.arrival == NOW + 5 * 3_600_000
 
 
 def test_f15_a_limit_that_changes_holds_at_once() -> None:

@@ -7,6 +7,7 @@ Nothing is queued for a slow reader: it gets what is new when it has taken what 
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final
@@ -19,11 +20,13 @@ from starlette.types import Receive, Scope, Send
 from keyturn.api import credential
 from keyturn.api.call import AnyCall
 from keyturn.api.problem import of_outage, problem_bytes, problem_headers
+from keyturn.api.schemas.field import ShortText
 from keyturn.api.schemas.form import Form
 from keyturn.core import feed
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.allowlist import Matcher
 from keyturn.core.lease import AHEAD, FOR_GOOD, Acknowledgement, Denial, Push, Renewal
+from keyturn.core.limit import MOST_REQUESTS
 from keyturn.core.own_secret import check_own_label
 from keyturn.core.permission import RIGHT_ATTACH
 from keyturn.core.refusal import (
@@ -34,19 +37,21 @@ from keyturn.core.refusal import (
     PermissionMissing,
     Refusal,
 )
+from keyturn.core.share import Rest, Wish
 from keyturn.edge.client_address import client_address
 from keyturn.edge.node import Node
 from keyturn.edge.refused import Refused
 from keyturn.edge.url import url_holds_secret
 from keyturn.flow.own_secret import TooManyFailures
 from keyturn.ports import StoreUnavailable
-from keyturn.verify.message import Message, Report, read, write
+from keyturn.verify.message import GiveBack, Message, Report, read, write
 
 FEED: Final = "/v1/feed"
 PROOF: Final = b"x-keyturn-instance"
 """A header of the stream's: random, the same for as long as the instance lives, and known to it alone."""
 _LONGEST_LINE: Final = 1_000_000
 _BATCH: Final = 500
+_MOST_WISHES: Final = 100
 _LAST: Final = (b"connection", b"close")
 """Once the answer is over nobody reads what else comes, nor keeps the connection for it."""
 log = logging.getLogger("keyturn")
@@ -80,6 +85,40 @@ def fill(call: AnyCall, body: AskFill) -> dict[str, Any]:
     state = feed.to_plain(found.state) if found.state else None
     answer = {"rev": found.rev, "epoch": found.epoch, "version": found.version, "state": state}
     return answer | {"time": found.time}
+
+
+class AskShare(Form):
+    """What a verifier wishes to be lent of one key's limit."""
+
+    key_id: ShortText
+    waiting: int = Field(ge=1, le=MOST_REQUESTS, description="Requests that wait for it.")
+    ahead: int = Field(default=0, ge=0, le=MOST_REQUESTS, description="How many more are likely to come soon.")
+
+
+class Return(Form):
+    """What it spends no more of a loan."""
+
+    key_id: ShortText
+    loan: ShortText
+    requests: int = Field(ge=0, le=MOST_REQUESTS)
+
+
+class AskShares(Form):
+    """What a verifier wishes to be lent, and what it gives back."""
+
+    wishes: list[AskShare] = Field(default=[], max_length=_MOST_WISHES)
+    rests: list[Return] = Field(default=[], max_length=_MOST_WISHES)
+
+
+@router.post("/share", summary="What an attached verifier may decide of keys with a limit")
+def share(call: AnyCall, body: AskShares) -> dict[str, Any]:
+    """Requests of each key that it may let through by itself for a second (F15); keys without a limit are left out."""
+    refusal = _check(call.actor)
+    if refusal is not None:
+        raise Refused(refusal)
+    wishes = [Wish(**dict(one)) for one in body.wishes]
+    lent = call.node.sharing.lend(wishes, [Rest(**dict(one)) for one in body.rests])
+    return {"shares": [asdict(one) for one in lent]}
 
 
 def _check(actor: Actor) -> Refusal | None:
@@ -206,6 +245,8 @@ class _Stream:
                 self._member.acknowledged(self._instance, epoch=message.epoch, rev=message.rev)
             case Report():
                 self._node.housekeeper.report(message, by=self._instance, size=size)
+            case GiveBack():
+                self._node.sharing.returned(message.rests)
             case _:
                 raise ValueError("a message that verifiers do not send")
 

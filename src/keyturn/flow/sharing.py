@@ -77,6 +77,11 @@ class Sharing:
         if self._returned:
             self.lend((), ())
 
+    def leave(self) -> None:
+        """Give back what is left of all shares: this node decides no more."""
+        if self._borrower is not None:
+            self._borrower.give_back(everything=True)
+
     def _lend_together(self, asked: Sequence[_Asked]) -> Sequence[Sequence[Share]]:
         wishes = [wish for each, _ in asked for wish in each]
         rests = [self._returned.popleft() for _ in range(len(self._returned))]

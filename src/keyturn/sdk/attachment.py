@@ -12,6 +12,7 @@ import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from dataclasses import asdict
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
@@ -22,13 +23,16 @@ from keyturn.core import feed
 from keyturn.core.feed import KeyState, SecretState
 from keyturn.core.instant import EPOCH, FOREVER, from_text
 from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms
+from keyturn.core.share import Rest, Share, Wish
 from keyturn.sdk.address import check_address
 from keyturn.sdk.clock import boot_id, boot_micros, wall_micros
 from keyturn.sdk.stream import Refused, Stream, Wake
+from keyturn.verify.borrower import Lend
 from keyturn.verify.decision import CODES, VALID, Verdict
 from keyturn.verify.entry import Profile, pack
 from keyturn.verify.holder import Alarm, Holder
-from keyturn.verify.message import read, reports, write
+from keyturn.verify.message import give_backs, read, reports, write
+from keyturn.verify.shares import Shares
 from keyturn.verify.verifier import Fill, Verifier
 
 FEED_PATH: Final = "/v1/feed"
@@ -160,7 +164,7 @@ class Nodes:
 class Attachment:
     """The stream to one node at a time, in a thread of its own from `start` on."""
 
-    def __init__(self, nodes: Nodes, holder: Holder, verifier: Verifier) -> None:
+    def __init__(self, nodes: Nodes, holder: Holder, verifier: Verifier, shares: Shares) -> None:
         self.node = ""
         """The node it is attached to; empty while there is none."""
         self.refused = ""
@@ -172,6 +176,7 @@ class Attachment:
         self._headers = nodes.headers() | {"X-Keyturn-Instance": token_hex(16)}
         self._holder = holder
         self._verifier = verifier
+        self._shares = shares
         self._stopping = threading.Event()
         self._wake = Wake()
         self._thread: threading.Thread | None = None
@@ -231,6 +236,7 @@ class Attachment:
                 renew_at = now + self._holder.terms.renew_every
                 self._tell_alarms()
                 self._report(stream)
+                self._give_back(stream, self._shares.overdue(now + self._holder.ahead))
             lines = stream.lines((renew_at - now) / 1e6, self._wake)
             if lines is None:
                 return
@@ -272,11 +278,17 @@ class Attachment:
         """Memory answers nothing any more, whatever will come: no reset need wait for it (F5)."""
         self._holder.deadline = 0  # here, where grants are taken: one may have come since `stop`
         self._report(stream)
+        self._give_back(stream, self._shares.drain())
         stream.send(write(Acknowledgement(epoch=self._verifier.epoch, rev=FOR_GOOD)))
 
     def _report(self, stream: Stream) -> None:
         """Tell what was counted; what cannot be told is lost with the stream, and nothing waits for it."""
         for one in reports(self._verifier.drain_uses(), self._verifier.drain_callers()):
+            stream.send(write(one))
+
+    def _give_back(self, stream: Stream, rests: Sequence[Rest]) -> None:
+        """Tell what is spent no more of shares; what cannot be told is made up for by time."""
+        for one in give_backs(rests):
             stream.send(write(one))
 
     def _tell_alarms(self) -> None:
@@ -312,6 +324,27 @@ def filler(nodes: Nodes, verifier: Verifier, *, label: str) -> Callable[[bytes],
             raise NodeUnavailable("an answer that is none") from error
 
     return find
+
+
+def lender(nodes: Nodes) -> Lend:
+    """What asks a node for shares of limits (F15).  It raises NodeUnavailable or NotAllowed."""
+
+    def lend(wishes: Sequence[Wish], rests: Sequence[Rest]) -> Sequence[Share]:
+        asked = {"wishes": [asdict(one) for one in wishes], "rests": [asdict(one) for one in rests]}
+        answer = nodes.ask(f"{FEED_PATH}/share", asked)
+        try:
+            return [_share(one) for one in answer["shares"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise NodeUnavailable("an answer that is none") from error
+
+    return lend
+
+
+def _share(told: Mapping[str, Any]) -> Share:
+    numbers = {name: int(told[name]) for name in ("requests", "interval", "window", "others", "wait")}
+    if min(numbers.values()) < 0:
+        raise ValueError("less than nothing")
+    return Share(key_id=str(told["key_id"]), loan=str(told["loan"]), **numbers)
 
 
 def told_verdict(answer: Mapping[str, Any]) -> Verdict:

@@ -11,8 +11,9 @@ begins anew.
 import atexit
 import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -32,10 +33,13 @@ from keyturn.sdk.attachment import (
     TooManyGuesses,
     credential_from,
     filler,
+    lender,
     told_verdict,
 )
 from keyturn.sdk.clock import BOOTTIME, boot_micros, clock_ns
+from keyturn.verify.borrower import Borrower
 from keyturn.verify.decision import ASK, MALFORMED_VERDICT, MISS, Verdict, wait_verdict
+from keyturn.verify.entry import Profile
 from keyturn.verify.holder import Holder
 from keyturn.verify.message import LONGEST_NAME
 from keyturn.verify.shares import Shares
@@ -47,9 +51,13 @@ ASK_THE_NODE: Final = "ask"
 REFUSE: Final = "refuse"
 _STALE: Final = "stale:"
 _MOST_REMEMBERED: Final = 4096
+_MOST_SHARES: Final = 100_000
 _NO_PERMISSION: Final = (
     f"not a set of at most {permissions.MOST_PERMISSIONS} permissions; write resource:action, such as orders:read"
 )
+
+
+_ASK_A_NODE: Final = Verdict(ASK, b"", Profile((), (), None), 0)
 
 
 class LeaseLapsed(ConnectionError):  # noqa: N818  # says what stands in the way
@@ -127,6 +135,8 @@ class Verifier:
             verdict = MISS if entry is None else self._decide(entry, wanted, ip, user_agent, now)
             if verdict is MISS:
                 verdict = self._look_up(presented, fingerprint, wanted, ip, user_agent, now)
+            if verdict.code == ASK:
+                verdict = self._borrow(verdict, partial(self._again, presented, fingerprint, wanted, ip, user_agent))
             if verdict.code != ASK:
                 return verdict
         elif not self._asks:
@@ -202,13 +212,41 @@ class Verifier:
 
     def _begin(self) -> None:
         """A new instance: nothing in memory, no lease (F10)."""
-        self._memory = Memory(most_keys=self._most_keys, limits=Shares(self._most_keys))
+        shares = Shares(min(self._most_keys, _MOST_SHARES))
+        self._memory = Memory(most_keys=self._most_keys, limits=shares)
         self._held, self._decide = self._memory.held, self._memory.decide
         self._holder = Holder(
             self._memory, instance=f"ver_{token_hex(10)}", terms=Terms(), name=_name(self._name), stale=self._stale
         )
-        self._attachment = Attachment(self._nodes, self._holder, self._memory)
+        self._attachment = Attachment(self._nodes, self._holder, self._memory, shares)
+        self._borrower = Borrower(shares, lender(self._nodes), now=self._latest)
         self._attachment.start()
+
+    def _latest(self) -> int:
+        """What requests are decided as of just now."""
+        return max(boot_micros() + self._holder.ahead, self._memory.floor)
+
+    def _borrow(self, verdict: Verdict, again: Callable[[], Verdict]) -> Verdict:
+        """What memory says once it was lent a share of the key's limit; ASK where a node has to decide after all."""
+        try:
+            return self._borrower.decide(verdict, again)
+        except NodeUnavailable:
+            if not self._asks:
+                raise
+            return verdict
+
+    def _again(
+        self, presented: str, fingerprint: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str
+    ) -> Verdict:
+        """Decide anew, as `verify` does; some time has gone by (F3)."""
+        boot = boot_micros()
+        holder = self._holder
+        if boot >= holder.deadline and not (self._stale and holder.deadline and boot < holder.deadline + self._stale):
+            return _ASK_A_NODE
+        now = boot + holder.ahead
+        entry = self._held(fingerprint)
+        verdict = MISS if entry is None else self._decide(entry, wanted, ip, user_agent, now)
+        return verdict if verdict is not MISS else self._look_up(presented, fingerprint, wanted, ip, user_agent, now)
 
     def _look_up(
         self, presented: str, fingerprint: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str, now: int

@@ -34,10 +34,9 @@ class Borrower:
             verdict = again()
         return verdict
 
-    def give_back(self) -> None:
-        """What is left of shares whose time is over, where there is any."""
-        rests = self._shares.overdue(self._now())
-        if rests:
+    def give_back(self, *, everything: bool = False) -> None:
+        """What is left of shares whose time is over, or of all of them."""
+        if rests := self._shares.drain() if everything else self._shares.overdue(self._now()):
             self._lend((), rests)
 
     def _borrow(self, keys: Sequence[tuple[int, str]]) -> Sequence[None]:

@@ -12,6 +12,7 @@ from keyturn.core import feed
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import from_micros, to_micros
 from keyturn.core.lease import DENIALS, LONGEST_STALE, Acknowledgement, Denial, Grant, Push, Renewal, Terms
+from keyturn.core.share import Rest
 from keyturn.verify.usage import LONGEST_AGENT, Callers, Origin, Tally, Uses
 
 LONGEST_NAME: Final = 80
@@ -41,7 +42,20 @@ def reports(uses: Uses, callers: Sequence[Callers]) -> Iterator[Report]:
         yield Report(last=last[part], watched=watched[part], callers=tuple(callers[part]))
 
 
-Message = Terms | Renewal | Grant | Push | Acknowledgement | Denial | Report
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveBack:
+    """What a verifier spends no more of its shares (F15)."""
+
+    rests: tuple[Rest, ...]
+
+
+def give_backs(rests: Sequence[Rest]) -> Iterator[GiveBack]:
+    """All of it, in messages of bounded length."""
+    for at in range(0, len(rests), MOST_USES):
+        yield GiveBack(rests=tuple(rests[at : at + MOST_USES]))
+
+
+Message = Terms | Renewal | Grant | Push | Acknowledgement | Denial | Report | GiveBack
 _KINDS: Final[Mapping[str, type[Message]]] = {
     "terms": Terms,
     "renew": Renewal,
@@ -50,6 +64,7 @@ _KINDS: Final[Mapping[str, type[Message]]] = {
     "ack": Acknowledgement,
     "deny": Denial,
     "used": Report,
+    "give_back": GiveBack,
 }
 _NAMES: Final = {of: name for name, of in _KINDS.items()}
 
@@ -162,6 +177,13 @@ def _callers(value: Any) -> tuple[Callers, ...]:  # noqa: ANN401  # as above
     )
 
 
+def _rests(value: Any) -> tuple[Rest, ...]:  # noqa: ANN401  # as above
+    return tuple(
+        Rest(key_id=_text(key_id), loan=_text(loan), requests=_number(requests, _MOST_TIMES + 1))
+        for key_id, loan, requests in _rows(value)
+    )
+
+
 def _address(value: Any) -> str | None:  # noqa: ANN401  # as above
     return None if value is None else _text(value)
 
@@ -179,6 +201,7 @@ def _agent(value: Any) -> str:  # noqa: ANN401  # as above
 
 _WRITE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "entries": lambda value: [_entry(each) for each in value],
+    "rests": lambda value: [[one.key_id, one.loan, one.requests] for one in value],
     "watched": lambda value: [[*origin, tally.count, tally.first, tally.last] for origin, tally in value],
 }
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -191,4 +214,5 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "last": _last,
     "watched": _watched,
     "callers": _callers,
+    "rests": _rests,
 } | dict.fromkeys(("nonce", "epoch", "applied_rev", "acked_rev", "length", "margin", "rev", "time", "width"), _number)

@@ -15,6 +15,8 @@ from keyturn.verify.decision import BORROW
 _LONGEST_REFUSAL: Final = 10 * HOLD
 """A limit, or what is known of it, may have changed: after that time the lender is asked again."""
 
+_NEVER: Final = 1 << 62
+
 
 @dataclass(slots=True, eq=False)
 class _Held:
@@ -133,6 +135,10 @@ class Shares:
                 if now >= held.over_at and now >= held.refused_until:
                     del self._held[number]
             return rests
+
+    def drain(self) -> Sequence[Rest]:
+        """What is left of all of them: nothing is held any more."""
+        return self.overdue(_NEVER)
 
 
 def _draw(held: _Held) -> list[Rest]:
