@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http import HTTPStatus
 from itertools import cycle
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from keyturn.sdk import Verifier
 from keyturn.store.database import libpq_address
 from tests import databases
 from tests.attached import until
@@ -101,6 +102,26 @@ def test_f15_two_nodes_together_let_through_what_one_counter_would(nodes: list[S
 
     until(has_had_all)
     assert got["valid"] <= 300 + (time.monotonic() - began) // 12
+
+
+def test_f15_nodes_and_their_verifiers_together_let_through_what_one_counter_would(nodes: list[Serving]) -> None:
+    """And where everybody has ended, whatever they had left is to be had elsewhere."""
+    made = nodes[0].create(limit="300/31d")
+    credential = nodes[0].create(permissions=["keyturn.attach"])["secret"]
+    with ExitStack() as stack:
+        verifiers = [stack.enter_context(Verifier(node.url, credential)) for node in nodes]
+        assert all(one.wait_until_leased(30) for one in verifiers)
+        calls = [lambda one=one: one.verify(made["secret"]).code for one in verifiers for _ in range(3)]
+        got = hammered([*calls, *(asking(node, made["secret"]) for node in nodes)])
+    assert set(got) == {"valid", "rate_limited"}
+    assert got["valid"] <= 300
+
+    def has_had_all() -> bool:
+        got[nodes[1].verdict(made["secret"])] += 1
+        return got["valid"] >= 300
+
+    until(has_had_all)
+    assert [node.verdict(made["secret"]) for node in nodes] == ["rate_limited"] * 2
 
 
 def test_f15_a_small_limit_is_exact_however_two_nodes_alternate(nodes: list[Serving]) -> None:
