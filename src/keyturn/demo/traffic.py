@@ -30,16 +30,14 @@ class Sent:
 
 
 class _Loop:
-    """A thread that runs until it is stopped; what went wrong in it is kept."""
+    """A thread that takes one turn after the other until it is stopped; what went wrong in it is kept."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, turn: Callable[[], float]) -> None:
+        """`turn` does one thing and answers how long to pause."""
+        self._take_turn = turn
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.failure: Exception | None = None
-
-    def turn(self) -> float:
-        """Do one thing; the answer is how long to pause."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -51,7 +49,7 @@ class _Loop:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.wait(self.turn()):
+            while not self._stopping.wait(self._take_turn()):
                 pass
         except (ApiError, ServerUnreachable) as error:
             self.failure = error
@@ -61,12 +59,12 @@ class Caller(_Loop):
     """A program that presents one secret over and over and notes every answer."""
 
     def __init__(self, client: Client, secret: str, *, address: str, agent: str, pause: float = 0.001) -> None:
-        super().__init__(agent)
+        super().__init__(agent, self._present)
         self._client, self._secret, self._pause = client, secret, pause
         self._address, self._agent = address, agent
         self._sent: list[Sent] = []
 
-    def turn(self) -> float:
+    def _present(self) -> float:
         tick, at = clock.tick(), clock.now()
         answer = self._client.verify(
             self._secret, permissions=["payouts:write"], ip=self._address, context={"user_agent": self._agent}
@@ -88,12 +86,12 @@ class Traffic(_Loop):
     """The customers' programs, in turn."""
 
     def __init__(self, client: Client, keys: Sequence[HeldKey]) -> None:
-        super().__init__("traffic")
+        super().__init__("traffic", self._call_next)
         self._client, self._keys = client, keys
         self._turn = 0
         self.codes: Counter[str] = Counter()
 
-    def turn(self) -> float:
+    def _call_next(self) -> float:
         held = self._keys[self._turn % len(self._keys)]
         self._turn += 1
         program = held.program
