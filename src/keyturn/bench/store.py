@@ -22,11 +22,12 @@ from keyturn.core.secret import fingerprint
 from keyturn.flow import key as keys
 from keyturn.flow import reset as resets
 from keyturn.ports import Transaction
+from keyturn.server import leasing
 from keyturn.settings import Settings
 from keyturn.store.database import connect
 from keyturn.store.tables import keys as keys_table
 from keyturn.verify.verifier import Verifier
-from keyturn.wiring import Node, leasing, open_node
+from keyturn.wiring import Node, open_node
 
 RESET_REACH: Final = 8.0
 BULK_KEYS: Final = 1_000_000

@@ -32,7 +32,7 @@ def command(*, settings: "Settings", as_json: bool) -> None:
     The first start makes the data folder, the database and an administrator key.  Flags win over the environment
     (KEYTURN_HOST and so on), the environment over keyturn.toml.  With --json, where it listens is one line of JSON.
     """
-    from keyturn.wiring import log_to_stderr, serve
+    from keyturn.server import log_to_stderr, serve
 
     log_to_stderr()
 

@@ -114,10 +114,10 @@ def survives_failover() -> None:
 
 def hints() -> None:
     """F14, a fault and no guard: leases alone keep F0, so a node may miss every hint and be late with every errand."""
-    from keyturn import wiring  # noqa: PLC0415  # a verifier's process does without it
+    from keyturn import server  # noqa: PLC0415  # a verifier's process does without it
     from keyturn.flow.housekeeping import Housekeeper  # noqa: PLC0415  # the same
 
-    _set(wiring._Hearer, "feed_moved", lambda _self: None)
+    _set(server._Hearer, "feed_moved", lambda _self: None)
     _set(Housekeeper, "tick", lambda _self: None)
 
 

@@ -1,6 +1,6 @@
 """A node: the real membership, confirmations, follower and memory, driven by simulated threads.
 
-What is not the real code is its shell, whose order is reproduced here: `wiring._keep_lease` and `wiring._Hearer`,
+What is not the real code is its shell, whose order is reproduced here: `server._keep_lease` and `server._Hearer`,
 `api.feed._Stream` for attached verifiers, and `api.verifying` for those who ask about a key.
 """
 
