@@ -137,9 +137,10 @@ def test_f15_who_gets_nothing_is_told_how_long_to_wait() -> None:
 
 
 def test_f15_what_comes_back_can_be_lent_again_once_and_no_more_than_was_lent() -> None:
-    lent, share = borrow(Balance(), wish(ahead=9), holders=1)
-    assert share.requests == 10
-    for said, left in ((4, 4), (10, 10), (11, 10), (10**12, 10), (0, 0), (-5, 0)):
+    used, _ = borrow(Balance(), wish(waiting=5), holders=1)
+    lent, share = borrow(used, wish(ahead=9), holders=1)
+    assert share.requests == 5
+    for said, left in ((4, 4), (5, 5), (6, 5), (10**12, 5), (0, 0), (-5, 0)):
         back = take_back(lent, rest("loan_1", said), now=NOW)
         assert borrow(back, wish(waiting=99))[1].requests == left, said
         assert take_back(back, rest("loan_1", said), now=NOW) == back

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from http import HTTPStatus
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -225,3 +225,29 @@ def test_f15_a_single_node_gets_exactly_the_limit_at_once_and_none_while_the_dat
         own_postgres.start()
         until(lambda: server.call("/v1/verify", {"key": small["secret"]}).status == HTTPStatus.OK)
         assert server.verdict(small["secret"]) == "rate_limited", "what was counted outlasts the outage"
+
+
+def test_r23_a_caller_with_a_limit_is_counted_once_where_a_share_of_the_keys_is_wanting(nodes: list[Serving]) -> None:
+    """F15: the quick way gives back what it took of the caller's before it hands the request on."""
+    asker = nodes[0].create(permissions=["keyturn.verify"], limit="1000/31d")["secret"]
+    for _ in range(30):  # so that the caller's own share is warm
+        assert nodes[0].call("/v1/verify", {"key": asker}, key=asker).status == HTTPStatus.OK
+    remaining = []
+    for _ in range(5):
+        key = nodes[0].create(limit="3/1h")["secret"]
+        nodes[0].verdict(key)
+        remaining.append(nodes[0].call("/v1/verify", {"key": asker}, key=asker).body["remaining"])
+        assert _whole(nodes[0], key, asker)["code"] == "valid"
+    assert [before - after for before, after in pairwise(remaining)] == [3] * 4, "two for the one, one for the other"
+
+
+def _whole(server: Serving, key: str, credential: str) -> dict[str, Any]:
+    """The answer to a question that arrives in one piece, as the quick way wants it."""
+    body = json.dumps({"key": key})
+    lines = ["POST /v1/verify HTTP/1.1", "Host: keyturn", f"Authorization: Bearer {credential}"]
+    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}", "", body]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as line:
+        line.sendall("\r\n".join(lines).encode())
+        answer = http.client.HTTPResponse(line)
+        answer.begin()
+        return dict(json.loads(answer.read()))
