@@ -361,6 +361,14 @@ class World:
         return [one for _, one in reversed(found)]
 
 
+def begun_at(store: SqlStore, *, now: int = 0) -> Verifier:
+    """A verifier that holds nothing and follows the feed from where it is."""
+    verifier = Verifier()
+    newest = store.feed_after(store.rev() - 1, limit=1)[0]
+    verifier.start_at(rev=newest.rev, now=now, at=to_micros(newest.at))
+    return verifier
+
+
 @contextmanager
 def world(url: str) -> Iterator[World]:
     """A new deployment on a migrated, empty database."""
@@ -371,8 +379,7 @@ def world(url: str) -> Iterator[World]:
     try:
         founded = store.change(lambda tx: bootstrap.found(tx, brand="kt", forge=forge))
         assert founded is not None
-        verifier = Verifier()
-        verifier.start_at(rev=store.rev(), now=to_micros(clock()))
+        verifier = begun_at(store, now=to_micros(clock()))
         follower = Follower(store, verifier)
         store.follow = follower.committed
         stretcher = CountingStretcher()

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -210,6 +211,19 @@ def test_f9_who_knows_more_than_the_authority_gets_no_lease(server: Serving, cre
         grant = line.join()
         ahead = Renewal(instance="ver_test", nonce=2, epoch=grant.epoch, applied_rev=grant.rev + 50, acked_rev=0)
         line.say(ahead)
+        denial = line.hear()
+        assert isinstance(denial, Denial)
+        assert denial.reason == "ahead"
+
+
+def test_f9_who_knows_another_change_by_that_revision_gets_no_lease(server: Serving, credential: str) -> None:
+    """A verifier that was away while a backup was put back and the authority came as far again."""
+    with closing(Line(server, credential)) as line:
+        grant = line.join()
+        asked = Renewal(instance="ver_test", nonce=2, epoch=grant.epoch, applied_rev=grant.rev, acked_rev=0)
+        line.say(replace(asked, applied_at=grant.at))
+        assert isinstance(line.hear(), Grant)
+        line.say(replace(asked, nonce=3, applied_at=grant.at - 1))
         denial = line.hear()
         assert isinstance(denial, Denial)
         assert denial.reason == "ahead"

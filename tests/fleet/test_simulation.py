@@ -66,9 +66,9 @@ def _check(name: str, seeds: Iterable[int]) -> None:
         for answer in history.answers:
             kind = "accepted" if answer.accepted else "refused"
             seen[f"{kind} from memory" if answer.from_memory else f"{kind} by the database"] += 1
-    # It was a life worth looking at: stops of either kind, and answers of every kind.
-    assert seen["waited out"] > 5
-    assert seen["confirmed"] > seen["waited out"]
+    # It was a life worth looking at: stops, some of which waited in vain, and answers of every kind.
+    assert seen["confirmed"] > 5
+    assert seen["waited out"] > 1
     assert min(seen["accepted from memory"], seen["refused from memory"], seen["accepted by the database"]) > 20
 
 

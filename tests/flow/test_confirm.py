@@ -1,20 +1,28 @@
 """Confirming on a real store with real leases, where no second process is needed to see it (F5, F9)."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from keyturn.core.feed import FeedEntry
-from keyturn.core.instant import Instant
-from keyturn.core.lease import Terms
-from keyturn.flow.confirm import Confirming
+from keyturn.core.instant import Instant, to_micros
+from keyturn.core.lease import Lease, Scan, Terms
+from keyturn.flow.confirm import AWAY, LOST, Confirmation, Confirming
+from keyturn.flow.follow import Follower
 from keyturn.flow.membership import Clocks, Membership
 from keyturn.outside import clock
+from keyturn.ports import StoreUnavailable
 from keyturn.store.hints import NoHints
+from keyturn.store.store import SqlStore
+from keyturn.verify.holder import Alarm
 from keyturn.verify.recent import Recent
 from keyturn.verify.verifier import Verifier
+from tests.attached import until
 from tests.verify.states import key
 from tests.world import World, sure, world
 
@@ -81,6 +89,34 @@ def test_f9_a_node_that_has_applied_what_the_authority_lost_waits_for_itself(one
     assert confirmed.waited_out == ("node_1",)
 
 
+def lose(one: Member) -> FeedEntry:
+    """Apply a change that the authority is going to lose: it has another one by that revision."""
+    at = Instant(one.here.clock.at + timedelta(microseconds=1))
+    lost = FeedEntry(rev=one.verifier.applied_rev + 1, at=at, change=key(900))
+    one.here.store.follow = lambda _entries: None  # away while the authority goes on without it
+    assert one.verifier.apply([lost])
+    return lost
+
+
+@pytest.mark.parametrize("further", [0, 1, 2])
+def test_f9_an_authority_that_has_come_as_far_again_is_another_one_all_the_same(one: Member, further: int) -> None:
+    lost = lose(one)
+    for _ in range(1 + further):
+        assert one.stop()
+    follower = Follower(one.here.store, one.verifier)
+    follower.catch_up()
+    assert one.verifier.applied == (lost.rev, to_micros(lost.at)), "nothing of the one is put upon the other"
+    one.membership.renew()
+    assert (one.verifier.estranged, one.membership.holder.deadline) == (True, 0)
+    assert one.membership.holder.told() == [Alarm.BEHIND]
+    one.membership.renew()
+    assert one.membership.holder.deadline == 0, "not before somebody raises the epoch"
+    assert one.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
+    one.membership.renew()
+    follower.catch_up()
+    assert (one.verifier.applied_rev, one.verifier.estranged) == (one.here.store.rev(), False)
+
+
 def test_f9_a_raised_epoch_is_waited_for_once(one: Member) -> None:
     before = one.verifier.epoch
     assert one.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
@@ -92,10 +128,48 @@ def test_f9_a_raised_epoch_is_waited_for_once(one: Member) -> None:
     assert (second.waited_out, second.confirmed) == ((), True)
 
 
-def test_f9_a_stop_that_waits_while_the_epoch_is_raised_is_of_the_epoch_before(one: Member) -> None:
+@contextmanager
+def waiting(one: Member, rev: int) -> Iterator[Future[Confirmation]]:
+    """Somebody confirms that revision, and waits for a node that is not there."""
+    gone = Lease(instance="node_gone", counter=1, epoch=one.verifier.epoch, acked_rev=0)
+    one.here.store.change(lambda tx: tx.renew_lease(gone))
+    with ThreadPoolExecutor(1) as pool:
+        confirming = pool.submit(one.confirming.confirm, rev)
+        until(one.confirming.running)
+        yield confirming
+
+
+def test_f9_a_stop_that_waits_while_the_epoch_is_raised_is_not_confirmed(one: Member) -> None:
+    """The database may have been put back without it."""
+    epoch = one.verifier.epoch
+    with waiting(one, one.stop()) as confirming:
+        assert one.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
+        one.membership.renew()
+    found = confirming.result()
+    assert (found.epoch, found.confirmed, found.reason) == (epoch, False, LOST)
+
+
+def test_f9_a_stop_whose_database_was_put_back_without_it_is_not_confirmed(one: Member) -> None:
     rev = one.stop()
-    fence = one.confirming._scan(rev)
-    assert one.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
-    one.membership.renew()
-    one.confirming._wait(fence)
-    assert one.confirming._settle(fence, 0).epoch == one.verifier.epoch - 1
+    with waiting(one, rev) as confirming:
+        put_back(one.here.store, rev - 1)
+    assert (confirming.result().confirmed, confirming.result().reason) == (False, LOST)
+
+
+def put_back(store: SqlStore, rev: int) -> None:
+    """What a backup that ended there is to whoever looks at it."""
+    with store._engine.begin() as connection:
+        connection.execute(text("UPDATE authority SET rev = :rev"), {"rev": rev})
+
+
+def test_f9_a_stop_that_nobody_looks_for_any_more_is_not_confirmed(one: Member) -> None:
+    """The wait is over in time, but what became of the stop cannot be said."""
+    with waiting(one, one.stop()) as confirming:
+        scan = one.here.store.scan
+        one.here.store.scan = unreachable  # type: ignore[method-assign]  # the world without its database
+    one.here.store.scan = scan  # type: ignore[method-assign]  # as above
+    assert (confirming.result().confirmed, confirming.result().reason) == (False, AWAY)
+
+
+def unreachable() -> Scan:
+    raise StoreUnavailable

@@ -41,7 +41,7 @@ from keyturn.ports import Page
 from keyturn.verify.decision import MISS
 from keyturn.verify.verifier import Verifier
 from tests.flow.model import NEVER, MKey, MReset, MSecret, Terms
-from tests.world import World, sure, world
+from tests.world import World, begun_at, sure, world
 
 FULL = os.environ.get("KEYTURN_TEST_FULL") == "1"
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -647,8 +647,7 @@ class Histories(RuleBasedStateMachine):
 
 def test_laws_1_to_7_hold_over_random_histories(database_url: str) -> None:
     with world(database_url) as here:
-        mirror = Verifier()
-        mirror.start_at(rev=here.store.rev(), now=0)
+        mirror = begun_at(here.store)
         following, mirroring = here.follower, Follower(here.store, mirror)
 
         def follow(entries: Any) -> None:

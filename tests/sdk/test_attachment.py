@@ -42,7 +42,7 @@ class _Granting(_Node):
         self.leaving = threading.Thread(target=self.attachment.stop)
         self.leaving.start()
         assert self.attachment._stopping.wait(10)
-        grant = Grant(nonce=renewal.nonce, length=1_000_000, epoch=1, rev=7, entries=(), time=1)
+        grant = Grant(nonce=renewal.nonce, length=1_000_000, epoch=1, rev=7, entries=(), time=1, at=1)
         return [write(grant)]
 
 

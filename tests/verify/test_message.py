@@ -71,6 +71,7 @@ messages: Final[st.SearchStrategy[Message]] = st.one_of(
         epoch=numbers,
         applied_rev=numbers,
         acked_rev=numbers,
+        applied_at=numbers,
         stale=st.integers(0, LONGEST_STALE),
         name=names,
     ),
@@ -82,6 +83,7 @@ messages: Final[st.SearchStrategy[Message]] = st.one_of(
         rev=numbers,
         entries=entries,
         time=numbers,
+        at=numbers,
         width=numbers,
         anew=st.booleans(),
     ),
@@ -115,7 +117,9 @@ def test_each_message_survives_the_wire(sent: Message) -> None:
 
 # -- everything else
 
-GRANT: Final = Grant(nonce=1, length=5, epoch=1, rev=2, entries=(entry(2, key(secrets=(version(),))),), time=NOW)
+GRANT: Final = Grant(
+    nonce=1, length=5, epoch=1, rev=2, entries=(entry(2, key(secrets=(version(),))),), time=NOW, at=NOW
+)
 REPORT: Final = Report(
     last=((1, 2),),
     watched=((Origin(1, 1, "192.0.2.1", ("orders:read",), "bot"), Tally(1, 2, 3)),),
@@ -300,7 +304,7 @@ def test_f2_lines_forged_replayed_and_reordered_never_lengthen_a_lease(sent: lis
     """A holder that has asked for nothing new holds what it held, or nothing."""
     holder = Holder(Verifier(), instance="v", terms=Terms())
     asked = holder.renewal(0, wall=0)
-    honest = Grant(nonce=asked.nonce, length=1_000, epoch=1, rev=1, entries=(), time=NOW, anew=True)
+    honest = Grant(nonce=asked.nonce, length=1_000, epoch=1, rev=1, entries=(), time=NOW, at=NOW, anew=True)
     assert holder.granted(honest, 0)
     lines = [write(one) for one in (honest, *sent)]
     for at in order:

@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core.feed import FeedEntry
+from keyturn.core.instant import from_micros
 from keyturn.verify.recent import Recent
 from tests.verify.states import entry, key
 
 
 def _filled(count: int, *, most: int = 10_000, begin: int = 0) -> Recent:
     recent = Recent(most=most)
-    recent.start_at(begin)
+    recent.start_at(begin, at=0)
     for rev in range(begin + 1, begin + count + 1):
         recent.add(entry(rev, key()))
     return recent
@@ -34,11 +35,20 @@ def test_f6_everything_after_a_rev_or_nothing(begin: int, count: int, most: int,
 
 def test_f9_a_new_start_forgets_what_was_before() -> None:
     recent = _filled(5)
-    recent.start_at(3)
+    recent.start_at(3, at=0)
     assert recent.after(3) == (3, ())
     assert recent.after(2) == (3, None)
     recent.add(entry(4, key()))
     assert _revs(recent.after(3)[1]) == [4]
+
+
+def test_f9_when_each_entry_was_written_is_known_as_long_as_it_is_here() -> None:
+    recent = Recent(most=2)
+    recent.start_at(3, at=30)
+    assert [recent.at(rev) for rev in (2, 3, 4)] == [None, 30, None]
+    for rev in (4, 5, 6):
+        recent.add(entry(rev, key(), at=from_micros(10 * rev)))
+    assert [recent.at(rev) for rev in range(2, 8)] == [None, 30, None, 50, 60, None]
 
 
 def test_f7_rev_and_entries_are_of_one_moment() -> None:

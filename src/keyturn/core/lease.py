@@ -45,6 +45,8 @@ class Renewal:
     epoch: int
     applied_rev: int
     acked_rev: int
+    applied_at: int = 0
+    """When the entry `applied_rev` was written: two pasts may share a revision, but not that (F9)."""
     stale: int = 0
     """Microseconds for which this holder answers from memory after its lease has ended (`stale:<seconds>`)."""
     name: str = ""
@@ -62,6 +64,8 @@ class Grant:
     entries: tuple[FeedEntry, ...]
     time: int
     """The earliest that the authority's time can have been, after the renewal came and before this went."""
+    at: int
+    """When the entry `rev` was written: what a holder that begins there says it has applied (F9)."""
     width: int = 0
     """How much later it can have been."""
     anew: bool = False
@@ -95,7 +99,7 @@ class Denial:
 LAPSED: Final = "lapsed"
 """The node's own lease is over, or too near its end."""
 AHEAD: Final = "ahead"
-"""The holder has applied more than the authority knows: a restored backup, or a lost failover (F9)."""
+"""The holder has applied what the authority does not know: a restored backup, or a lost failover (F9)."""
 DENIALS: Final = (LAPSED, AHEAD)
 
 

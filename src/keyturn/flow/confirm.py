@@ -14,7 +14,9 @@ from keyturn.verify.fence import Fence
 LOOK_AGAIN: Final = 100_000
 """Microseconds after which the leases are read again, in case every hint was lost (F14)."""
 MOST_LOOKED_AT: Final = 1000
+_LOOKS: Final = 2
 AWAY: Final = "the database went away while verifiers were waited for"
+LOST: Final = "the database was put back or its epoch raised while verifiers were waited for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +85,12 @@ class Confirming:
             for instance, (epoch, acked) in self._heard.items():
                 fence.heard(instance, epoch=epoch, acked_rev=acked)
         try:
-            self._wait(fence)
+            waited = self._wait(fence)
+            lost = self._lost(fence) if waited else ""
         finally:
             with self._lock:
                 del self._fences[number]
-        return self._settle(fence, began)
+        return self._settle(fence, began, lost=lost)
 
     def heard(self, instance: str, *, epoch: int, rev: int) -> None:
         """Another node has told how far it has come.  Raises nothing."""
@@ -152,15 +155,18 @@ class Confirming:
         fence.strayed = strayed
         return fence
 
-    def _wait(self, fence: Fence) -> None:
+    def _wait(self, fence: Fence) -> bool:
+        """Whether there was anybody to wait for."""
         member = self._membership
         look_at = member.boot() + LOOK_AGAIN
+        waited = False
         while True:
             with member.moved:
                 self._hear_own(fence)
                 boot = member.boot()
                 if fence.is_over(boot):
-                    return
+                    return waited
+                waited = True
                 if boot < look_at and not fence.outdated:
                     member.moved.wait((min(fence.ends_at, look_at) - boot) / 1e6)
                     continue
@@ -184,7 +190,20 @@ class Confirming:
             others = [one for one in scan.leases if one.instance != self._membership.instance]
             fence.scanned(others, newest=scan.rev)
 
-    def _settle(self, fence: Fence, began: int) -> Confirmation:
+    def _lost(self, fence: Fence) -> str:
+        """What became of the stop while others were waited for: why it may not stand any more, or nothing.
+
+        A database that was put back without it, and begun anew, knows nothing of this wait (F9).
+        """
+        for _ in range(_LOOKS):
+            try:
+                scan = self._store.scan()
+            except StoreUnavailable:
+                continue
+            return "" if scan.epoch == fence.epoch and scan.rev >= fence.rev else LOST
+        return AWAY
+
+    def _settle(self, fence: Fence, began: int, *, lost: str = "") -> Confirmation:
         member = self._membership
         waited = member.boot() - began
         verifiers = self._verifiers(fence)
@@ -196,8 +215,8 @@ class Confirming:
         return Confirmation(
             rev=fence.rev,
             epoch=fence.epoch,
-            confirmed=not unleased,
-            reason="a verifier answers from memory without a lease" if unleased else "",
+            confirmed=not (lost or unleased),
+            reason=lost or ("a verifier answers from memory without a lease" if unleased else ""),
             waited=waited,
             acknowledged=everybody - len(late),
             waited_out=tuple(late),

@@ -2,13 +2,32 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from keyturn.core.feed import FeedEntry
+from keyturn.core.instant import to_micros
 from keyturn.ports import Store
 from keyturn.verify.verifier import Verifier
 
 _BATCH: Final = 1000
+
+
+class FeedAfter(Protocol):
+    """Entries after a revision, in order."""
+
+    def __call__(self, rev: int, *, limit: int) -> Sequence[FeedEntry]: ...
+
+
+def entries_beyond(applied: tuple[int, int], feed_after: FeedAfter, *, limit: int) -> Sequence[FeedEntry] | None:
+    """What comes after the entry of that revision, written at that time; None where none like it is known (F9).
+
+    Two pasts, one of them lost, may share a revision, but no entry.
+    """
+    rev, at = applied
+    if not rev:
+        return feed_after(rev, limit=limit)
+    found = feed_after(rev - 1, limit=limit + 1)
+    return found[1:] if found and (found[0].rev, to_micros(found[0].at)) == (rev, at) else None
 
 
 class Follower:
@@ -36,9 +55,13 @@ class Follower:
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Read and apply what is missing.  Raises StoreUnavailable; the next call goes on from there."""
+        """Read and apply what is missing.  Raises StoreUnavailable; the next call goes on from there.
+
+        Nothing is applied where the database knows what was applied last by another time: that is of another past, and
+        the next renewal says so (F9).
+        """
         with self._lock:
-            while entries := self._store.feed_after(self._verifier.applied_rev, limit=_BATCH):
+            while entries := entries_beyond(self._verifier.applied, self._store.feed_after, limit=_BATCH):
                 self._apply(entries)
                 if len(entries) < _BATCH:
                     return

@@ -9,6 +9,7 @@ from typing import Final
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import to_micros
 from keyturn.core.lease import AHEAD, FOR_GOOD, LAPSED, Denial, Grant, Lease, Renewal, Terms
+from keyturn.flow.follow import entries_beyond
 from keyturn.ports import Hints, Store, Transaction
 from keyturn.verify.granter import Granter
 from keyturn.verify.holder import Holder
@@ -82,7 +83,10 @@ class Membership:
             # either finds this one, or this reading finds the commit.
             read_after = self.boot()
             grant, leases = self._store.read(lambda tx: (self._grant(tx, renewal), tx.leases()))
-            self.holder.granted(grant, self.boot(), read_after=read_after)
+            if isinstance(grant, Denial):
+                self.holder.denied(grant)
+            else:
+                self.holder.granted(grant, self.boot(), read_after=read_after)
         self.holders = sum(1 + len(one.verifiers) for one in leases if one.acked_rev != FOR_GOOD)
         self.applied()
         self._sweep(leases)
@@ -130,11 +134,14 @@ class Membership:
         length = self.granter.granted(renewal.instance, deadline=deadline, boot=self.boot())
         if not length:
             return denied
-        rev, entries = self.recent.after(renewal.applied_rev)
-        if (renewal.epoch, renewal.applied_rev) > (epoch, rev):
+        recent, known_at = self.recent, self.recent.at(renewal.applied_rev)
+        rev, entries = recent.after(renewal.applied_rev)
+        at = recent.at(rev)
+        if self._verifier.epoch != epoch or self.holder.deadline < deadline or at is None:
+            return denied  # this node has begun anew meanwhile; the next try begins with it
+        is_of_another_past = renewal.epoch == epoch and known_at not in (None, renewal.applied_at)
+        if is_of_another_past or (renewal.epoch, renewal.applied_rev) > (epoch, rev):
             return Denial(nonce=renewal.nonce, reason=AHEAD)
-        if self._verifier.epoch != epoch:
-            return denied  # it has just risen; the next try begins with it
         anew = entries is None or renewal.epoch != epoch
         time, width = self.holder.time(self.boot())
         return Grant(
@@ -144,6 +151,7 @@ class Membership:
             rev=rev,
             entries=() if anew or entries is None else entries,
             time=time,
+            at=at,
             width=width,
             anew=anew,
         )
@@ -191,15 +199,20 @@ class Membership:
         self._store.change(lambda tx: tx.renew_lease(lease))
         self._published = frozenset(one.instance for one in lease.verifiers)
 
-    def _grant(self, tx: Transaction, renewal: Renewal) -> Grant:
-        entries = tuple(tx.feed_after(renewal.applied_rev, limit=MOST_ENTRIES + 1)) if renewal.applied_rev else ()
+    def _grant(self, tx: Transaction, renewal: Renewal) -> Grant | Denial:
+        applied = renewal.applied_rev, renewal.applied_at
+        follows = renewal.epoch == tx.epoch
+        entries = entries_beyond(applied, tx.feed_after, limit=MOST_ENTRIES + 1) if follows else ()
+        if entries is None:
+            return Denial(nonce=renewal.nonce, reason=AHEAD)
         return Grant(
             nonce=renewal.nonce,
             length=self.terms.length,
             epoch=tx.epoch,
             rev=tx.rev,
-            entries=entries[:MOST_ENTRIES],
+            entries=tuple(entries[:MOST_ENTRIES]),
             time=to_micros(tx.now),
+            at=to_micros(tx.feed_after(tx.rev - 1, limit=1)[0].at),
             anew=len(entries) > MOST_ENTRIES,
         )
 

@@ -89,7 +89,7 @@ class Holder:
         if self._apart is not None and (abs(apart - self._apart) > JUMP or machine != self._machine):
             self.drop(Alarm.JUMPED)
         self._apart, self._machine = apart, machine
-        applied = self._verifier.applied_rev if self._joined else 0
+        applied, at = self._verifier.applied if self._joined else (0, 0)
         self._nonce += 1
         self._sent[self._nonce] = boot, applied
         while len(self._sent) > _MOST_UNANSWERED:
@@ -100,6 +100,7 @@ class Holder:
             epoch=self._verifier.epoch if self._joined else 0,
             applied_rev=applied,
             acked_rev=applied if acked_rev is None else acked_rev,
+            applied_at=at,
             stale=self._stale,
             name=self._name,
         )
@@ -173,7 +174,7 @@ class Holder:
             return False  # late: what was pushed since says more, and may have been acknowledged
         self.deadline = 0
         self._joined = True
-        verifier.start_at(rev=grant.rev, now=grant.time, epoch=grant.epoch)
+        verifier.start_at(rev=grant.rev, now=grant.time, epoch=grant.epoch, at=grant.at)
         return True
 
     def _bound(self, time: int, width: int, *, sent: int, boot: int) -> bool:

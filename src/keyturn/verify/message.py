@@ -199,6 +199,10 @@ def _agent(value: Any) -> str:  # noqa: ANN401  # as above
     return value
 
 
+_NUMBERS: Final = (
+    *("nonce", "epoch", "rev", "applied_rev", "acked_rev"),
+    *("length", "margin", "width", "time", "at", "applied_at"),
+)
 _WRITE: Final[Mapping[str, Callable[[Any], Any]]] = {
     "entries": lambda value: [_entry(each) for each in value],
     "rests": lambda value: [[one.key_id, one.loan, one.requests] for one in value],
@@ -215,4 +219,4 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "watched": _watched,
     "callers": _callers,
     "rests": _rests,
-} | dict.fromkeys(("nonce", "epoch", "applied_rev", "acked_rev", "length", "margin", "rev", "time", "width"), _number)
+} | dict.fromkeys(_NUMBERS, _number)

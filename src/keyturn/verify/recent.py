@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Final
 
 from keyturn.core.feed import FeedEntry
+from keyturn.core.instant import to_micros
 
 MOST: Final = 10_000
 
@@ -14,16 +15,18 @@ class Recent:
     """In `rev` order without gaps.  Safe to share between threads."""
 
     def __init__(self, *, most: int = MOST) -> None:
-        self.rev = 0
+        self.rev = self._begin = 0
         """The last one that is here.  A verifier adds an entry before it decides by it, never after."""
+        self._begun_at = 0
         self._entries: deque[FeedEntry] = deque(maxlen=most)
         self._lock = Lock()
 
-    def start_at(self, rev: int) -> None:
-        """Forget everything, and go on from `rev`."""
+    def start_at(self, rev: int, *, at: int) -> None:
+        """Forget everything, and go on from `rev`, whose entry was written at `at`."""
         with self._lock:
             self._entries.clear()
-            self.rev = rev
+            self.rev = self._begin = rev
+            self._begun_at = at
 
     def add(self, entry: FeedEntry) -> None:
         """The entry after the last one."""
@@ -38,3 +41,11 @@ class Recent:
             if missing > len(self._entries):
                 return self.rev, None
             return self.rev, tuple(islice(self._entries, len(self._entries) - missing, None))
+
+    def at(self, rev: int) -> int | None:
+        """When the entry `rev` was written, in microseconds; None where it is not here."""
+        with self._lock:
+            place = len(self._entries) - 1 - (self.rev - rev)
+            if 0 <= place < len(self._entries):
+                return to_micros(self._entries[place].at)
+            return self._begun_at if rev == self._begin else None

@@ -97,6 +97,8 @@ class Verifier:
         self.width = 0
         """By how much `now` may be ahead of the authority: what starts is judged as of that much earlier (F8)."""
         self.applied_rev = 0
+        self.applied = (0, 0)
+        """The same, and when that entry was written: whether it is the one that others know by this revision (F9)."""
         self.epoch = 0
         self.estranged = False
         """Whether more was applied here than the authority holds now: what has stopped stays so until this begins anew
@@ -418,8 +420,11 @@ class Verifier:
                 self._apply(entry)
         return True
 
-    def start_at(self, *, rev: int, now: int, epoch: int = 0) -> None:
-        """Hold nothing and follow the feed from `rev` on: at the start, and when the authority's epoch rises (F9)."""
+    def start_at(self, *, rev: int, now: int, epoch: int = 0, at: int = 0) -> None:
+        """Hold nothing and follow the feed from `rev` on: at the start, and when the authority's epoch rises (F9).
+
+        `at` is when the entry `rev` was written.
+        """
         with self._writing:
             self._cache.clear()
             self._signers.clear()
@@ -428,7 +433,8 @@ class Verifier:
             self._ahead.clear()
             self._past_is(now)
             if self._recent is not None:
-                self._recent.start_at(rev)
+                self._recent.start_at(rev, at=at)
+            self.applied = rev, at
             self.applied_rev = rev
             self.epoch = epoch
             self.estranged = False
@@ -484,9 +490,11 @@ class Verifier:
         if len(self._touched) == _HISTORY:
             self._known_since = self._touched[0][0]
         self._touched.append((entry.rev, touched))
-        self._past_is(to_micros(entry.at))
+        at = to_micros(entry.at)
+        self._past_is(at)
         if self._recent is not None:
             self._recent.add(entry)
+        self.applied = entry.rev, at
         self.applied_rev = entry.rev
         if self._furthest <= entry.rev:
             self._ahead.clear()

@@ -66,7 +66,8 @@ def record_before_feed() -> None:
             read_after = self.boot()
             grant, leases = self._store.read(lambda tx: (self._grant(tx, renewal), tx.leases()))
             self._record(renewal.acked_rev)
-            self.holder.granted(grant, self.boot(), read_after=read_after)
+            if isinstance(grant, Grant):
+                self.holder.granted(grant, self.boot(), read_after=read_after)
         self.applied()
         self._sweep(leases)
 
