@@ -94,12 +94,11 @@ def leasing(node: Node) -> Iterator[None]:
 
 def _keep_lease(node: Node, stopping: threading.Event) -> None:
     member = node.membership
-    every = member.terms.renew_every / 1e6
     while not stopping.is_set():
-        wait = every / 8
+        wait = member.terms.renew_every / 8e6
         with surviving("the lease"):
             member.renew()
-            wait = every
+            wait = member.terms.renew_every / 1e6
         for alarm in member.holder.told():
             log.error("the lease was dropped: %s", alarm.value)
         stopping.wait(wait)

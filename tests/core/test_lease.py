@@ -1,9 +1,12 @@
 """How long leases are, and how long a stop waits for them (F2, F5)."""
 
+from contextlib import nullcontext
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.lease import FOR_GOOD, Terms, everybody_before
+from keyturn.core.lease import FOR_GOOD, Terms, check_terms, everybody_before
 
 
 def test_f2_the_terms_where_nobody_has_said() -> None:
@@ -27,6 +30,25 @@ def test_f5_no_revision_is_beyond_what_a_clean_leaver_acknowledges() -> None:
 
 
 def test_f9_everybody_before_an_epoch_is_one_record_that_nobody_acknowledges_for() -> None:
-    everybody = everybody_before(3)
-    assert (everybody.epoch, everybody.acked_rev, everybody.grants) == (3, 0, True)
-    assert everybody.instance != everybody_before(4).instance
+    everybody = everybody_before(3, lasts=5)
+    assert (everybody.epoch, everybody.acked_rev, everybody.grants, everybody.lasts) == (3, 0, True, 5)
+    assert everybody.instance != everybody_before(4, lasts=5).instance
+
+
+@pytest.mark.parametrize(
+    ("length", "margin", "fits"),
+    [
+        (5_000_000, 50_000, True),
+        (200_000, 200, True),
+        (199_999, 200, False),
+        (60_000_000, 60_000, True),
+        (60_000_001, 70_000, False),
+        (1_000_000, 1_000, True),
+        (1_000_000, 999, False),
+        (1_000_000, 250_000, True),
+        (1_000_000, 250_001, False),
+    ],
+)
+def test_what_terms_leases_may_be_given_by(length: int, margin: int, *, fits: bool) -> None:
+    with nullcontext() if fits else pytest.raises(ValueError, match="lease"):
+        assert check_terms(Terms(length=length, margin=margin)).length == length

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant, to_micros
 from keyturn.core.lease import Lease, Scan, Terms
-from keyturn.flow.confirm import AWAY, LOST, Confirmation, Confirming
+from keyturn.flow.confirm import AWAY, LOST, STRAYED, Confirmation, Confirming
 from keyturn.flow.follow import Follower
 from keyturn.flow.membership import Clocks, Membership
 from keyturn.outside import clock
@@ -75,8 +75,11 @@ def test_f5_a_node_that_has_applied_its_own_stop_need_not_wait(one: Member) -> N
     assert (confirmed.confirmed, confirmed.acknowledged, confirmed.waited_out) == (True, 1, ())
 
 
-def test_f9_a_node_that_has_applied_what_the_authority_lost_waits_for_itself(one: Member) -> None:
-    """Its memory passes the stop over, for it has applied another change under that number."""
+def test_f9_a_node_that_has_applied_what_the_authority_lost_confirms_nothing(one: Member) -> None:
+    """Its memory passes the stop over, for it has applied another change under that number: it waits for itself, too.
+
+    And who else has applied what was lost, or had attached since the backup was taken, nobody knows.
+    """
     lost = [
         FeedEntry(rev=rev, at=Instant(one.here.clock.at), change=key(900 + rev))
         for rev in range(one.verifier.applied_rev + 1, one.verifier.applied_rev + 8)
@@ -87,6 +90,10 @@ def test_f9_a_node_that_has_applied_what_the_authority_lost_waits_for_itself(one
     confirmed = one.confirming.confirm(rev)
     assert confirmed.waited >= TERMS.fence
     assert confirmed.waited_out == ("node_1",)
+    assert (confirmed.confirmed, confirmed.reason) == (False, STRAYED)
+    one.membership.renew()
+    assert one.membership.strayed
+    assert one.confirming.confirm(one.stop()).reason == STRAYED, "also where it has noticed"
 
 
 def lose(one: Member) -> FeedEntry:
@@ -131,7 +138,7 @@ def test_f9_a_raised_epoch_is_waited_for_once(one: Member) -> None:
 @contextmanager
 def waiting(one: Member, rev: int) -> Iterator[Future[Confirmation]]:
     """Somebody confirms that revision, and waits for a node that is not there."""
-    gone = Lease(instance="node_gone", counter=1, epoch=one.verifier.epoch, acked_rev=0)
+    gone = Lease(instance="node_gone", counter=1, lasts=TERMS.fence, epoch=one.verifier.epoch, acked_rev=0)
     one.here.store.change(lambda tx: tx.renew_lease(gone))
     with ThreadPoolExecutor(1) as pool:
         confirming = pool.submit(one.confirming.confirm, rev)

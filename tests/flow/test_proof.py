@@ -491,7 +491,8 @@ def test_r11_of_many_who_show_the_same_proof_at_once_it_proves_one_reset(here: W
     policy = here.get(asker.key.id).policy
     other = here.key(account_id=asker.account, owner_id=asker.user.id, policy=policy).key
     resets = [asker.reset, sure(here.ask(asker.actor, other)).reset.id]
-    turns = iter([*resets, *resets])
+    # A passkey's answer is for one of them from the start, and used up by a try at the other.
+    turns = iter([resets[0]] * 4 if kind == "passkey" else [*resets, *resets])
     answers = at_once(lambda: asker.prove(kind, reset=next(turns), **shown))
     assert sum(isinstance(one, ResetAnswer) for one in answers) == 1, answers
 

@@ -12,12 +12,14 @@ SCANNED = 1_000_000
 REV, NEWEST, EPOCH = 7, 9, 2
 
 
-def lease(instance: str, acked_rev: int, *, epoch: int = EPOCH, applied_rev: int = 0) -> Lease:
-    return Lease(instance=instance, counter=1, epoch=epoch, acked_rev=acked_rev, applied_rev=applied_rev)
+def lease(
+    instance: str, acked_rev: int, *, epoch: int = EPOCH, applied_rev: int = 0, lasts: int = TERMS.fence
+) -> Lease:
+    return Lease(instance=instance, counter=1, lasts=lasts, epoch=epoch, acked_rev=acked_rev, applied_rev=applied_rev)
 
 
 def fence(*leases: Lease) -> Fence:
-    return Fence(leases, rev=REV, epoch=EPOCH, newest=NEWEST, scanned_at=SCANNED, terms=TERMS)
+    return Fence(leases, rev=REV, epoch=EPOCH, newest=NEWEST, scanned_at=SCANNED)
 
 
 def names(waiting: Fence) -> list[str]:
@@ -68,6 +70,16 @@ def test_f5_it_is_over_when_everybody_has_acknowledged_or_every_lease_has_ended(
     waiting.heard("a", epoch=EPOCH, acked_rev=REV)
     assert waiting.is_over(SCANNED)
     assert [one.instance for one in waiting.leases] == ["a", "b", "c"]
+
+
+def test_f5_it_waits_by_the_longest_lease_of_those_who_have_not_acknowledged() -> None:
+    """Each lasts as long as it was given for, whatever the terms are by now."""
+    waiting = fence(lease("short", 0, lasts=100), lease("long", 0, lasts=9_000), lease("longer", REV, lasts=99_000))
+    assert waiting.ends_at == SCANNED + 9_000
+    waiting.heard("long", epoch=EPOCH, acked_rev=REV)
+    assert waiting.ends_at == SCANNED + 100
+    assert not waiting.is_over(SCANNED + 99)
+    assert waiting.is_over(SCANNED + 100)
 
 
 def test_f5_nobody_on_record_nobody_to_wait_for() -> None:

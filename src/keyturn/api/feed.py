@@ -198,12 +198,15 @@ class _Stream:
         self._holder = holder
         self._still_allowed = still_allowed
         self._instance = ""
-        self._patience = self._member.terms.fence / 1e6
+        self._terms = self._member.terms
         self._until: asyncio.Timeout
         self._sent_rev: int | None = None
         self._news = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._end = self._member.listen(partial(loop.call_soon_threadsafe, self._news.set))
+
+    def _patience(self) -> float:
+        return max(self._terms.fence, self._member.terms.fence) / 1e6
 
     def close(self) -> None:
         """Stop listening to the feed."""
@@ -211,10 +214,10 @@ class _Stream:
 
     async def run(self, receive: Receive) -> None:
         """Answer until either side ends it, or the other one says what no verifier says."""
-        await self._write(self._member.terms)
+        await self._write(self._terms)
         both = [asyncio.create_task(self._push()), asyncio.create_task(self._listen(receive))]
         try:
-            async with asyncio.timeout(self._patience) as self._until:
+            async with asyncio.timeout(self._patience()) as self._until:
                 done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
                 one.result()
@@ -267,13 +270,16 @@ class _Stream:
         if not member.granter.asked(renewal, member.boot(), holder=self._holder):
             raise _EndOfStreamError("the instance is another verifier's")
         self._instance = renewal.instance
-        self._until.reschedule(asyncio.get_running_loop().time() + self._patience)
+        self._until.reschedule(asyncio.get_running_loop().time() + self._patience())
         await run_in_threadpool(member.publish, renewal.instance)
         if renewal.epoch > self._node.verifier.epoch:
             await run_in_threadpool(member.renew)  # another node has heard of a new epoch first
         if renewal.applied_rev > member.recent.rev:
             await run_in_threadpool(self._node.follower.catch_up)
-        answer = member.grant(renewal)
+        if member.terms != self._terms:
+            self._terms = member.terms
+            await self._write(self._terms)
+        answer = member.grant(renewal, self._terms)
         if isinstance(answer, Denial):
             if answer.reason == AHEAD:
                 log.error("verifier %s knows more than the database: a restored backup?", renewal.instance)

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path
 
 from keyturn.api import shown
 from keyturn.api.call import AnyCall
-from keyturn.api.schemas import EpochShown, FenceShown, FleetShown, RaiseEpoch
+from keyturn.api.schemas import EpochShown, FenceShown, FleetShown, RaiseEpoch, SetTerms, TermsShown
+from keyturn.core.lease import Terms
 from keyturn.flow import fleet
 from keyturn.ports import StoreUnavailable
 
@@ -45,6 +46,19 @@ def raise_epoch(call: AnyCall, body: RaiseEpoch) -> dict[str, Any]:
     with suppress(StoreUnavailable):
         member.renew()  # this node at once; the others when they renew
     return {"epoch": epoch, "nothing_confirmed_for_ms": shown.terms(member.terms)["fence_ms"]}
+
+
+@router.put("/terms", response_model=TermsShown, summary="Set for how long leases are given")
+def set_terms(call: AnyCall, body: SetTerms) -> dict[str, Any]:
+    """Nodes give leases by these from their next renewal on; what was given before lasts as long as it was given for.
+
+    A stop waits by the longest lease in force.  Takes `keyturn.admin` of the operator's own account.
+    """
+    terms = Terms(length=body.lease_ms * 1000, margin=body.margin_ms * 1000)
+    made, _ = call.change(lambda tx: fleet.set_terms(tx, actor=call.actor, terms=terms))
+    with suppress(StoreUnavailable):
+        call.node.membership.renew()  # this node at once; the others when they renew
+    return shown.terms(made)
 
 
 @router.get("/fences/{rev}", response_model=FenceShown, summary="Look whether a stop is final yet")

@@ -1,8 +1,9 @@
 """`keyturn fleet`: nodes, verifiers, and whom a stop waits for."""
 
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -27,6 +28,18 @@ class _ShowsFirst(click.Group):
         return super().parse_args(ctx, args)
 
 
+class _Span(click.ParamType[int]):
+    """Whole milliseconds: `500ms` or `5s`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401  # as click has it
+        found = re.fullmatch(r"([0-9]{1,6})(ms|s)", str(value), re.ASCII)
+        if found is None:
+            self.fail("write a time such as 500ms or 5s", param, ctx)
+        return int(found[1]) * (1 if found[2] == "ms" else 1000)
+
+
 @click.group(cls=_ShowsFirst)
 def command() -> None:
     """Look at nodes and verifiers, and at whom a stop waits for.
@@ -47,13 +60,11 @@ def show(*, api: "Client", out: Output) -> None:
     if out.as_json:
         out.document(fleet)
         return
-    terms = fleet["terms"]
     out.facts(
         (
             ("epoch", fleet["epoch"]),
             ("revision", fleet["rev"]),
-            ("leases", f"{_span(terms['lease_ms'])}, margin {_span(terms['margin_ms'])}"),
-            ("a stop waits at most", _span(terms["fence_ms"])),
+            *_terms(fleet["terms"]),
             ("confirms", "yes" if fleet["confirms"] else f"no: {fleet['reason']}"),
             ("receipt key", fleet["receipt_key"]),
         )
@@ -91,6 +102,26 @@ def fence(*, api: "Client", out: Output, rev: int, watch: bool) -> int | None:
     return None if found["final"] else PENDING
 
 
+@command.command()
+@click.option("--lease", metavar="TIME", type=_Span(), help="How long a lease lasts, such as 2s.")
+@click.option("--margin", metavar="TIME", type=_Span(), help="By how much two clocks may part within it, such as 20ms.")
+@connected
+def terms(*, api: "Client", out: Output, lease: int | None, margin: int | None) -> None:
+    """Show for how long leases are given, or give them for longer or shorter from now on.
+
+    A longer lease bridges a longer outage of the database; a stop waits that much longer for a verifier that is silent.
+    Where only the lease is named, the margin is a hundredth of it.
+    """
+    found = api.get_fleet()["terms"]
+    if lease is not None or margin is not None:
+        lease = found["lease_ms"] if lease is None else lease
+        found = api.set_fleet_terms(lease_ms=lease, margin_ms=max(1, lease // 100) if margin is None else margin)
+    if out.as_json:
+        out.document(found)
+        return
+    out.facts(_terms(found))
+
+
 @command.command("raise-epoch")
 @click.option("--reason", required=True, help="Why, for the audit log.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -113,6 +144,13 @@ def raise_epoch(*, api: "Client", out: Output, reason: str, yes: bool) -> None:
         return
     out.line(f"epoch {raised['epoch']}")
     out.say(f"no reset is confirmed for {_span(raised['nothing_confirmed_for_ms'])}")
+
+
+def _terms(terms: Json) -> Sequence[tuple[str, str]]:
+    return (
+        ("leases", f"{_span(terms['lease_ms'])}, margin {_span(terms['margin_ms'])}"),
+        ("a stop waits at most", _span(terms["fence_ms"])),
+    )
 
 
 def _progress(found: Json) -> str:

@@ -15,9 +15,18 @@ LONGEST_STALE: Final = 86_400_000_000
 """For so long a verifier may go on without a lease at the most: nothing is confirmed meanwhile (F12)."""
 
 
+SHORTEST: Final = 200_000
+LONGEST: Final = 60_000_000
+_SMALLEST_PART: Final = 1000
+_LARGEST_PART: Final = 4
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """One pair for the whole deployment; the authority keeps it."""
+    """One pair for the whole deployment; the authority keeps it.
+
+    They may change while leases last: each goes by the terms it was given under, and its record says how long that is.
+    """
 
     length: int = 5_000_000
     """L: how long a holder may answer from memory after it has asked."""
@@ -33,6 +42,17 @@ class Terms:
     def renew_every(self) -> int:
         """How often a holder asks."""
         return self.length // 3
+
+
+def check_terms(terms: Terms) -> Terms:
+    """The same.  Raises ValueError with a sentence for a person where they are none to give leases by."""
+    if not SHORTEST <= terms.length <= LONGEST:
+        msg = f"a lease lasts {SHORTEST // 1000} ms to {LONGEST // 1_000_000} s"
+        raise ValueError(msg)
+    if not terms.length <= _SMALLEST_PART * terms.margin <= _SMALLEST_PART // _LARGEST_PART * terms.length:
+        msg = f"the margin is a {_SMALLEST_PART}th to a {_LARGEST_PART}th of the lease: clocks part by about that much"
+        raise ValueError(msg)
+    return terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +130,11 @@ class Lease:
     instance: str
     counter: int
     """Raised by every renewal: whoever waits this record out removes it only if it still is what they saw (F5)."""
+    lasts: int
+    """Microseconds after it was recorded until no lease is left that the node holds or has granted, margins included.
+
+    What it is given next is no longer than this, whatever the terms are by then.
+    """
     epoch: int
     acked_rev: int
     """What the node and all its verifiers decide by."""
@@ -147,7 +172,7 @@ class Attached:
 EARLIER: Final = "epoch-"
 
 
-def everybody_before(epoch: int) -> Lease:
+def everybody_before(epoch: int, *, lasts: int) -> Lease:
     """A record that stands for every holder of the epochs before this one, known or not.
 
     Nobody acknowledges for them, so the first stop of the new epoch waits them out, and removes it (F9).
@@ -155,6 +180,7 @@ def everybody_before(epoch: int) -> Lease:
     return Lease(
         instance=f"{EARLIER}{epoch}",
         counter=0,
+        lasts=lasts,
         epoch=epoch,
         acked_rev=0,
         name=f"everybody before epoch {epoch}",

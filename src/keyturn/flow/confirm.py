@@ -17,6 +17,7 @@ MOST_LOOKED_AT: Final = 1000
 _LOOKS: Final = 2
 AWAY: Final = "the database went away while verifiers were waited for"
 LOST: Final = "the database was put back or its epoch raised while verifiers were waited for"
+STRAYED: Final = "this node knows of changes that the database has lost; raise the epoch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,7 @@ class Confirming:
         try:
             waited = self._wait(fence)
             lost = self._lost(fence) if waited else ""
+            lost = STRAYED if fence.strayed or self._membership.strayed else lost
         finally:
             with self._lock:
                 del self._fences[number]
@@ -151,7 +153,7 @@ class Confirming:
         own = replace(before, acked_rev=0) if strayed else member.standing()
         leases = [own if one.instance == own.instance else one for one in scan.leases]
         # Read after the scan: whoever was granted a lease before it counts from before it too.
-        fence = Fence(leases, rev=rev, epoch=epoch, newest=newest, scanned_at=member.boot(), terms=member.terms)
+        fence = Fence(leases, rev=rev, epoch=epoch, newest=newest, scanned_at=member.boot())
         fence.strayed = strayed
         return fence
 

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final
 
 from keyturn.core.actor import Actor
-from keyturn.core.lease import EARLIER, FOR_GOOD, Attached, Lease, Terms
+from keyturn.core.lease import EARLIER, FOR_GOOD, Attached, Lease, Terms, check_terms
 from keyturn.core.permission import RIGHT_ADMIN, RIGHT_AUDIT_READ
 from keyturn.core.refusal import InvalidField, NotFound, PermissionMissing, Refusal
 from keyturn.flow.evidence import done, refused
@@ -13,6 +13,7 @@ from keyturn.flow.membership import Membership
 from keyturn.ports import Transaction
 
 _RAISED: Final = "fleet.epoch_raised"
+_TERMS_SET: Final = "fleet.terms_set"
 
 
 class Footing(Enum):
@@ -100,6 +101,35 @@ def raise_epoch(tx: Transaction, *, actor: Actor, epoch: int, reason: str) -> in
     return epoch + 1
 
 
+def set_terms(tx: Transaction, *, actor: Actor, terms: Terms) -> Terms | Refusal:
+    """Give leases by other terms: each node from its next renewal on, and each verifier from its own.
+
+    Longer leases bridge longer outages, and a stop waits longer for a holder that is gone; shorter ones the reverse.
+    """
+    refusal = _untimely(tx, actor, terms)
+    if refusal is not None:
+        return refused(tx, actor, _TERMS_SET, refusal, account_id=tx.deployment_account_id, subject_id="terms")
+    before = tx.terms()
+    tx.set_terms(terms)
+    detail = {"lease_ms": _changed(before.length, terms.length), "margin_ms": _changed(before.margin, terms.margin)}
+    done(tx, actor, _TERMS_SET, account_id=tx.deployment_account_id, subject_id="terms", detail=detail)
+    return terms
+
+
+def _changed(before: int, after: int) -> str:
+    return f"{before // 1000} -> {after // 1000}"
+
+
+def _untimely(tx: Transaction, actor: Actor, terms: Terms) -> Refusal | None:
+    if not (actor.in_deployment_account and actor.may(RIGHT_ADMIN, tx.deployment_account_id)):
+        return PermissionMissing(needed=RIGHT_ADMIN)
+    try:
+        check_terms(terms)
+    except ValueError as error:
+        return InvalidField(field="lease_ms", reason=str(error))
+    return None
+
+
 def _unraisable(tx: Transaction, actor: Actor, epoch: int) -> Refusal | None:
     if not (actor.in_deployment_account and actor.may(RIGHT_ADMIN, tx.deployment_account_id)):
         return PermissionMissing(needed=RIGHT_ADMIN)
@@ -118,7 +148,7 @@ def _node(tx: Transaction, lease: Lease, member: Membership) -> Standing:
         since, ends_in = 0, member.holder.deadline - member.boot()
     else:
         since = member.silent_for(lease)
-        ends_in = member.terms.length - since
+        ends_in = lease.lasts - 2 * member.terms.margin - since
     if lease.instance.startswith(EARLIER):
         return _earlier(tx, lease, ends_in)
     follows = lease.epoch == tx.epoch

@@ -48,7 +48,6 @@ class Membership:
     ) -> None:
         self.instance = instance
         self.name = name
-        self.terms = terms
         self.boot = clocks.boot
         self.holder = Holder(verifier, instance=instance, terms=terms, name=name, has_its_clock=has_its_clock)
         self.granter = Granter(terms)
@@ -65,11 +64,22 @@ class Membership:
         self._hints = hints
         self._renewing = threading.Lock()
         self._counter = 0
+        self._until = 0
         self._told = (0, 0)
         self._grants = False
         self._published: frozenset[str] = frozenset()
         self._seen: dict[str, tuple[int, int]] = {}
         self._listeners: list[Callable[[], object]] = []
+
+    @property
+    def terms(self) -> Terms:
+        """What leases are given by from now on.  Raises nothing."""
+        return self.granter.terms
+
+    @property
+    def strayed(self) -> bool:
+        """Whether it has applied what the authority has lost, and the epoch is not raised yet.  Raises nothing."""
+        return self._verifier.estranged
 
     def renew(self) -> None:
         """Get a lease from the authority, or a longer one; and remove the records of those who are gone (F2, F5)."""
@@ -82,11 +92,14 @@ class Membership:
             # In a snapshot of its own, begun after the record was committed: who scans the leases after its commit
             # either finds this one, or this reading finds the commit.
             read_after = self.boot()
-            grant, leases = self._store.read(lambda tx: (self._grant(tx, renewal), tx.leases()))
+            grant, leases, terms = self._store.read(lambda tx: (self._grant(tx, renewal), tx.leases(), tx.terms()))
             if isinstance(grant, Denial):
                 self.holder.denied(grant)
             else:
                 self.holder.granted(grant, self.boot(), read_after=read_after)
+            self._until = max(self._until, self.holder.deadline + 2 * self.terms.margin)
+            # From the next record on, which says how long a lease by them lasts before one is given.
+            self.holder.terms = self.granter.terms = terms
         self.holders = sum(1 + len(one.verifiers) for one in leases if one.acked_rev != FOR_GOOD)
         self.applied()
         self._sweep(leases)
@@ -125,8 +138,11 @@ class Membership:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def grant(self, renewal: Renewal) -> Grant | Denial:
-        """Answer a verifier, in the order that F7 asks for.  It is on record as asking already.  Raises nothing."""
+    def grant(self, renewal: Renewal, terms: Terms) -> Grant | Denial:
+        """Answer a verifier, in the order that F7 asks for.  It is on record as asking already.  Raises nothing.
+
+        `terms` are those it was told last: it takes no longer lease.
+        """
         denied = Denial(nonce=renewal.nonce, reason=LAPSED)
         if self.leaving:
             return denied
@@ -146,7 +162,7 @@ class Membership:
         time, width = self.holder.time(self.boot())
         return Grant(
             nonce=renewal.nonce,
-            length=length,
+            length=min(length, terms.length),
             epoch=epoch,
             rev=rev,
             entries=() if anew or entries is None else entries,
@@ -185,6 +201,8 @@ class Membership:
         return Lease(
             instance=self.instance,
             counter=self._counter,
+            # What is held may have been given by longer terms.  What was granted ends before it does (F7).
+            lasts=max(self.terms.fence, self._until - self.boot()),
             epoch=epoch,
             acked_rev=acked_rev,
             applied_rev=self._verifier.applied_rev,
@@ -224,6 +242,6 @@ class Membership:
             counter, since = self._seen.get(one.instance, (one.counter, boot))
             seen[one.instance] = (one.counter, boot if counter != one.counter else since)
             longest = max((each.stale for each in one.verifiers), default=0)
-            if one.instance != self.instance and boot - seen[one.instance][1] >= self.terms.fence + longest:
+            if one.instance != self.instance and boot - seen[one.instance][1] >= one.lasts + longest:
                 self._store.change(partial(Transaction.remove_lease, instance=one.instance, counter=one.counter))
         self._seen = seen

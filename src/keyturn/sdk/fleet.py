@@ -21,6 +21,12 @@ class FleetCalls(ABC, Generic[A]):
         """Who decides by the `rev` of a receipt; `final` once nobody is left who could decide as before."""
         return self.send(get(f"/v1/fleet/fences/{part(str(rev))}"))
 
+    def set_fleet_terms(self, *, lease_ms: int, margin_ms: int) -> A:
+        """Give leases of this length from now on; the margin is by how much two clocks may part within one."""
+        return self.send(
+            Call(method="PUT", path="/v1/fleet/terms", body={"lease_ms": lease_ms, "margin_ms": margin_ms})
+        )
+
     def raise_epoch(self, epoch: int, *, reason: str) -> A:
         """End this epoch, as after a restore: every node and verifier drops what it holds and joins anew."""
         return self.send(post("/v1/fleet/raise-epoch", {"epoch": epoch, "reason": reason}))

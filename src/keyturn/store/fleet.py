@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, select, true, update
 
 from keyturn.core.lease import Attached, Lease, Scan, Terms, everybody_before
 from keyturn.store.begun import Begun
@@ -29,6 +29,7 @@ class Fleet(Begun):
         """Put a node's lease on record; within an epoch the greatest acknowledgement stays."""
         row = {
             "counter": lease.counter,
+            "lasts": lease.lasts,
             "epoch": lease.epoch,
             "acked_rev": case((_is_further(lease), leases.c.acked_rev), else_=lease.acked_rev),
             "applied_rev": lease.applied_rev,
@@ -58,7 +59,8 @@ class Fleet(Begun):
         this = authority.c.epoch == seen
         if not self._connection.execute(update(authority).where(this).values(epoch=seen + 1)).rowcount:
             return False
-        self.renew_lease(everybody_before(seen + 1))
+        longest = self._connection.execute(select(func.max(leases.c.lasts))).scalar()
+        self.renew_lease(everybody_before(seen + 1, lasts=max(self.terms().fence, longest or 0)))
         return True
 
 
@@ -82,6 +84,7 @@ def _read(row: RowMapping) -> Lease:
     return Lease(
         instance=row["instance"],
         counter=row["counter"],
+        lasts=row["lasts"],
         epoch=row["epoch"],
         acked_rev=row["acked_rev"],
         applied_rev=row["applied_rev"],

@@ -5,19 +5,16 @@ Times are microseconds of the boot-time clock of the node that waits.
 
 from collections.abc import Sequence
 
-from keyturn.core.lease import FOR_GOOD, Lease, Terms
+from keyturn.core.lease import FOR_GOOD, Lease
 
 
 class Fence:
     """One wait, from the scan of the leases on.  One thread at a time."""
 
-    def __init__(
-        self, leases: Sequence[Lease], *, rev: int, epoch: int, newest: int, scanned_at: int, terms: Terms
-    ) -> None:
+    def __init__(self, leases: Sequence[Lease], *, rev: int, epoch: int, newest: int, scanned_at: int) -> None:
         """`newest` is the authority's own revision in the snapshot of the scan."""
         self.rev = rev
-        self.ends_at = scanned_at + terms.fence
-        """When no lease that was granted before the scan is left."""
+        self.scanned_at = scanned_at
         self.leases = tuple(leases)
         self.latest = {one.instance: one for one in leases}
         """The same as they were read last, for people; whoever is waited for is removed as the scan found them."""
@@ -60,6 +57,11 @@ class Fence:
     def confirmed(self) -> int:
         """How many have."""
         return len(self.leases) - len(self._pending)
+
+    @property
+    def ends_at(self) -> int:
+        """When no lease is left of those who have not acknowledged, as long as each lasts by its own record."""
+        return self.scanned_at + max((one.lasts for one in self._pending.values()), default=0)
 
     def is_over(self, boot: int) -> bool:
         """Whether nobody is left who could decide as before."""

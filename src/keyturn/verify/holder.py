@@ -65,6 +65,7 @@ class Holder:
         self._given_up = 0  # the last nonce whose grant, should it still come, is too late rather than forged
         self._behind = 0  # what, added to the boot-time clock, is the earliest it can be
         self._bounded_at = 0
+        self._bounded_for = 0
         self._apart: int | None = None
         self._machine = ""
         self._joined = False
@@ -120,7 +121,9 @@ class Holder:
             return None
         if not self._bound(grant.time, grant.width, sent=sent if read_after is None else read_after, boot=boot):
             return None
-        self.deadline = max(self.deadline, sent + grant.length)
+        deadline = max(self.deadline, sent + grant.length)
+        # One that was given by longer terms does not go on: what time it can be is known for as long as these last.
+        self.deadline = min(deadline, sent + self.terms.length) if deadline > boot + self.terms.length else deadline
         return Acknowledgement(epoch=grant.epoch, rev=self._verifier.applied_rev)
 
     def pushed(self, push: Push) -> Acknowledgement | None:
@@ -187,7 +190,7 @@ class Holder:
         low, high = time - boot - margin, time + width - sent + margin
         if self._has_its_clock:
             high = low = max(low, self.ahead)  # it never runs back
-        known = self._bounded_at and boot - self._bounded_at <= self.terms.length
+        known = self._bounded_at and boot - self._bounded_at <= self._bounded_for
         if known and not self._has_its_clock and (low > self.ahead or high < self._behind):
             self._bounded_at = 0
             self.drop(Alarm.TIME)
@@ -197,5 +200,6 @@ class Holder:
         verifier.hear(earliest=time, latest=boot + self.ahead if known else time)
         # A reader reads `ahead` first and `width` later.  It only ever widens, so none finds the earliest too late.
         verifier.width = max(verifier.width, high - low)
-        self._bounded_at, self._behind, self.ahead = sent, low, high
+        self._bounded_at, self._bounded_for = sent, self.terms.length
+        self._behind, self.ahead = low, high
         return True

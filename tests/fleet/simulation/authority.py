@@ -144,7 +144,8 @@ class Authority:
     def raise_epoch(self) -> None:
         """`Transaction.raise_epoch`."""
         epoch = self.seen.epoch + 1
-        everybody = everybody_before(epoch)
+        longest = max((one.lasts for one in self.seen.leases.values()), default=0)
+        everybody = everybody_before(epoch, lasts=max(self.terms.fence, longest))
         self.seen = replace(self.seen, epoch=epoch, leases=self.seen.leases | {everybody.instance: everybody})
 
 

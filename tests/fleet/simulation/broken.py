@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from keyturn.core.lease import Acknowledgement, Grant, Push
+from keyturn.core.lease import Acknowledgement, Denial, Grant, Lease, Push, Renewal
+from keyturn.flow.confirm import Confirming
 from keyturn.flow.membership import Membership
 from keyturn.verify.fence import Fence
 from keyturn.verify.granter import Granter
@@ -72,13 +73,7 @@ def wall_clock(patch: Patch) -> None:
 
 
 def _ends(patch: Patch, micros: int) -> None:
-    real = Fence.__init__
-
-    def init(self: Fence, leases: Any, *, scanned_at: int, **more: Any) -> None:
-        real(self, leases, scanned_at=scanned_at, **more)
-        self.ends_at = scanned_at + micros
-
-    patch.setattr(Fence, "__init__", init)
+    patch.setattr(Fence, "ends_at", property(lambda self: self.scanned_at + micros))
 
 
 def waits_for_nobody(patch: Patch) -> None:
@@ -100,6 +95,37 @@ def counts_what_is_applied(patch: Patch) -> None:
         real(self, [replace(one, acked_rev=max(one.acked_rev, one.applied_rev)) for one in leases], **more)
 
     patch.setattr(Fence, "__init__", init)
+
+
+def waits_by_the_terms_of_now(patch: Patch) -> None:
+    real = Confirming._scan
+
+    def scan(self: Confirming, rev: int) -> Fence:
+        fence = real(self, rev)
+        terms = self._membership.terms
+        fence._pending = {name: replace(one, lasts=terms.fence) for name, one in fence._pending.items()}
+        return fence
+
+    patch.setattr(Confirming, "_scan", scan)
+
+
+def forgets_longer_leases(patch: Patch) -> None:
+    real = Membership._lease
+
+    def lease(self: Membership, *args: Any) -> Lease:
+        return replace(real(self, *args), lasts=self.terms.fence)
+
+    patch.setattr(Membership, "_lease", lease)
+
+
+def grants_by_terms_that_are_not_on_record(patch: Patch) -> None:
+    real = Membership._grant
+
+    def grant(self: Membership, tx: Any, renewal: Renewal) -> Grant | Denial:
+        self.holder.terms = self.granter.terms = tx.terms()
+        return real(self, tx, renewal)
+
+    patch.setattr(Membership, "_grant", grant)
 
 
 def removed_without_its_counter(patch: Patch) -> None:
@@ -231,6 +257,9 @@ BROKEN: Final[dict[str, Callable[[Patch], None]]] = {
     "F5 nobody is waited for": waits_for_nobody,
     "F5 the wait is L": waits_only_l,
     "F5 the wait is L + E": waits_only_l_and_e,
+    "F5 the wait is by the terms of now": waits_by_the_terms_of_now,
+    "F5 a record forgets a longer lease": forgets_longer_leases,
+    "F2 granted by terms that are not on record": grants_by_terms_that_are_not_on_record,
     "F5 what is applied counts": counts_what_is_applied,
     "F5 a row is removed without its counter": removed_without_its_counter,
     "F5 a row is deleted on leaving": row_deleted_on_leaving,

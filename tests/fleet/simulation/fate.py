@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from keyturn.core.lease import Terms
 from tests.fleet.simulation.attached import Attached
 from tests.fleet.simulation.clockwork import Machine
 from tests.fleet.simulation.node import Node
@@ -30,6 +31,8 @@ class Fate:
             self._events += [(2, self._pause), (1, self._set_clock), (1, self._cut_off)]
             self._events += [(4, self._stop_unheard), (2, self._stop_while_granting), (2, self._stop_on_return)]
             self._events += [(1, self._stop_twice)]
+        if world.plan.terms:
+            self._events += [(2, self._set_terms), (2, self._shorten), (2, self._lengthen)]
         if world.plan.crashes:
             self._events += [(1, self._crash), (1, self._leave), (1, self._outage), (1, self._leave_one_behind)]
 
@@ -64,6 +67,47 @@ class Fate:
 
     def _node(self) -> Node:
         return self._world.nodes[self._pick(len(self._world.nodes))]
+
+    def _set_terms(self) -> None:
+        """Leases are given for longer or shorter, with a margin for the same clocks."""
+        times = self._pick(4) + 1
+        self._world.say(f"leases are {times} times as long")
+        self._world.authority.terms = Terms(length=times * TERMS.length, margin=times * TERMS.margin)
+
+    def _shorten(self) -> None:
+        """Leases are given for shorter, when somebody has just got a long one and hears nothing any more."""
+        self._warm()
+        world, node, number, victim = self._world, self._node(), self._number(), self._holder()
+        world.authority.terms = Terms(length=4 * TERMS.length, margin=4 * TERMS.margin)
+
+        def act() -> None:
+            world.clockwork.sleep(2 * TERMS.length)
+            self._await_fresh_lease(victim)
+            self._silence(victim, longer=4)
+            world.authority.terms = TERMS
+            world.say("leases are as long as at first")
+            world.clockwork.sleep(self._pick(2) * 2 * TERMS.length)  # so that the others have heard of it, or not
+            node.stop(number)
+
+        world.clockwork.start(node, act, after=self._soon())
+
+    def _lengthen(self) -> None:
+        """Leases are given for longer, and a node hears nothing any more once it has renewed its own."""
+        self._warm()
+        world, number, victim = self._world, self._number(), self._node()
+        others = [one for one in world.nodes if one is not victim]
+        node = others[self._pick(len(others))] if others else victim
+        world.authority.terms = TERMS
+
+        def act() -> None:
+            world.clockwork.sleep(3 * TERMS.length)
+            world.say("leases are longer")
+            world.authority.terms = Terms(length=4 * TERMS.length, margin=4 * TERMS.margin)
+            self._await_fresh_lease(victim)
+            self._silence(victim, longer=4)
+            node.stop(number)
+
+        world.clockwork.start(node, act, after=self._soon())
 
     def _verify(self) -> None:
         for _ in range(3):
@@ -218,10 +262,10 @@ class Fate:
                 return
             self._world.clockwork.sleep(TERMS.length // 120)
 
-    def _silence(self, holder: Node | Attached) -> None:
+    def _silence(self, holder: Node | Attached, *, longer: int = 1) -> None:
         """It hears nothing any more, for longer than a lease."""
         world = self._world
-        many = TERMS.fence + self._pick(TERMS.length)
+        many = longer * TERMS.fence + self._pick(TERMS.length)
         if isinstance(holder, Node):
             holder.store.cut_until = world.clockwork.now + many
         elif holder.stream is not None:
@@ -293,8 +337,8 @@ class Fate:
     def _lose(self) -> None:
         """The database is put back from a backup: into a new epoch at once, or while nobody stops a key (F9).
 
-        Where keys are stopped in the old epoch, whoever comes back once the authority has come as far again cannot
-        tell (`tests/verify/test_holder.py`, the one that is expected to fail): so the operator has to raise it.
+        What a backup lacks may be nothing but who had attached since, and nobody can tell that: so the operator has to
+        raise it before a stop is believed.
         """
         world, authority = self._world, self._world.authority
         self._warm()

@@ -161,6 +161,7 @@ class ServedStream:
         self.stream = stream
         self._node = node
         self._instance = ""
+        self._terms = node.terms
         self._sent_rev: int | None = None
         self._pushing = False
         self._end = node.member.listen(self._news)
@@ -170,7 +171,7 @@ class ServedStream:
         """Answer until either side ends it."""
         node = self._node
         try:
-            self._write(node.terms)
+            self._write(self._terms)
             while True:
                 line = self.stream.receive(node)
                 if line is not None:
@@ -212,7 +213,11 @@ class ServedStream:
             node.member.renew()
         if renewal.applied_rev > node.member.recent.rev:
             node.follower.catch_up()
-        answer = node.member.grant(renewal)
+        if node.terms != self._terms:
+            self._terms = node.terms
+            self._write(self._terms)
+            node.world.breathe()
+        answer = node.member.grant(renewal, self._terms)
         if isinstance(answer, Grant):
             self._sent_rev = max(self._sent_rev or 0, answer.rev)
         self._write(answer)

@@ -35,6 +35,8 @@ class Plan:
     pauses: bool = True
     """Whether threads rest between any two steps, and processes stop now and then."""
     crashes: bool = True
+    terms: bool = False
+    """Whether leases are given for longer or shorter now and then."""
     losses: bool = False
     """Whether the database loses what it had committed, and comes back from a backup."""
     hints: bool = True
@@ -54,6 +56,7 @@ PLANS = {
     "alone": Plan(nodes=1, verifiers=2, weather=SWIFT),
     "losses": Plan(nodes=3, verifiers=2, losses=True),
     "unhinted": Plan(verifiers=1, weather=SWIFT, hints=False),
+    "terms": Plan(verifiers=2, weather=SWIFT, terms=True, leases=20),
     "tight": Plan(nodes=2, verifiers=1, weather=SWIFT, crashes=False),
 }
 

@@ -59,6 +59,8 @@ from keyturn.api.schemas.fleet import (
     FenceShown,
     FleetShown,
     RaiseEpoch,
+    SetTerms,
+    TermsShown,
 )
 from keyturn.api.schemas.form import (
     Form,
@@ -250,6 +252,7 @@ __all__ = [
     "SessionsShown",
     "SetPassword",
     "SetPasswordAnew",
+    "SetTerms",
     "ShortText",
     "ShowAgain",
     "ShowPassword",
@@ -263,6 +266,7 @@ __all__ = [
     "SuspendedAccount",
     "SuspensionShown",
     "T",
+    "TermsShown",
     "TotpShown",
     "UseShown",
     "UserShown",

@@ -15,6 +15,17 @@ class RaiseEpoch(Form):
     reason: ShortText
 
 
+class SetTerms(Form):
+    """By which terms leases are to be given."""
+
+    lease_ms: int = Field(ge=0, le=_MOST // 1000, description="How long a lease lasts: 200 to 60000.")
+    margin_ms: int = Field(
+        ge=0,
+        le=_MOST // 1000,
+        description="By how much two clocks may part within a lease: a thousandth to a fourth of it.",
+    )
+
+
 class EpochShown(Shown):
     """An epoch that has begun."""
 

@@ -21,6 +21,7 @@ leases = Table(
     metadata,
     Column("instance", Id, primary_key=True),
     Column("counter", BigInteger, nullable=False),
+    Column("lasts", BigInteger, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("acked_rev", BigInteger, nullable=False),
     Column("applied_rev", BigInteger, nullable=False),

@@ -15,6 +15,7 @@ def upgrade() -> None:
         "leases",
         sa.Column("instance", sa.String(length=64), nullable=False),
         sa.Column("counter", sa.BigInteger(), nullable=False),
+        sa.Column("lasts", sa.BigInteger(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("acked_rev", sa.BigInteger(), nullable=False),
         sa.Column("applied_rev", sa.BigInteger(), nullable=False),
