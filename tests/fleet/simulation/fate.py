@@ -20,6 +20,7 @@ class Fate:
         self._world = world
         self._pick = world.choices.pick
         self._live = list(range(1, 4))
+        self._changing = False
         self._events: list[tuple[int, Callable[[], None]]] = [
             (30, self._verify),
             (6, self._mint),
@@ -32,7 +33,7 @@ class Fate:
             self._events += [(4, self._stop_unheard), (2, self._stop_while_granting), (2, self._stop_on_return)]
             self._events += [(1, self._stop_twice)]
         if world.plan.terms:
-            self._events += [(2, self._set_terms), (2, self._shorten), (2, self._lengthen)]
+            self._events += [(12, self._change_terms)]
         if world.plan.crashes:
             self._events += [(1, self._crash), (1, self._leave), (1, self._outage), (1, self._leave_one_behind)]
 
@@ -68,46 +69,43 @@ class Fate:
     def _node(self) -> Node:
         return self._world.nodes[self._pick(len(self._world.nodes))]
 
-    def _set_terms(self) -> None:
-        """Leases are given for longer or shorter, with a margin for the same clocks."""
-        times = self._pick(4) + 1
-        self._world.say(f"leases are {times} times as long")
+    def _change_terms(self) -> None:
+        """Leases are given for longer or shorter, one change after the other."""
+        if not self._changing:
+            self._changing = True
+            self._warm()
+            number, victim = self._number(), self._holder()
+            others = [one for one in self._world.nodes if one is not victim]
+            node = others[self._pick(len(others))] if others else self._node()
+            change = self._lengthen if isinstance(victim, Node) and self._pick(2) else self._shorten
+            self._world.clockwork.start(node, lambda: change(victim, node, number), after=self._soon())
+
+    def _lengthen(self, victim: Node | Attached, node: Node, number: int) -> None:
+        """A node hears nothing any more once it has renewed its lease for the first time since."""
+        self._give_for(4)
+        self._await_fresh_lease(victim)
+        self._silence(victim, longer=4)
+        node.stop(number)
+        self._give_for(1)
+        self._changing = False
+
+    def _shorten(self, victim: Node | Attached, node: Node, number: int) -> None:
+        """Somebody has just got a long lease and hears nothing any more; the others have heard of it, or not."""
+        self._give_for(4)
+        self._world.clockwork.sleep(4 * TERMS.length)
+        self._await_fresh_lease(victim)
+        self._silence(victim, longer=4)
+        self._give_for(1)
+        for one in [*self._world.nodes, *self._world.nodes] if self._pick(2) else ():
+            if one is not victim:
+                self._world.clockwork.start(one, one.renew)
+                self._world.clockwork.sleep(self._soon())
+        node.stop(number)
+        self._changing = False
+
+    def _give_for(self, times: int) -> None:
+        self._world.say(f"leases are {times} times as long as at first")
         self._world.authority.terms = Terms(length=times * TERMS.length, margin=times * TERMS.margin)
-
-    def _shorten(self) -> None:
-        """Leases are given for shorter, when somebody has just got a long one and hears nothing any more."""
-        self._warm()
-        world, node, number, victim = self._world, self._node(), self._number(), self._holder()
-        world.authority.terms = Terms(length=4 * TERMS.length, margin=4 * TERMS.margin)
-
-        def act() -> None:
-            world.clockwork.sleep(2 * TERMS.length)
-            self._await_fresh_lease(victim)
-            self._silence(victim, longer=4)
-            world.authority.terms = TERMS
-            world.say("leases are as long as at first")
-            world.clockwork.sleep(self._pick(2) * 2 * TERMS.length)  # so that the others have heard of it, or not
-            node.stop(number)
-
-        world.clockwork.start(node, act, after=self._soon())
-
-    def _lengthen(self) -> None:
-        """Leases are given for longer, and a node hears nothing any more once it has renewed its own."""
-        self._warm()
-        world, number, victim = self._world, self._number(), self._node()
-        others = [one for one in world.nodes if one is not victim]
-        node = others[self._pick(len(others))] if others else victim
-        world.authority.terms = TERMS
-
-        def act() -> None:
-            world.clockwork.sleep(3 * TERMS.length)
-            world.say("leases are longer")
-            world.authority.terms = Terms(length=4 * TERMS.length, margin=4 * TERMS.margin)
-            self._await_fresh_lease(victim)
-            self._silence(victim, longer=4)
-            node.stop(number)
-
-        world.clockwork.start(node, act, after=self._soon())
 
     def _verify(self) -> None:
         for _ in range(3):

@@ -86,6 +86,10 @@ class Node(Machine):
                     hear = partial(node.confirming.heard, instance, epoch=epoch, rev=rev)
                     self.clockwork.start(node, hear, after=delay)
 
+    def renew(self) -> None:
+        """Before its turn."""
+        self._surviving(self.member.renew)
+
     def feed_moved(self) -> None:
         """Somebody has committed."""
         self._surviving(self.follower.catch_up)

@@ -56,7 +56,7 @@ PLANS = {
     "alone": Plan(nodes=1, verifiers=2, weather=SWIFT),
     "losses": Plan(nodes=3, verifiers=2, losses=True),
     "unhinted": Plan(verifiers=1, weather=SWIFT, hints=False),
-    "terms": Plan(verifiers=2, weather=SWIFT, terms=True, leases=20),
+    "terms": Plan(verifiers=2, weather=SWIFT, terms=True, crashes=False, leases=30),
     "tight": Plan(nodes=2, verifiers=1, weather=SWIFT, crashes=False),
 }
 
