@@ -73,3 +73,19 @@ def test_f9_the_epoch_is_raised_by_whoever_says_so(kt: Keyturn) -> None:
     assert (ran.code, ran.out.strip()) == (0, f"epoch {before + 1}")
     assert "no reset is confirmed for" in ran.err
     assert kt.ok("fleet")["epoch"] == before + 1
+
+
+def test_leases_are_given_for_longer_or_shorter_at_any_time(kt: Keyturn, verifier: Attached) -> None:
+    assert kt.ok("fleet", "terms") == {"lease_ms": 5000, "margin_ms": 50, "fence_ms": 5100}
+    assert kt.ok("fleet", "terms", "--lease", "1500ms") == {"lease_ms": 1500, "margin_ms": 15, "fence_ms": 1530}
+    assert kt.ok("fleet")["terms"]["lease_ms"] == 1500
+    shown = kt("fleet", "terms", "--lease", "2s", "--margin", "40ms")
+    assert "2.0 s, margin 40 ms" in shown.out
+    assert "2.1 s" in shown.out.splitlines()[-1]
+    for wrong in (("--lease", "2"), ("--lease", "1h"), ("--margin", "0.5s")):
+        assert kt("fleet", "terms", *wrong).code == 2
+    refused = kt("fleet", "terms", "--lease", "2s", "--margin", "1s")
+    assert refused.code == 1
+    assert "a fourth of the lease" in refused.err
+    assert kt.ok("fleet")["terms"]["lease_ms"] == 2000
+    assert verifier.instance in kt("fleet").out, "it goes on under the new ones"

@@ -152,3 +152,37 @@ def test_f9_a_restored_backup_is_met_by_refusal_and_an_alarm_until_the_epoch_is_
             assert again["confirmed"] is True
             for one in (asks, refuses):
                 assert (one.verify(stays["secret"]), one.verify(stopped["secret"])) == ("valid", "revoked")
+
+
+def test_f2_terms_are_changed_by_an_administrator_and_audited(server: Serving) -> None:
+    auditor = server.create(permissions=["keyturn.audit:read"])["secret"]
+    body = {"lease_ms": 2000, "margin_ms": 20}
+    put = partial(server.call, "/v1/fleet/terms", method="PUT")
+    assert put(body, key=auditor).body["needed"] == "keyturn.admin"
+    assert put({"lease_ms": 100, "margin_ms": 1}).body["field"] == "lease_ms"
+    assert put({"lease_ms": "2s", "margin_ms": 20}).status == 422
+    assert put(body).body == {"lease_ms": 2000, "margin_ms": 20, "fence_ms": 2040}
+    assert server.call("/v1/fleet").body["terms"]["fence_ms"] == 2040
+    records = [one for one in server.call("/v1/audit").body["items"] if one["action"] == "fleet.terms_set"]
+    assert [one["outcome"] for one in records] == ["done", "invalid_field", "permission_missing"]
+    assert records[0]["detail"] == {"lease_ms": "5000 -> 2000", "margin_ms": "50 -> 20"}
+
+
+def test_f5_a_stop_waits_by_the_lease_that_was_given_and_soon_by_the_shorter_one(
+    server: Serving, tmp_path: Path
+) -> None:
+    """A verifier with a lease of five seconds is stopped in the moment in which leases of half a second are set."""
+    first, second = server.create(), server.create()
+    with attached(server.url, credential_of(server, tmp_path), name="stopped") as verifier:
+        assert verifier.verify(first["secret"]) == "valid"
+        verifier.freeze()
+        server.call("/v1/fleet/terms", {"lease_ms": 500, "margin_ms": 50}, method="PUT")
+        receipt = server.call(f"/v1/keys/{first['id']}/revoke", {}).body["receipt"]
+        assert receipt["verifiers"]["waited_out"] == [verifier.instance]
+        assert receipt["waited_ms"] > 1000, "it was given for five seconds and renewed within a third of that"
+        verifier.thaw()
+        assert verifier.verify(first["secret"]) == "revoked"
+        verifier.freeze()
+        receipt = server.call(f"/v1/keys/{second['id']}/revoke", {}).body["receipt"]
+        assert receipt["verifiers"]["waited_out"] == [verifier.instance]
+        assert receipt["waited_ms"] < 5100

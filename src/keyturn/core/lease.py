@@ -50,7 +50,7 @@ def check_terms(terms: Terms) -> Terms:
         msg = f"a lease lasts {SHORTEST // 1000} ms to {LONGEST // 1_000_000} s"
         raise ValueError(msg)
     if not terms.length <= _SMALLEST_PART * terms.margin <= _SMALLEST_PART // _LARGEST_PART * terms.length:
-        msg = f"the margin is a {_SMALLEST_PART}th to a {_LARGEST_PART}th of the lease: clocks part by about that much"
+        msg = "the margin is a thousandth to a fourth of the lease: clocks part by about that much"
         raise ValueError(msg)
     return terms
 
