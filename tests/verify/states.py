@@ -7,7 +7,8 @@ from typing import Any, Final
 from keyturn.core.feed import FeedEntry, KeyState, Predicate, SecretState
 from keyturn.core.instant import FOREVER, Instant, to_micros
 from keyturn.core.secret import Pepper, fingerprint, make
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.memory import Fill
+from keyturn.verify.verifier import Verifier
 
 T0: Final = Instant(datetime(2030, 1, 1, tzinfo=UTC))
 NOW: Final = to_micros(T0)

@@ -10,7 +10,8 @@ from keyturn.core.feed import KeyState, Predicate
 from keyturn.verify.cache import Cache
 from keyturn.verify.decision import MISS
 from keyturn.verify.entry import header
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.memory import Fill
+from keyturn.verify.verifier import Verifier
 from tests.verify.states import NOW, digest, entry, holding, key, secret_text, version
 
 

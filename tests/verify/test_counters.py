@@ -13,7 +13,7 @@ from keyturn.core import limit as limits
 from keyturn.core.feed import KeyState
 from keyturn.core.limit import Limit, arrive
 from keyturn.verify.counters import Counters
-from keyturn.verify.verifier import Fill
+from keyturn.verify.memory import Fill
 from tests.verify.states import NOW, SECOND, digest, entry, holding, key, secret_text, version
 
 

@@ -16,7 +16,8 @@ from keyturn.core.instant import FOREVER, Instant, from_text, to_micros
 from keyturn.core.permission import action_rank, covers
 from keyturn.verify.decision import CODES, Judgement, judge
 from keyturn.verify.entry import MOST_ANSWERS, Profile, mark, pack, view
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.memory import Fill
+from keyturn.verify.verifier import Verifier
 from tests.verify.states import NOW, SECOND, T0, digest, holding, key, secret_text, version
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "decision.json").read_text())

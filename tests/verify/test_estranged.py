@@ -7,7 +7,8 @@ import pytest
 from keyturn.core.lease import AHEAD, Denial, Terms
 from keyturn.verify.decision import MISS
 from keyturn.verify.holder import Holder
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.memory import Fill
+from keyturn.verify.verifier import Verifier
 from tests.verify.states import NOW, digest, key, version
 from tests.verify.test_signed import VALID, _matches, _signer
 

@@ -11,7 +11,8 @@ from keyturn.core.instant import from_micros
 from keyturn.core.lease import AHEAD, LAPSED, Acknowledgement, Denial, Grant, Push, Renewal, Terms
 from keyturn.verify.decision import MISS
 from keyturn.verify.holder import JUMP, Alarm, Holder
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.memory import Fill
+from keyturn.verify.verifier import Verifier
 from tests.verify.states import NOW, digest, entry, key, secret_text
 
 TERMS = Terms(length=5_000_000, margin=50_000)

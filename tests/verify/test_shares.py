@@ -17,9 +17,10 @@ from keyturn.core.share import HOLD, PAUSE, Balance, Rest, Share, Wish, lend, ta
 from keyturn.verify.borrower import Borrower
 from keyturn.verify.counters import Counters
 from keyturn.verify.decision import ASK, BORROW, VALID, Verdict
+from keyturn.verify.memory import Fill
 from keyturn.verify.shares import Shares
 from keyturn.verify.together import Together
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.verifier import Verifier
 from tests.verify.states import NOW, SECOND, digest, entry, key, secret_text, version
 
 LIMIT: Final = limits.parse("10/10s")

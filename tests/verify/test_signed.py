@@ -19,12 +19,13 @@ from keyturn.core.limit import Limit
 from keyturn.core.public_key import at_rest, parse
 from keyturn.core.secret import Pepper
 from keyturn.outside import ed25519
-from keyturn.verify import verifier as module
+from keyturn.verify import memory as module
 from keyturn.verify.decision import MISS, UNKNOWN_VERDICT, Verdict, judge, wait_verdict
 from keyturn.verify.entry import Profile, pack
+from keyturn.verify.memory import Fill
 from keyturn.verify.signed import AHEAD_BY, FRESH_FOR, Replays, Signed
 from keyturn.verify.usage import Callers
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.verifier import Verifier
 from tests.verify.states import NOW, SECOND, digest, entry, holding, key, secret_text, version
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "signed.json").read_text("utf-8"))

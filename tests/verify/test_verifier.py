@@ -12,10 +12,11 @@ from keyturn.core.instant import Instant
 from keyturn.core.limit import Limit
 from keyturn.verify import verifier as module
 from keyturn.verify.decision import ASK, CODES, MALFORMED_VERDICT, MISS, UNKNOWN_VERDICT
+from keyturn.verify.memory import HISTORY, MOST_UNKNOWN, UNKNOWN_FOR, Fill
 from keyturn.verify.recent import Recent
 from keyturn.verify.shares import Shares
 from keyturn.verify.usage import LONGEST_AGENT, MOST_AGENTS, MOST_TALLIES, Callers, Origin, Tally
-from keyturn.verify.verifier import MOST_UNKNOWN, UNKNOWN_FOR, Fill, Verifier
+from keyturn.verify.verifier import Verifier
 from tests.verify.states import NOW, SECOND, T0, digest, entry, holding, key, secret_text, version
 
 
@@ -136,7 +137,7 @@ def test_f4_what_touches_a_key(story: str) -> None:
 
 def test_f4_what_lies_too_far_back_is_read_again() -> None:
     verifier = Verifier()
-    count = module._HISTORY + 5
+    count = HISTORY + 5
     assert verifier.apply([entry(rev, key(2)) for rev in range(1, count + 1)])
     assert not verifier.fill(digest(), _fill(4, key()), now=NOW)
     assert verifier.fill(digest(), _fill(5, key()), now=NOW)

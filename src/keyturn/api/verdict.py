@@ -18,8 +18,9 @@ from keyturn.core.secret import fingerprint
 from keyturn.verify.decision import RATE_LIMITED, REPLACED, STATUS_OF, VALID, Verdict
 from keyturn.verify.entry import EntryView, view
 from keyturn.verify.holder import Holder
+from keyturn.verify.memory import Fill
 from keyturn.verify.signed import Signed
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.verifier import Verifier
 
 VERIFY: Final = "/v1/verify"
 AUTHZ: Final = "/v1/authz"

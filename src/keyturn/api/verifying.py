@@ -52,9 +52,9 @@ from keyturn.outside import ed25519
 from keyturn.ports import StoreUnavailable
 from keyturn.verify.decision import ASK, MISS, RATE_LIMITED, UNKNOWN_VERDICT, Verdict, wait_verdict
 from keyturn.verify.entry import view
+from keyturn.verify.memory import Fill
 from keyturn.verify.signed import Signed
 from keyturn.verify.signers import Signer
-from keyturn.verify.verifier import Fill
 
 _FIELDS: Final = frozenset({"key", "key_sha256", "label", "signed", "permissions", "ip", "context"})
 _SIGNED: Final = frozenset({"key_id", "base", "signature"})

@@ -17,7 +17,8 @@ from keyturn.core.instant import from_micros, to_text
 from keyturn.core.limit import parse
 from keyturn.core.secret import fingerprint
 from keyturn.verify.decision import MISS, Verdict
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.memory import Fill
+from keyturn.verify.verifier import Verifier
 
 
 class Question(BaseModel):

@@ -16,7 +16,8 @@ from keyturn.core.feed import KeyState, SecretState
 from keyturn.core.instant import FOREVER, from_micros
 from keyturn.core.limit import Limit, parse
 from keyturn.core.secret import Pepper
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.memory import Fill
+from keyturn.verify.verifier import Verifier
 
 WARM_REACH: Final = 4.0
 MEMORY_REACH: Final = 400.0

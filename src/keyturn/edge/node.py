@@ -15,7 +15,8 @@ from keyturn.outside.notary import Notary
 from keyturn.ports import Authenticators, Captcha, Forge, Oidc, Passwords, Store
 from keyturn.settings import Settings
 from keyturn.store.durability import Durability
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.memory import Fill
+from keyturn.verify.verifier import Verifier
 
 
 class Authority(Store, Protocol):

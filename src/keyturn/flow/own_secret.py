@@ -19,7 +19,7 @@ from keyturn.flow import reset as resets
 from keyturn.flow.key import KeyWish
 from keyturn.ports import Store, Stretcher
 from keyturn.verify.counters import Counters
-from keyturn.verify.verifier import Fill
+from keyturn.verify.memory import Fill
 
 FAILURES: Final = Limit(requests=10, window=timedelta(minutes=1))
 """How many wrong secrets a label takes at once; the next ones wait."""

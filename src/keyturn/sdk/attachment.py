@@ -31,9 +31,10 @@ from keyturn.verify.borrower import Lend
 from keyturn.verify.decision import CODES, VALID, Verdict
 from keyturn.verify.entry import Profile, pack
 from keyturn.verify.holder import Alarm, Holder
+from keyturn.verify.memory import Fill
 from keyturn.verify.message import give_backs, read, reports, write
 from keyturn.verify.shares import Shares
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.verifier import Verifier
 
 FEED_PATH: Final = "/v1/feed"
 _CONNECT_SECONDS: Final = 2.0

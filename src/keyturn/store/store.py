@@ -27,7 +27,7 @@ from keyturn.store.durability import Durability, durability
 from keyturn.store.presence import Presence
 from keyturn.store.tables import authority
 from keyturn.store.transaction import SqlTransaction
-from keyturn.verify.verifier import Fill
+from keyturn.verify.memory import Fill
 
 T = TypeVar("T")
 _ATTEMPTS: Final = 8

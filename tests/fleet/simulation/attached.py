@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms
 from keyturn.verify.decision import ASK, MISS, Verdict
 from keyturn.verify.holder import Alarm, Holder
+from keyturn.verify.memory import Fill
 from keyturn.verify.message import read, write
 from keyturn.verify.shares import Shares
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.verifier import Verifier
 from tests.fleet.simulation.clockwork import Machine
 from tests.fleet.simulation.network import Stream
 from tests.verify.states import digest

@@ -12,7 +12,7 @@ from keyturn.core.feed import FeedEntry, KeyState, Predicate
 from keyturn.core.instant import from_micros, to_micros
 from keyturn.core.lease import Lease, Scan, Terms, everybody_before
 from keyturn.ports import StoreUnavailable, Transaction
-from keyturn.verify.verifier import Fill
+from keyturn.verify.memory import Fill
 from tests.fleet.simulation.clockwork import Clockwork, Machine
 from tests.verify.states import NOW, digest, key, version
 

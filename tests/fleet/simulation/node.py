@@ -14,9 +14,10 @@ from keyturn.flow.follow import Follower
 from keyturn.flow.membership import Clocks, Membership
 from keyturn.ports import StoreUnavailable
 from keyturn.verify.decision import MISS, Verdict
+from keyturn.verify.memory import Fill
 from keyturn.verify.message import Message, read, write
 from keyturn.verify.recent import Recent
-from keyturn.verify.verifier import Fill, Verifier
+from keyturn.verify.verifier import Verifier
 from tests.fleet.simulation.authority import Connection
 from tests.fleet.simulation.clockwork import Condition, Lock, Machine
 from tests.fleet.simulation.network import Stream
