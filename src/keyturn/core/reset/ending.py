@@ -17,7 +17,7 @@ def first_use(reset: Reset, key: Key, *, used_at: Instant, now: Instant) -> Step
         return settled
     new = key.secret(reset.new_version or 0)
     # A verifier may say anything; before it has started no secret was ever accepted.
-    if new is None or reset.first_used_at is not None or not new.has_started(now):
+    if new is None or reset.first_used_at is not None or now < new.starts_at:
         return OutOfOrder(stage=reset.stage.value, event=Event.FIRST_USED.value)
     used_at = max(used_at, new.starts_at)
     end = later(max(used_at, new.dangerous_starts_at), reset.terms.grace)
