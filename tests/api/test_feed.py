@@ -315,17 +315,43 @@ def test_pitfall_18_only_the_operator_s_verifiers_may_attach(server: Serving, cr
         share = server.call("/v1/feed/share", {"wishes": [{"key_id": "key_x", "waiting": 1}]}, key=shown)
         assert (share.status, share.body["code"]) in ((403, "permission_missing"), (401, "unauthenticated"))
     assert server.call("/v1/feed", method="GET").status == 405
-    answer = server.call("/v1/feed/fill", {"key_sha256": "0" * 64}, key=credential)
-    assert (answer.status, answer.body["state"]) == (200, None)
+    assert asked_by_a_holder(server, credential, {"key_sha256": "0" * 64})["state"] is None
+
+
+def asked_by_a_holder(server: Serving, credential: str, asked: dict[str, str]) -> dict[str, Any]:
+    """What a verifier that holds a lease is told."""
+    its = {"X-Keyturn-Instance": "its own"}
+    with closing(Line(server, credential, **its)) as line:
+        line.join()
+        answer = server.call("/v1/feed/fill", asked, key=credential, headers=its)
+    assert answer.status == 200, answer.text
+    found: dict[str, Any] = answer.body
+    return found
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "another's", "a credential of its own"])
+def test_f12_what_can_be_remembered_is_told_to_holders_of_a_lease_only(
+    server: Serving, credential: str, whose: str
+) -> None:
+    made = server.create()
+    asked = {"key_sha256": sha256(made["secret"].encode()).hexdigest()}
+    its = {"X-Keyturn-Instance": "its own"}
+    with closing(Line(server, credential, **its)) as line:
+        line.join()
+        shown = its if whose == "a credential of its own" else {"X-Keyturn-Instance": "guessed"}
+        key = server.create(permissions=["keyturn.attach"])["secret"] if shown is its else credential
+        headers = {} if whose == "nobody's" else shown
+        assert server.call("/v1/feed/fill", asked, key=key, headers=headers).body == {"unleased": True}
+        assert server.call("/v1/feed/fill", asked, key=credential, headers=its).body["state"]["key_id"] == made["id"]
 
 
 def test_a_fill_holds_no_secret_and_nothing_that_leads_to_one(server: Serving, credential: str) -> None:
     """K11: what a verifier keeps is what decisions need, by the fingerprint that it has already."""
     made = server.create()
-    answer = server.call("/v1/feed/fill", {"key_sha256": sha256(made["secret"].encode()).hexdigest()}, key=credential)
-    assert answer.body["state"]["key_id"] == made["id"]
-    assert made["secret"].rpartition("_")[2] not in answer.text
-    assert "digest" not in json.dumps(answer.body)
+    told = asked_by_a_holder(server, credential, {"key_sha256": sha256(made["secret"].encode()).hexdigest()})
+    assert told["state"]["key_id"] == made["id"]
+    assert made["secret"].rpartition("_")[2] not in json.dumps(told)
+    assert "digest" not in json.dumps(told)
 
 
 @pytest.mark.parametrize(
@@ -348,8 +374,7 @@ def test_what_is_no_question_for_a_fill_is_refused(server: Serving, credential: 
 def test_f9_a_fill_names_the_epoch_of_its_reading(server: Serving, credential: str, label: str | None) -> None:
     """Also of nobody's key: else a verifier would ask again and again."""
     asked = {"key_sha256": "0" * 64} | ({"label": label} if label else {})
-    answer = server.call("/v1/feed/fill", asked, key=credential)
-    assert (answer.status, answer.body["epoch"]) == (200, server.call("/v1/fleet").body["epoch"]), answer.text
+    assert asked_by_a_holder(server, credential, asked)["epoch"] == server.call("/v1/fleet").body["epoch"]
 
 
 class _in_thread:  # noqa: N801  # reads as a phrase

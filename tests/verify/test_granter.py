@@ -39,6 +39,23 @@ def test_f0_an_instance_is_renewed_and_vouched_for_by_its_own_holder_alone() -> 
     assert acked(granter, 40) == 4
 
 
+def test_f12_a_holder_is_known_while_it_may_hold_a_lease() -> None:
+    granter = Granter(TERMS)
+    assert not granter.knows(b"its own", 0)
+    assert granter.asked(renewal("a"), 0, holder=b"its own")
+    assert granter.asked(renewal("b"), 10, holder=b"another")
+    assert granter.knows(b"its own", FENCE - 1)
+    assert not granter.knows(b"its own", FENCE)
+    assert granter.knows(b"another", FENCE)
+    assert not granter.knows(b"nobody", FENCE)
+    granter.acked(epoch=1, applied_rev=9, boot=FENCE)
+    assert not granter.knows(b"its own", 0), "waited out"
+    # One that begins anew under another name is known by that one, also once the first is waited out.
+    assert granter.asked(renewal("c"), FENCE, holder=b"another")
+    granter.acked(epoch=1, applied_rev=9, boot=FENCE + 10)
+    assert granter.knows(b"another", FENCE + 10)
+
+
 def test_f7_alone_a_node_acknowledges_what_it_has_applied() -> None:
     assert acked(Granter(TERMS), 0) == 9
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
@@ -66,8 +66,15 @@ class AskFill(Form):
 
 
 @router.post("/fill", summary="What an attached verifier keeps of one key")
-def fill(call: AnyCall, body: AskFill) -> dict[str, Any]:
-    """The key whose secret has this fingerprint, and the revision it was read at (F4).  No secret is in it."""
+def fill(
+    call: AnyCall,
+    body: AskFill,
+    x_keyturn_instance: Annotated[str, Header(description="As the stream of the same verifier has shown it.")] = "",
+) -> dict[str, Any]:
+    """The key whose secret has this fingerprint, and the revision it was read at (F4).  No secret is in it.
+
+    Whoever holds no lease here is told nothing that it could remember: `unleased` (F12).
+    """
     refusal = _check(call.actor)
     if refusal is not None:
         raise Refused(refusal)
@@ -76,6 +83,10 @@ def fill(call: AnyCall, body: AskFill) -> dict[str, Any]:
         label = check_own_label(body.label) if body.label is not None else ""
     except ValueError:
         raise Refused(InvalidField(field="label", reason="write the label of an own secret")) from None
+    member = node.membership
+    proof = x_keyturn_instance.encode()
+    if not (proof and member.granter.knows(_holder(call.actor, proof), member.boot())):
+        return {"unleased": True}
     find = node.own_secrets.lookup(label, now=node.clock.micros()) if label else node.store.lookup
     try:
         found = find(bytes.fromhex(body.key_sha256))
@@ -148,7 +159,8 @@ class Feeding:
             return
         headers = [(b"content-type", b"application/x-ndjson"), _LAST]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        stream = _Stream(self._node, send, holder=_holder(known, scope), still_allowed=lambda: self._known(scope))
+        proof = next((value for name, value in scope["headers"] if name == PROOF), b"")
+        stream = _Stream(self._node, send, holder=_holder(known, proof), still_allowed=lambda: self._known(scope))
         try:
             await stream.run(receive)
         finally:
@@ -178,9 +190,8 @@ def _malformed(scope: Scope) -> Refusal | None:
     return KeyInQuery() if url_holds_secret(scope) else None
 
 
-def _holder(actor: Actor, scope: Scope) -> bytes:
-    """Whose instances those of this stream are: of a credential, which several may share, and of a proof beside it."""
-    proof = next((value for name, value in scope["headers"] if name == PROOF), b"")
+def _holder(actor: Actor, proof: bytes) -> bytes:
+    """Whose instances those of a stream are: of a credential, which several may share, and of a proof beside it."""
     return sha256(actor.id.encode() + b"\n" + proof).digest()
 
 

@@ -68,6 +68,10 @@ class TooManyGuesses(Exception):  # noqa: N818  # says what stands in the way
         self.wait = wait
 
 
+class Unleased(Exception):  # noqa: N818  # says what stands in the way
+    """The node that was asked knows of no lease of this process, and tells it nothing to remember (F12)."""
+
+
 class Nodes:
     """The nodes of a deployment, and the credential to ask them with.  Its `repr` shows no secret."""
 
@@ -81,6 +85,7 @@ class Nodes:
         for one in self.urls:
             check_address(one, allow_plain_http=allow_plain_http)
         self._credential = credential
+        self._proof = token_hex(16)
         self._context = ssl.create_default_context(cafile=ca_file)
         self._first = 0
         # By address; None once closed.  Each is one thread's at a time, and threads may come and go.
@@ -90,6 +95,7 @@ class Nodes:
         """The same without any open connection: a child's own."""
         child = copy(self)
         child._idle = {}  # noqa: SLF001  # our own
+        child._proof = token_hex(16)  # noqa: SLF001  # as above
         return child
 
     def connect(self, url: str, *, timeout: float = _CONNECT_SECONDS) -> http.client.HTTPConnection:
@@ -101,8 +107,19 @@ class Nodes:
         return http.client.HTTPConnection(host, port, timeout=timeout)
 
     def headers(self) -> dict[str, str]:
-        """What every request shows."""
-        return {"Authorization": f"Bearer {self._credential}", "User-Agent": f"keyturn-verifier/{__version__}"}
+        """What every request shows: the credential, and of which instance it is.
+
+        Instances are named in receipts; who shows this is the one that it was when it attached.
+        """
+        return {
+            "Authorization": f"Bearer {self._credential}",
+            "User-Agent": f"keyturn-verifier/{__version__}",
+            "X-Keyturn-Instance": self._proof,
+        }
+
+    def ask_first(self, url: str) -> None:
+        """From now on this one is asked before the others: there the lease is known."""
+        self._first = self.urls.index(url)
 
     def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer of the first node that has one.  Raises NodeUnavailable or NotAllowed."""
@@ -173,8 +190,6 @@ class Attachment:
         self.joined = threading.Event()
         """Set once a lease is held for the first time."""
         self._nodes = nodes
-        # Instances are named in receipts; who shows this is the one that it was when it attached.
-        self._headers = nodes.headers() | {"X-Keyturn-Instance": token_hex(16)}
         self._holder = holder
         self._verifier = verifier
         self._shares = shares
@@ -202,7 +217,8 @@ class Attachment:
             url = self._nodes.urls[at % len(self._nodes.urls)]
             began = boot_micros()
             try:
-                stream = Stream(self._nodes.connect(url), FEED_PATH, self._headers)
+                stream = Stream(self._nodes.connect(url), FEED_PATH, self._nodes.headers())
+                self._nodes.ask_first(url)
                 try:
                     self.node, self.refused = url, ""
                     self._follow(stream)
@@ -300,7 +316,7 @@ class Attachment:
 def filler(nodes: Nodes, verifier: Verifier, *, label: str) -> Callable[[bytes], Fill]:
     """What asks a node about a secret that is not known here (F4).
 
-    It raises NodeUnavailable, NotAllowed or TooManyGuesses.
+    It raises NodeUnavailable, NotAllowed, TooManyGuesses or Unleased.
     """
 
     def find(fingerprint: bytes) -> Fill:
@@ -309,6 +325,8 @@ def filler(nodes: Nodes, verifier: Verifier, *, label: str) -> Callable[[bytes],
         try:
             if "retry_after" in answer:
                 raise TooManyGuesses(int(answer["retry_after"]) * 1_000_000)
+            if answer.get("unleased") is True:
+                raise Unleased
             state = None if answer["state"] is None else feed.from_plain(answer["state"])
             if not isinstance(state, feed.KeyState | None):
                 raise NodeUnavailable("an answer that is none")

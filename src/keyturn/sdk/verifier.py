@@ -31,6 +31,7 @@ from keyturn.sdk.attachment import (
     NodeUnavailable,
     NotAllowed,
     TooManyGuesses,
+    Unleased,
     credential_from,
     filler,
     lender,
@@ -264,6 +265,8 @@ class Verifier:
             return memory.verify_cold(fingerprint, find, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
         except TooManyGuesses as guesses:
             return wait_verdict(guesses.wait)
+        except Unleased:
+            return _ASK_A_NODE
 
     def _ask(
         self, presented: str, fingerprint: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str

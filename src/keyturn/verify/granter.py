@@ -36,6 +36,7 @@ class Granter:
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
         self._records: dict[str, _Record] = {}
+        self._instances: dict[bytes, str] = {}
         self._lock = Lock()
 
     def asked(self, renewal: Renewal, boot: int, *, holder: bytes = b"") -> bool:
@@ -51,12 +52,19 @@ class Granter:
                     holder, renewal.name, renewal.stale, renewal.epoch, renewal.acked_rev, renewal.applied_rev
                 )
                 self._records[renewal.instance] = record
+                self._instances[holder] = renewal.instance
             elif record.holder != holder:
                 return False
             record.asking_until = boot + self.terms.fence
             record.name, record.stale = renewal.name, max(record.stale, renewal.stale)
             self._heard(record, renewal.epoch, renewal.acked_rev, renewal.applied_rev)
             return True
+
+    def knows(self, holder: bytes, boot: int) -> bool:
+        """Whether it holds a lease, or may hold one: nobody else is told what to remember (F12)."""
+        with self._lock:
+            record = self._records.get(self._instances.get(holder, ""))
+            return record is not None and boot < record.until
 
     def granted(self, instance: str, *, deadline: int, boot: int) -> int:
         """How long a lease granted now may be, 0 for none.  `deadline` is the node's own, read after `asked`."""
@@ -89,6 +97,8 @@ class Granter:
             for instance, record in list(self._records.items()):
                 if boot >= record.until + record.stale:
                     del self._records[instance]  # waited out: nothing it holds is still believed
+                    if self._instances.get(record.holder) == instance:
+                        del self._instances[record.holder]
                 elif boot < record.until:
                     lowest = min(lowest, record.acked_rev if record.epoch == epoch else 0)
             return lowest
