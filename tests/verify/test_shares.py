@@ -351,12 +351,65 @@ def test_f15_a_request_that_is_decided_once_more_uses_up_nothing() -> None:
 
 def test_f15_an_answer_about_other_keys_is_passed_over() -> None:
     shares = Shares(10)
-    borrower = Borrower(shares, lambda _wishes, _rests: [share(key_id="key_2")], now=lambda: NOW)
+    asked: list[object] = []
+
+    def lend_another(wishes: object, _rests: object) -> Sequence[Share]:
+        asked.append(wishes)
+        return [share(key_id="key_2")]
+
+    borrower = Borrower(shares, lend_another, now=lambda: NOW)
     verifier = Verifier(limits=shares)
     assert verifier.fill(digest(), Fill(rev=0, state=key(limit=LIMIT), version=1), now=NOW)
     verdict = verifier.verify(secret_text(), now=NOW)
     assert borrower.decide(verdict, lambda: verifier.verify(secret_text(), now=NOW)).code == ASK
     assert len(shares) == 0
+    assert len(asked) == 1, "asking again would bring nothing else"
+
+
+def test_f15_a_share_of_a_limit_that_is_not_known_here_yet_is_not_asked_for_again() -> None:
+    lender = Lender(limits.parse("10/1h"), holders=1)
+    one = Holding(lender)
+    lender.limit = limits.parse("20/1h")
+    assert one.decide().code == ASK
+    assert lender.trips == 1
+
+
+def test_f15_whoever_comes_late_leaves_what_was_borrowed_to_those_who_wait_for_it() -> None:
+    """A thread that found nothing, and meets a share when it is its turn to borrow: nothing of it is lost."""
+    lender = Lender(limits.parse("10/1h"), holders=2)
+    one = Holding(lender)
+    late, limit = one.once(), lender.limit
+    assert late.code == ASK
+    one.borrower._together((1, "key_1", limit.interval_micros, limit.window_micros))
+    assert one.borrower.decide(late, lambda: late).code == ASK, "for whom others were quicker each time, it ends"
+    assert one.borrower.decide(late, one.once).valid
+    assert lender.trips == 1
+    assert [one.decide().code for _ in range(10)].count(VALID) == 9
+    held_ = held(3)
+    assert held_.holds(1, SECOND, 10 * SECOND, NOW)
+    for wrong in ((2, SECOND, 10 * SECOND, NOW), (1, 5, 10 * SECOND, NOW), (1, SECOND, 5, NOW)):
+        assert not held_.holds(*wrong)
+    assert not held_.holds(1, SECOND, 10 * SECOND, NOW + HOLD)
+    assert [take(held_) for _ in range(3)] == [0] * 3
+    assert not held_.holds(1, SECOND, 10 * SECOND, NOW)
+
+
+def test_pitfall_15_threads_that_borrow_one_by_one_lose_nothing() -> None:
+    """F15: of a limit too small to share exactly as many get through, however many ask at once."""
+    with switching():
+        for _ in range(20):
+            one, begin, codes = Holding(Lender(limits.parse("40/1h"), holders=10)), threading.Barrier(4), list[str]()
+
+            def ask(one: Holding = one, begin: threading.Barrier = begin, codes: list[str] = codes) -> None:
+                begin.wait()
+                codes.extend(one.decide().code for _ in range(15))
+
+            threads = [threading.Thread(target=ask) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert codes.count(VALID) == 40
 
 
 # Asked together

@@ -11,7 +11,8 @@ from keyturn.verify.together import Together
 
 Lend = Callable[[Sequence[Wish], Sequence[Rest]], Sequence[Share]]
 """Asks the lender, giving back at the same time; a key that it has nothing to say of is missing from the answer."""
-_TRIES: Final = 4
+_Wanted = tuple[int, str, int, int]
+_TRIES: Final = 16
 
 
 class Borrower:
@@ -22,7 +23,7 @@ class Borrower:
         self._shares = shares
         self._lend = lend
         self._now = now
-        self._together = Together[tuple[int, str], None](self._borrow)
+        self._together = Together[_Wanted, bool](self._borrow)
 
     def decide(self, verdict: Verdict, again: Callable[[], Verdict]) -> Verdict:
         """Borrow where the verdict is ASK, and decide `again`, as often as others have spent what was borrowed."""
@@ -30,7 +31,8 @@ class Borrower:
             seen = verdict.view
             if verdict.code != ASK or seen is None:
                 break
-            self._together((seen.number, seen.key_id))
+            if not self._together((seen.number, seen.key_id, verdict.profile.interval, verdict.profile.window)):
+                break  # the limit is another by now: what is known here has to catch up first
             verdict = again()
         return verdict
 
@@ -39,16 +41,23 @@ class Borrower:
         if rests := self._shares.drain() if everything else self._shares.overdue(self._now()):
             self._lend((), rests)
 
-    def _borrow(self, keys: Sequence[tuple[int, str]]) -> Sequence[None]:
+    def _borrow(self, keys: Sequence[_Wanted]) -> Sequence[bool]:
+        """Whether the lender knows the limit as it is known here, of each."""
         asked = self._now()
         wished: dict[str, tuple[int, Wish]] = {}
         rests: list[Rest] = []
-        for (number, key_id), waiting in Counter(keys).items():
+        known = dict.fromkeys(keys, False)
+        for one, waiting in Counter(keys).items():
+            number, key_id, interval, window = one
+            if self._shares.holds(number, interval, window, asked):
+                known[one] = True
+                continue  # or what those who wait would find is lost
             wish, left = self._shares.wish(number, key_id, waiting=waiting, now=asked)
             wished[key_id] = number, wish
             rests += left
-        for share in self._lend([wish for _, wish in wished.values()], rests):
+        for share in self._lend([wish for _, wish in wished.values()], rests) if wished else ():
             if share.key_id in wished:
                 number, wish = wished[share.key_id]
                 self._shares.put(number, share, wish=wish, asked=asked)
-        return [None] * len(keys)
+                known[number, share.key_id, share.interval, share.window] = True
+        return [known[one] for one in keys]

@@ -85,6 +85,17 @@ class Shares:
             return 0
         return held.left + held.others
 
+    def holds(self, number: int, interval: int, window: int, now: int) -> bool:
+        """Whether there is something to spend: others may have borrowed since it was asked."""
+        held = self._held.get(number)
+        return (
+            held is not None
+            and held.interval == interval
+            and held.window == window
+            and held.left > 0
+            and now < held.ends
+        )
+
     def wish(self, number: int, key_id: str, *, waiting: int, now: int) -> tuple[Wish, Sequence[Rest]]:
         """What to borrow now, and what is left of what was borrowed before: that is spent no more.
 
