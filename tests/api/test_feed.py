@@ -19,7 +19,7 @@ from keyturn.sdk import Verifier
 from keyturn.sdk.stream import Refused, Stream, Wake
 from keyturn.verify.message import GiveBack, Message, Report, read, write
 from keyturn.verify.usage import Callers, Origin, Tally
-from tests.serving import Serving
+from tests.serving import Answer, Serving
 
 
 @pytest.fixture(scope="module")
@@ -391,9 +391,16 @@ class _in_thread:  # noqa: N801  # reads as a phrase
         assert not self._thread.is_alive()
 
 
+def _asked_to_share(server: Serving, credential: str, body: dict[str, Any]) -> Answer:
+    its = {"X-Keyturn-Instance": "its own"}
+    with closing(Line(server, credential, **its)) as line:
+        line.join("ver_shares")
+        return server.call("/v1/feed/share", body, key=credential, headers=its)
+
+
 def _lent(server: Serving, credential: str, key_id: str, *, rests: Any = (), **wish: int) -> dict[str, Any]:
     body = {"wishes": [{"key_id": key_id, "waiting": 1} | wish], "rests": list(rests)}
-    answer = server.call("/v1/feed/share", body, key=credential)
+    answer = _asked_to_share(server, credential, body)
     assert answer.status == 200, answer.text
     (share,) = answer.body["shares"]
     assert share["key_id"] == key_id
@@ -434,8 +441,8 @@ def test_f15_a_verifier_gives_back_on_its_stream_too(server: Serving, credential
 def test_f15_nobody_is_lent_what_has_no_limit(server: Serving, credential: str) -> None:
     free = server.create()["id"]
     wishes = [{"key_id": one, "waiting": 1} for one in (free, "key_of_nobody")]
-    assert server.call("/v1/feed/share", {"wishes": wishes}, key=credential).body == {"shares": []}
-    assert server.call("/v1/feed/share", {}, key=credential).body == {"shares": []}
+    assert _asked_to_share(server, credential, {"wishes": wishes}).body == {"shares": []}
+    assert _asked_to_share(server, credential, {}).body == {"shares": []}
     for wrong in (
         {"wishes": [{"key_id": free, "waiting": 0}]},
         {"wishes": [{"key_id": free, "waiting": 10**9 + 1}]},
@@ -445,3 +452,13 @@ def test_f15_nobody_is_lent_what_has_no_limit(server: Serving, credential: str) 
         {"rests": [{"key_id": "x" * 1000, "loan": "x", "requests": 1}]},
     ):
         assert server.call("/v1/feed/share", wrong, key=credential).status == 422, wrong
+
+
+def test_f12_f15_who_holds_no_lease_is_lent_nothing(server: Serving, credential: str) -> None:
+    made = server.create(limit="10/31d")
+    asked = {"wishes": [{"key_id": made["id"], "waiting": 10}]}
+    for headers in ({}, {"X-Keyturn-Instance": "guessed"}):
+        answer = server.call("/v1/feed/share", asked, key=credential, headers=headers)
+        assert (answer.status, answer.body) == (200, {"shares": [], "unleased": True})
+    assert server.verdict(made["secret"]) == "valid", "and nothing was taken for it"
+    assert _lent(server, credential, made["id"])["others"] == 8

@@ -58,6 +58,9 @@ log = logging.getLogger("keyturn")
 router = APIRouter(prefix=FEED, tags=["fleet"])
 
 
+Proof = Annotated[str, Header(description="As the stream of the same verifier has shown it.")]
+
+
 class AskFill(Form):
     """Of whom a verifier has seen a secret that it does not know."""
 
@@ -69,7 +72,7 @@ class AskFill(Form):
 def fill(
     call: AnyCall,
     body: AskFill,
-    x_keyturn_instance: Annotated[str, Header(description="As the stream of the same verifier has shown it.")] = "",
+    x_keyturn_instance: Proof = "",
 ) -> dict[str, Any]:
     """The key whose secret has this fingerprint, and the revision it was read at (F4).  No secret is in it.
 
@@ -83,9 +86,7 @@ def fill(
         label = check_own_label(body.label) if body.label is not None else ""
     except ValueError:
         raise Refused(InvalidField(field="label", reason="write the label of an own secret")) from None
-    member = node.membership
-    proof = x_keyturn_instance.encode()
-    if not (proof and member.granter.knows(_holder(call.actor, proof), member.boot())):
+    if not _is_leased(call, x_keyturn_instance):
         return {"unleased": True}
     find = node.own_secrets.lookup(label, now=node.clock.micros()) if label else node.store.lookup
     try:
@@ -122,14 +123,24 @@ class AskShares(Form):
 
 
 @router.post("/share", summary="What an attached verifier may decide of keys with a limit")
-def share(call: AnyCall, body: AskShares) -> dict[str, Any]:
-    """Requests of each key that it may let through by itself for a second (F15); keys without a limit are left out."""
+def share(call: AnyCall, body: AskShares, x_keyturn_instance: Proof = "") -> dict[str, Any]:
+    """Requests of each key that it may let through by itself for a second (F15); keys without a limit are left out.
+
+    Whoever holds no lease here is lent nothing: `unleased` (F12).
+    """
     refusal = _check(call.actor)
     if refusal is not None:
         raise Refused(refusal)
+    if not _is_leased(call, x_keyturn_instance):
+        return {"shares": [], "unleased": True}
     wishes = [Wish(**dict(one)) for one in body.wishes]
     lent = call.node.sharing.lend(wishes, [Rest(**dict(one)) for one in body.rests])
     return {"shares": [asdict(one) for one in lent]}
+
+
+def _is_leased(call: AnyCall, instance: str) -> bool:
+    member, proof = call.node.membership, instance.encode()
+    return bool(proof) and member.granter.knows(_holder(call.actor, proof), member.boot())
 
 
 def _check(actor: Actor) -> Refusal | None:
