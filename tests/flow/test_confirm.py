@@ -135,6 +135,40 @@ def test_f9_a_raised_epoch_is_waited_for_once(one: Member) -> None:
     assert (second.waited_out, second.confirmed) == ((), True)
 
 
+def put_back_to(one: Member, rev: int) -> None:
+    """The backup that ended there, in place of the database, while this node holds its lease."""
+    with one.here.store._engine.begin() as connection:
+        connection.execute(text("DELETE FROM feed WHERE rev > :rev"), {"rev": rev})
+        connection.execute(
+            text("UPDATE authority SET rev = :rev, rev_at = (SELECT at FROM feed WHERE rev = :rev)"), {"rev": rev}
+        )
+
+
+@pytest.mark.parametrize("further", [0, 1, 2, 3])
+def test_f9_what_a_node_commits_itself_is_not_put_upon_what_the_database_has_lost(one: Member, further: int) -> None:
+    """It holds a lease from before, and its own changes come to the revision that it has applied, or just past it."""
+    follower = Follower(one.here.store, one.verifier, strayed=one.membership.stray)
+    one.here.store.follow = follower.committed
+    kept = one.here.store.rev()
+    one.here.clock.advance(timedelta(seconds=1))
+    one.stop()
+    lost = one.verifier.applied
+    put_back_to(one, kept)
+    one.here.clock.advance(timedelta(seconds=1))
+    one.membership.holder.deadline = one.membership.boot() + 1_000_000  # it has just renewed
+    for _ in range(further):
+        one.stop()
+    found = one.confirming.confirm(one.stop())
+    assert (found.confirmed, found.reason) == (False, STRAYED)
+    assert (one.verifier.applied, one.membership.strayed, one.membership.holder.deadline) == (lost, True, 0)
+    one.membership.renew()
+    assert one.membership.strayed, "until the epoch is raised"
+    assert one.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
+    one.membership.renew()
+    assert not one.membership.strayed
+    assert one.verifier.applied_rev == one.here.store.rev()
+
+
 @contextmanager
 def waiting(one: Member, rev: int) -> Iterator[Future[Confirmation]]:
     """Somebody confirms that revision, and waits for a node that is not there."""

@@ -40,7 +40,7 @@ def entry(rev: int) -> FeedEntry:
         revoked=False,
         secrets=(secret,),
     )
-    return FeedEntry(rev=rev, at=EPOCH, change=key)
+    return FeedEntry(rev=rev, at=EPOCH, change=key, follows=EPOCH)
 
 
 class Feed:

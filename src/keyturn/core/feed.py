@@ -6,7 +6,7 @@ holder need not ask again.  An entry about many carries a predicate over fields 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from keyturn.core import limit as limits
@@ -67,6 +67,8 @@ class FeedEntry:
     at: Instant
     """Authority time of the change.  A holder's idea of "now" never lies before it (F8)."""
     change: KeyState | Predicate
+    follows: Instant | None = field(default=None, compare=False)
+    """When the entry before it was written, where the transaction tells that has just made this one (F9)."""
 
 
 def to_json(change: KeyState | Predicate) -> str:

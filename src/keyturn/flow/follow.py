@@ -39,19 +39,33 @@ class Follower:
         verifier: Verifier,
         *,
         applied: Callable[[Sequence[FeedEntry]], None] = lambda _entries: None,
+        strayed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`strayed` is told where the database has lost what was applied here (F9)."""
         self._store = store
         self._verifier = verifier
         self._applied = applied
+        self._strayed = strayed
         self._lock = threading.Lock()
 
     def committed(self, entries: Sequence[FeedEntry]) -> None:
-        """Entries that this process has just committed.  On return every thread decides by them."""
+        """Entries that this process has just committed.  On return every thread decides by them.
+
+        Or memory decides nothing: where the database has lost what was applied here, they are of another past.
+        """
         with self._lock:
-            missing = entries[0].rev > self._verifier.applied_rev + 1
-            if not missing:
+            if self._verifier.estranged:
+                return  # nothing is put upon what is of another past
+            rev, at = self._verifier.applied
+            last, after = entries[-1], next((one for one in entries if one.rev > rev), None)
+            before = after.follows if after is not None and after.rev == rev + 1 else None
+            if before is not None and to_micros(before) == at:
                 self._apply(entries)
-        if missing:
+                return
+            is_foreign = before is not None or (last.rev <= rev and not self._verifier.has_applied(last))
+        if is_foreign:
+            self._strayed()
+        elif last.rev > rev:
             self.catch_up()
 
     def catch_up(self) -> None:
@@ -61,10 +75,13 @@ class Follower:
         the next renewal says so (F9).
         """
         with self._lock:
-            while entries := entries_beyond(self._verifier.applied, self._store.feed_after, limit=_BATCH):
+            while not self._verifier.estranged and (entries := self._beyond()):
                 self._apply(entries)
                 if len(entries) < _BATCH:
                     return
+
+    def _beyond(self) -> Sequence[FeedEntry] | None:
+        return entries_beyond(self._verifier.applied, self._store.feed_after, limit=_BATCH)
 
     def _apply(self, entries: Sequence[FeedEntry]) -> None:
         self._verifier.apply(entries)

@@ -110,6 +110,11 @@ class Membership:
             self._grants = True
             self.renew()
 
+    def stray(self) -> None:
+        """The authority has lost what was applied here: memory decides nothing until the epoch is raised (F9)."""
+        with self._renewing:
+            self.holder.stray()
+
     def leave(self) -> None:
         """The node has stopped answering: where no verifier of its own holds a lease, nobody need wait for it (F5)."""
         with self._renewing:

@@ -47,7 +47,16 @@ _RAISED = case(
     (authority.c.high_water < bindparam("now", type_=Moment), bindparam("now", type_=Moment)),
     else_=authority.c.high_water,
 )
-_NEXT_REV = update(authority).values(rev=authority.c.rev + 1, high_water=_RAISED).returning(authority.c.rev)
+_NEXT_REV = (
+    update(authority)
+    .values(
+        rev=authority.c.rev + 1,
+        high_water=_RAISED,
+        before_rev_at=authority.c.rev_at,
+        rev_at=bindparam("now", type_=Moment),
+    )
+    .returning(authority.c.rev, authority.c.before_rev_at)
+)
 _SECRET_ENDS = ("stops_at", "stopped_at", "stop_reason", "replaced_by", "watched")
 _END_SECRET = (
     update(secrets)
@@ -66,6 +75,7 @@ class Keys(Begun):
         super().__init__(connection, seen)
         self._loaded: dict[str, Key] = {}
         self._revs: dict[str, int] = {}
+        self._follow: dict[int, Instant | None] = {}
         self._bulk: list[tuple[int, Predicate]] = []
         self._last_bulk: list[Predicate] = []
         # Written together before the commit, or before something asks for them: fewer round trips a step.
@@ -262,7 +272,9 @@ class Keys(Begun):
 
     def _allot_rev(self) -> int:
         """F1: the next revision, under the lock of one row, so that commit order is revision order."""
-        rev: int = self._connection.execute(_NEXT_REV, {"now": self._now}).scalar_one()
+        row = self._connection.execute(_NEXT_REV, {"now": self._now}).one()
+        self._follow.setdefault(row.rev, row.before_rev_at)
+        rev: int = row.rev
         return rev
 
     def _flush_secrets(self) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from keyturn.core import feed as feeds
-from keyturn.core.feed import FeedEntry, Predicate
+from keyturn.core.feed import FeedEntry, KeyState, Predicate
 from keyturn.core.key import state_for_verifiers
 from keyturn.store.addresses import Addresses
 from keyturn.store.authenticators import Authenticators
@@ -83,11 +83,8 @@ class SqlTransaction(
 
     def flush(self) -> list[FeedEntry]:
         """Write what is still unwritten, and the feed entries of every key saved; called once, before the commit."""
-        entries = [
-            FeedEntry(rev=rev, at=self._now, change=state_for_verifiers(self._loaded[key_id]))
-            for key_id, rev in self._revs.items()
-        ]
-        entries += [FeedEntry(rev=rev, at=self._now, change=predicate) for rev, predicate in self._bulk]
+        entries = [self._entry(rev, state_for_verifiers(self._loaded[key_id])) for key_id, rev in self._revs.items()]
+        entries += [self._entry(rev, predicate) for rev, predicate in self._bulk]
         entries.sort(key=lambda entry: entry.rev)
         written = [_feed_row(entry) for entry in entries]
         with self._in_one_trip():
@@ -103,13 +100,16 @@ class SqlTransaction(
                 self._connection.execute(_RAISE_HIGH_WATER, {"now": self._now})
         return [*entries, *map(self._append, self._last_bulk)]
 
+    def _entry(self, rev: int, change: KeyState | Predicate) -> FeedEntry:
+        return FeedEntry(rev=rev, at=self._now, change=change, follows=self._follow[rev])
+
     def _hint(self, changed: Sequence[object]) -> None:
         """Have the other nodes told at the commit.  A hint: they find out without it too (F14)."""
         if changed and self._connection.dialect.name == "postgresql":
             self._connection.exec_driver_sql(f"NOTIFY {CHANNEL}, 'feed'")
 
     def _append(self, change: Predicate) -> FeedEntry:
-        entry = FeedEntry(rev=self._allot_rev(), at=self._now, change=change)
+        entry = self._entry(self._allot_rev(), change)
         self._connection.execute(_INSERT_FEED, [_feed_row(entry)])
         return entry
 

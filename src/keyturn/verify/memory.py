@@ -158,6 +158,12 @@ class Memory:
                 self._apply(entry)
         return True
 
+    def has_applied(self, entry: FeedEntry) -> bool:
+        """Whether the entry of that revision, which is not a later one, is this one as far as is known here (F9)."""
+        rev, at = self.applied
+        known = at if entry.rev == rev or self._recent is None else self._recent.at(entry.rev)
+        return known is None or known == to_micros(entry.at)
+
     def start_at(self, *, rev: int, now: int, epoch: int = 0, at: int = 0) -> None:
         """Hold nothing and follow the feed from `rev` on: at the start, and when the authority's epoch rises (F9).
 

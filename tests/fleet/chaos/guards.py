@@ -15,7 +15,7 @@ from keyturn.sdk import verifier as sdk
 from keyturn.verify.fence import Fence
 from keyturn.verify.granter import Granter
 from keyturn.verify.holder import Holder
-from keyturn.verify.verifier import Verifier
+from keyturn.verify.memory import Memory
 
 _NEVER: Final = 1 << 62
 
@@ -103,7 +103,7 @@ def applied_before_acknowledged() -> None:
 
 def fill_is_not_late() -> None:
     """F4: what was read before an entry that was applied since is not kept."""
-    _set(Verifier, "_touched_since", lambda _self, _rev, _state: False)
+    _set(Memory, "_touched_since", lambda _self, _rev, _state: False)
 
 
 def survives_failover() -> None:

@@ -138,8 +138,8 @@ def a_node_returns_while_a_reset_is_scanning(fleet: Fleet, node: Node, verifier:
             assert node.instance not in fleet.leases()
             with fleet.session() as session, session.transaction(force_rollback=True):
                 session.execute(
-                    "INSERT INTO leases (instance, counter, epoch, acked_rev, applied_rev, name, grants, verifiers)"
-                    " VALUES (%s, 0, 0, 0, 0, '', false, '[]')",
+                    "INSERT INTO leases (instance, counter, lasts, epoch, acked_rev, applied_rev, name, grants,"
+                    " verifiers) VALUES (%s, 0, 0, 0, 0, 0, '', false, '[]')",
                     [node.instance],
                 )
                 node.go_on()

@@ -90,7 +90,8 @@ class Writing(Reading):
         return list(changed)
 
     def _append(self, changed: dict[int, KeyState], change: KeyState | Predicate) -> None:
-        entry = FeedEntry(rev=self.rev + 1, at=self.now, change=change)
+        follows = self.seen.feed[-1].at if self.seen.feed else None
+        entry = FeedEntry(rev=self.rev + 1, at=self.now, change=change, follows=follows)
         self.seen = replace(self.seen, keys=self.seen.keys | changed, feed=(*self.seen.feed, entry))
 
 

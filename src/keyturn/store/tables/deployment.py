@@ -11,6 +11,8 @@ authority = Table(
     Column("rev", BigInteger, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("high_water", Moment, nullable=False),
+    Column("rev_at", Moment, nullable=True),
+    Column("before_rev_at", Moment, nullable=True),
     Column("deployment_account_id", Id),
     Column("lease_length", BigInteger, nullable=False, server_default="5000000"),
     Column("lease_margin", BigInteger, nullable=False, server_default="50000"),

@@ -10,6 +10,9 @@ down_revision = "0002"
 def upgrade() -> None:
     op.add_column("authority", sa.Column("lease_length", sa.BigInteger(), nullable=False, server_default="5000000"))
     op.add_column("authority", sa.Column("lease_margin", sa.BigInteger(), nullable=False, server_default="50000"))
+    # When the newest revision was written, and the one before it; unknown until there is a next one.
+    op.add_column("authority", sa.Column("rev_at", sa.BigInteger(), nullable=True))
+    op.add_column("authority", sa.Column("before_rev_at", sa.BigInteger(), nullable=True))
     op.add_column("authority", sa.Column("peppers", sa.Text(), nullable=False, server_default="{}"))
     op.create_table(
         "leases",
