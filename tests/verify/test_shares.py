@@ -19,7 +19,7 @@ from keyturn.verify.counters import Counters
 from keyturn.verify.decision import ASK, BORROW, VALID, Verdict
 from keyturn.verify.memory import Fill
 from keyturn.verify.shares import Shares
-from keyturn.verify.together import Together
+from keyturn.verify.together import Together, _Turn
 from keyturn.verify.verifier import Verifier
 from tests.verify.states import NOW, SECOND, digest, entry, key, secret_text, version
 
@@ -470,6 +470,37 @@ def test_f15_what_breaks_breaks_for_everybody_who_waits_for_it() -> None:
         thread.join()
     assert broken == ["away", "away"]
     assert together(7) == 7
+
+
+def test_f15_a_thread_whose_turn_comes_later_learns_nothing_of_what_broke_before() -> None:
+    """It runs the others' turn as well as its own, and leaves nothing of itself behind."""
+    asked: list[Sequence[int]] = []
+
+    def ask(questions: Sequence[int]) -> Sequence[int]:
+        asked.append(questions)
+        if 1 in questions:
+            raise ConnectionError("away")
+        if 3 in questions:
+            raise KeyboardInterrupt
+        return questions
+
+    together = Together(ask, most=1)
+    others = [queued(together, 1), queued(together, 1)]
+    assert together(2) == 2
+    assert asked == [[1], [1], [2]]
+    assert [str(one.error) for one in others] == ["away"] * 2
+    assert together._waiting == []
+    queued(together, 3)
+    with pytest.raises(KeyboardInterrupt):
+        together(4)
+    assert together._waiting == [], "who was interrupted waits for nothing"
+
+
+def queued(together: Together[int, int], question: int) -> _Turn[int, int]:
+    """The turn of a thread that came before, and has not got the lock yet."""
+    turn = _Turn[int, int](question)
+    together._waiting.append(turn)
+    return turn
 
 
 # The lender in memory

@@ -32,10 +32,15 @@ class Together(Generic[Q, A]):
         mine = _Turn[Q, A](question)
         with self._adding:
             self._waiting.append(mine)
-        while not mine.done:
-            with self._asking:
-                if not mine.done:
-                    self._ask_together()
+        try:
+            while not mine.done:
+                with self._asking:
+                    if not mine.done:
+                        self._ask_together()
+        except BaseException:
+            with self._adding:  # who has left waits for no answer
+                self._waiting = [one for one in self._waiting if one is not mine]
+            raise
         if mine.error is not None:
             raise mine.error
         return mine.answers[0]
@@ -49,7 +54,8 @@ class Together(Generic[Q, A]):
         except BaseException as error:
             for one in turns:
                 one.error = error
-            raise
+            if not isinstance(error, Exception):
+                raise  # what ends this thread, whether it was its turn or not
         finally:
             for one in turns:
                 one.done = True
