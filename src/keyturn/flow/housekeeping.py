@@ -68,6 +68,8 @@ class Housekeeper:
     def forget(self) -> None:
         """Drop what nobody will ask for any more: old replays and callers, ended sessions, old devices and mails."""
         self._store.change(_forget)
+        # By itself and quickly done: until it commits, nobody is lent anything of what it touches.
+        self._store.change(lambda tx: tx.forget_balances(before=Instant(tx.now - BALANCES_LAST)))
 
     def write_uses(self) -> None:
         """Last uses and callers, who used a watched secret, and with it the first use of a new one (R20)."""
@@ -110,7 +112,6 @@ def _forget(tx: Transaction) -> None:
     tx.forget_sessions(before=tx.now)
     tx.forget_oidc_tries()
     tx.forget_counters(before=Instant(tx.now - LONGEST_QUIET))
-    tx.forget_balances(before=Instant(tx.now - BALANCES_LAST))
     tx.forget_portals(before=Instant(tx.now - PORTALS_LAST))
     tx.forget_devices(before=Instant(tx.now - DEVICES_LAST))
     tx.forget_told(before=Instant(tx.now - TOLD_LASTS))

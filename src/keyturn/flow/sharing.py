@@ -1,14 +1,16 @@
 """A node's part in sharing out limits: it lends to its verifiers, and borrows where other nodes decide too (F15)."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from keyturn.core import share
 from keyturn.core.instant import to_micros
+from keyturn.core.limit import Limit
 from keyturn.core.share import Balance, Rest, Share, Wish
 from keyturn.flow.follow import Follower
-from keyturn.ports import Store, StoreBusy, Transaction
+from keyturn.ports import CounterHeld, Store, StoreBusy, Transaction
 from keyturn.verify.borrower import Borrower
 from keyturn.verify.counters import Counters
 from keyturn.verify.decision import ASK, Verdict
@@ -18,6 +20,11 @@ from keyturn.verify.together import Together
 MOST_SHARES: Final = 100_000
 _MOST_RESTS: Final = 10_000
 _MOST_TOGETHER: Final = 20
+_NONE: Final = timedelta(0)
+_PATIENCE: Final = timedelta(milliseconds=300)
+"""How long somebody else's turn at a key's counter is waited for: many times what it takes."""
+_LITTLE_PATIENCE: Final = timedelta(milliseconds=20)
+"""The same where that was in vain for several keys, and each is tried by itself."""
 _Asked = tuple[Sequence[Wish], Sequence[Rest]]
 
 
@@ -93,8 +100,38 @@ class Sharing:
         limits = self._limits
         if isinstance(limits, Counters):
             return self._lend_from_memory(limits, wishes, rests)
-        loans = [self._loan() for _ in wishes]
-        return self._store.change(lambda tx: lend(tx, wishes, rests, holders=self._holders(), loans=loans))
+        return self._lend_from_store(wishes, rests)
+
+    def _lend_from_store(self, wishes: Sequence[Wish], rests: Sequence[Rest]) -> Sequence[Share | None]:
+        """Those keys first that nobody else is at; a node that stops in the middle of one holds up no other."""
+        named = {self._loan(): wish for wish in wishes}
+        shares, busy = self._store.change(lambda tx: lend(tx, named, rests, holders=self._holders()))
+        if busy and not self._wait_for(busy, named, rests, shares, patience=_PATIENCE):
+            for key_id in tuple(busy) if len(busy) > 1 else ():
+                self._wait_for({key_id: busy[key_id]}, named, rests, shares, patience=_LITTLE_PATIENCE)
+        return [shares.get(loan) for loan in named]
+
+    def _wait_for(
+        self,
+        busy: Mapping[str, Limit],
+        wishes: Mapping[str, Wish],
+        rests: Sequence[Rest],
+        shares: dict[str, Share],
+        *,
+        patience: timedelta,
+    ) -> bool:
+        """Lend of keys that others were at; whether they were let go.  Nothing is lent of what they keep."""
+        some = {loan: wish for loan, wish in wishes.items() if wish.key_id in busy}
+        back = [rest for rest in rests if rest.key_id in busy]
+        try:
+            more, _ = self._store.change(lambda tx: lend(tx, some, back, holders=self._holders(), patience=patience))
+        except CounterHeld:
+            shares |= {loan: _nothing(wish, busy[wish.key_id]) for loan, wish in some.items()}
+            if len(busy) == 1:
+                self._returned.extend(back)
+            return False
+        shares |= more
+        return True
 
     def _lend_from_memory(
         self, counters: Counters, wishes: Sequence[Wish], rests: Sequence[Rest]
@@ -123,37 +160,57 @@ class Sharing:
 
 
 def lend(
-    tx: Transaction, wishes: Sequence[Wish], rests: Sequence[Rest], *, holders: int, loans: Sequence[str]
-) -> Sequence[Share | None]:
-    """The same out of the authority's counters; `loans` has a name for each wish.  It is no change of any key."""
-    limits = tx.limits_of(_named(wishes, rests))
-    before = tx.balances([number for number, _ in limits.values()])
+    tx: Transaction,
+    wishes: Mapping[str, Wish],
+    rests: Sequence[Rest],
+    *,
+    holders: int,
+    patience: timedelta = _NONE,
+) -> tuple[dict[str, Share], Mapping[str, Limit]]:
+    """The same out of the authority's counters, by the loans' names.  It is no change of any key.
+
+    Also the limits of the keys that were passed over, since somebody else is at their counters; with `patience` none
+    is, and it may raise CounterHeld.
+    """
+    limits = tx.limits_of(_named(wishes.values(), rests))
+    numbers = [number for number, _ in limits.values()]
+    before = tx.balances(numbers, patience=patience) if patience else tx.free_balances(numbers)
     after, now = dict(before), to_micros(tx.now)
+    free = {key_id: (number, limit) for key_id, (number, limit) in limits.items() if number in before}
     for rest in rests:
-        if rest.key_id in limits:
-            number, _ = limits[rest.key_id]
+        if rest.key_id in free:
+            number, _ = free[rest.key_id]
             after[number] = share.take_back(after[number], rest, now=now)
-    shares: list[Share | None] = []
-    for wish, loan in zip(wishes, loans, strict=True):
-        if wish.key_id not in limits:
-            shares.append(None)
-            continue
-        number, limit = limits[wish.key_id]
-        after[number], lent = share.lend(
-            after[number],
-            wish,
-            interval=limit.interval_micros,
-            window=limit.window_micros,
-            holders=holders,
-            loan=loan,
-            now=now,
-        )
-        shares.append(lent)
+    shares: dict[str, Share] = {}
+    for loan, wish in wishes.items():
+        if wish.key_id in free:
+            number, limit = free[wish.key_id]
+            after[number], shares[loan] = share.lend(
+                after[number],
+                wish,
+                interval=limit.interval_micros,
+                window=limit.window_micros,
+                holders=holders,
+                loan=loan,
+                now=now,
+            )
     tx.save_balances({number: one for number, one in after.items() if _differs(one, before[number])})
-    return shares
+    return shares, {key_id: limit for key_id, (_, limit) in limits.items() if key_id not in free}
 
 
-def _named(wishes: Sequence[Wish], rests: Sequence[Rest]) -> set[str]:
+def _nothing(wish: Wish, limit: Limit) -> Share:
+    return Share(
+        key_id=wish.key_id,
+        requests=0,
+        loan="",
+        interval=limit.interval_micros,
+        window=limit.window_micros,
+        others=0,
+        wait=share.HOLD,
+    )
+
+
+def _named(wishes: Iterable[Wish], rests: Iterable[Rest]) -> set[str]:
     return {one.key_id for one in wishes} | {one.key_id for one in rests}
 
 

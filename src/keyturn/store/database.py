@@ -40,7 +40,8 @@ SET TIME ZONE 'UTC'
 """The same bounds from the server's side: what a client that is gone held is free again (and nothing on a socket)."""
 _POOL: Final = 10
 _OVERFLOW: Final = 40
-_RETRYABLE: Final = frozenset({"40001", "40P01", "55P03"})
+_LOCK_TIMEOUT: Final = "55P03"
+_RETRYABLE: Final = frozenset({"40001", "40P01", _LOCK_TIMEOUT})
 _READ_ONLY: Final = frozenset({"25006"})
 
 
@@ -130,6 +131,11 @@ def is_conflict(error: DBAPIError) -> bool:
     if isinstance(error, IntegrityError):
         return True
     return getattr(error.orig, "sqlstate", None) in _RETRYABLE or _is_locked(error)
+
+
+def is_lock_timeout(error: DBAPIError) -> bool:
+    """Whether somebody else held a row of PostgreSQL's for longer than it may be waited for."""
+    return getattr(error.orig, "sqlstate", None) == _LOCK_TIMEOUT
 
 
 def _is_locked(error: DBAPIError) -> bool:
