@@ -114,8 +114,8 @@ class _Hearer:
         with surviving("the feed"):
             self.node.follower.catch_up()
 
-    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
-        self.node.confirming.heard(instance, epoch=epoch, rev=rev)
+    def acknowledged(self, instance: str, *, epoch: int, rev: int, at: int) -> None:
+        self.node.confirming.heard(instance, epoch=epoch, rev=rev, at=at)
 
 
 @contextmanager

@@ -86,6 +86,7 @@ def test_leases_are_given_for_longer_or_shorter_at_any_time(kt: Keyturn, verifie
         assert kt("fleet", "terms", *wrong).code == 2
     refused = kt("fleet", "terms", "--lease", "2s", "--margin", "1s")
     assert refused.code == 1
-    assert "a fourth of the lease" in refused.err
+    assert "margin_ms: for leases of 2000 ms it is 2 ms to 500 ms" in refused.err
+    assert "200 ms to 20000 ms" in kt("fleet", "terms", "--lease", "999999s").err
     assert kt.ok("fleet")["terms"]["lease_ms"] == 2000
     assert verifier.instance in kt("fleet").out, "it goes on under the new ones"

@@ -186,3 +186,13 @@ def test_f5_a_stop_waits_by_the_lease_that_was_given_and_soon_by_the_shorter_one
         receipt = server.call(f"/v1/keys/{second['id']}/revoke", {}).body["receipt"]
         assert receipt["verifiers"]["waited_out"] == [verifier.instance]
         assert receipt["waited_ms"] < 5100
+
+
+def test_f9_the_quiet_after_a_raised_epoch_is_as_long_as_the_longest_lease_on_record(server: Serving) -> None:
+    """Also where leases are shorter by now."""
+    server.call("/v1/fleet/terms", {"lease_ms": 20_000, "margin_ms": 50}, method="PUT")
+    until(lambda: server.call("/v1/fleet").body["nodes"][0]["lease_ends_in_ms"] > 10_000)
+    server.call("/v1/fleet/terms", {"lease_ms": 500, "margin_ms": 5}, method="PUT")
+    raised = server.call("/v1/fleet/raise-epoch", {"epoch": 1, "reason": "restored"}).body
+    assert raised["epoch"] == 2
+    assert 5_000 < raised["nothing_confirmed_for_ms"] <= 20_100

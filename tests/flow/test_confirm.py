@@ -12,6 +12,7 @@ from sqlalchemy import text
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant, to_micros
 from keyturn.core.lease import Lease, Scan, Terms
+from keyturn.flow import fleet
 from keyturn.flow.confirm import AWAY, LOST, STRAYED, Confirmation, Confirming
 from keyturn.flow.follow import Follower
 from keyturn.flow.membership import Clocks, Membership
@@ -163,10 +164,48 @@ def test_f9_what_a_node_commits_itself_is_not_put_upon_what_the_database_has_los
     assert (one.verifier.applied, one.membership.strayed, one.membership.holder.deadline) == (lost, True, 0)
     one.membership.renew()
     assert one.membership.strayed, "until the epoch is raised"
+    own = one.membership.standing()
+    seen = one.here.store.read(lambda tx: fleet.look(tx, actor=one.here.root, own=own, member=one.membership))
+    assert [node.footing for node in sure(seen).nodes] == [fleet.Footing.AHEAD]
     assert one.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
     one.membership.renew()
     assert not one.membership.strayed
     assert one.verifier.applied_rev == one.here.store.rev()
+
+
+def test_f9_what_is_acknowledged_of_another_past_is_not_on_record(one: Member) -> None:
+    """Whoever stops a key elsewhere would take it for an acknowledgement of what has come in its place."""
+    one.membership.renew()
+    kept = one.here.store.rev()
+    lose(one)
+    one.stop()
+    assert one.here.store.rev() > kept
+    one.membership.renew()
+    (own,) = one.here.store.read(lambda tx: tx.leases())
+    assert (own.instance, own.acked_rev) == ("node_1", 0)
+
+
+@pytest.mark.parametrize(("told", "believed"), [("as it is", True), ("of another past", False)])
+def test_f9_a_hint_counts_for_the_entry_that_it_is_about(one: Member, told: str, *, believed: bool) -> None:
+    """F14: it is for speed, and safety comes from leases alone."""
+    with waiting(one, one.stop()) as confirming:
+        rev, at = one.verifier.applied
+        epoch = one.verifier.epoch
+        one.confirming.heard("node_gone", epoch=epoch, rev=rev, at=at if told == "as it is" else at + 1)
+    assert confirming.result().waited_out == (() if believed else ("node_gone",))
+
+
+def test_f14_a_hint_that_comes_before_its_entry_counts_once_that_is_here(one: Member) -> None:
+    rev = one.stop()
+    follow, one.here.store.follow = one.here.store.follow, lambda _entries: None
+    later = one.stop()
+    at = to_micros(one.here.store.feed_after(later - 1, limit=1)[0].at)
+    with waiting(one, rev) as confirming:
+        one.confirming.heard("node_gone", epoch=one.verifier.epoch, rev=later, at=at)
+        assert one.confirming.running(), "it is not known here yet"
+        one.here.store.follow = follow
+        Follower(one.here.store, one.verifier, applied=one.membership.applied).catch_up()
+    assert confirming.result().waited_out == ()
 
 
 @contextmanager

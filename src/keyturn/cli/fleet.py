@@ -36,7 +36,7 @@ class _Span(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401  # as click has it
         found = re.fullmatch(r"([0-9]{1,6})(ms|s)", str(value), re.ASCII)
         if found is None:
-            self.fail("write a time such as 500ms or 5s", param, ctx)
+            self.fail("write whole seconds or milliseconds, such as 5s or 500ms", param, ctx)
         return int(found[1]) * (1 if found[2] == "ms" else 1000)
 
 
@@ -103,19 +103,25 @@ def fence(*, api: "Client", out: Output, rev: int, watch: bool) -> int | None:
 
 
 @command.command()
-@click.option("--lease", metavar="TIME", type=_Span(), help="How long a lease lasts, such as 2s.")
-@click.option("--margin", metavar="TIME", type=_Span(), help="By how much two clocks may part within it, such as 20ms.")
+@click.option("--lease", metavar="TIME", type=_Span(), help="How long a lease lasts, 200ms to 20s.")
+@click.option(
+    "--margin",
+    metavar="TIME",
+    type=_Span(),
+    help="By how much two clocks may part within it: a thousandth to a fourth of it.",
+)
 @connected
 def terms(*, api: "Client", out: Output, lease: int | None, margin: int | None) -> None:
     """Show for how long leases are given, or give them for longer or shorter from now on.
 
     A longer lease bridges a longer outage of the database; a stop waits that much longer for a verifier that is silent.
-    Where only the lease is named, the margin is a hundredth of it.
+    Where only the lease is named, the margin stays the same part of it.  TIME is whole: 5s, 500ms.
     """
     found = api.get_fleet()["terms"]
     if lease is not None or margin is not None:
         lease = found["lease_ms"] if lease is None else lease
-        found = api.set_fleet_terms(lease_ms=lease, margin_ms=max(1, lease // 100) if margin is None else margin)
+        margin = -(-lease * found["margin_ms"] // found["lease_ms"]) if margin is None else margin
+        found = api.set_fleet_terms(lease_ms=lease, margin_ms=margin)
     if out.as_json:
         out.document(found)
         return

@@ -16,7 +16,7 @@ LONGEST_STALE: Final = 86_400_000_000
 
 
 SHORTEST: Final = 200_000
-LONGEST: Final = 60_000_000
+LONGEST: Final = 20_000_000
 _SMALLEST_PART: Final = 1000
 _LARGEST_PART: Final = 4
 
@@ -44,15 +44,22 @@ class Terms:
         return self.length // 3
 
 
-def check_terms(terms: Terms) -> Terms:
-    """The same.  Raises ValueError with a sentence for a person where they are none to give leases by."""
-    if not SHORTEST <= terms.length <= LONGEST:
-        msg = f"a lease lasts {SHORTEST // 1000} ms to {LONGEST // 1_000_000} s"
-        raise ValueError(msg)
-    if not terms.length <= _SMALLEST_PART * terms.margin <= _SMALLEST_PART // _LARGEST_PART * terms.length:
-        msg = "the margin is a thousandth to a fourth of the lease: clocks part by about that much"
-        raise ValueError(msg)
-    return terms
+def length_fault(terms: Terms) -> str:
+    """What is wrong with the length, in a sentence for a person; nothing where leases may be given by it.
+
+    The longest keeps a stop within the time that callers wait for an answer.
+    """
+    if SHORTEST <= terms.length <= LONGEST:
+        return ""
+    return f"a lease lasts {SHORTEST // 1000} ms to {LONGEST // 1000} ms"
+
+
+def margin_fault(terms: Terms) -> str:
+    """The same of the margin: a thousandth to a fourth of the lease."""
+    least, most = -(-terms.length // _SMALLEST_PART), terms.length // _LARGEST_PART
+    if least <= terms.margin <= most:
+        return ""
+    return f"for leases of {terms.length // 1000} ms it is {-(-least // 1000)} ms to {most // 1000} ms"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

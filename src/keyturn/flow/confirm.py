@@ -65,6 +65,7 @@ class Confirming:
         self._fences: dict[int, Fence] = {}
         # What was heard last of each: it may come before the scan that it answers.
         self._heard: dict[str, tuple[int, int]] = {}
+        self._told: dict[str, tuple[int, int, int]] = {}
         self._looked: OrderedDict[int, Fence] = OrderedDict()
         self._numbers = 0
         self._lock = threading.Lock()
@@ -94,13 +95,24 @@ class Confirming:
                 del self._fences[number]
         return self._settle(fence, began, lost=lost)
 
-    def heard(self, instance: str, *, epoch: int, rev: int) -> None:
-        """Another node has told how far it has come.  Raises nothing."""
+    def heard(self, instance: str, *, epoch: int, rev: int, at: int) -> None:
+        """Another node has told how far it has come, and when the last entry of that was written.  Raises nothing."""
         with self._membership.moved:
-            self._heard[instance] = max(self._heard.get(instance, (0, 0)), (epoch, rev))
-            for fence in self._running():
-                fence.heard(instance, epoch=epoch, acked_rev=rev)
+            self._told[instance] = epoch, rev, at
+            self._believe()
             self._membership.moved.notify_all()
+
+    def _believe(self) -> None:
+        """Take what was told as far as it is known here: by another time it is of a past that was lost (F9)."""
+        recent = self._membership.recent
+        for instance, (epoch, rev, at) in list(self._told.items()):
+            if rev > recent.rev:
+                continue  # still to come here
+            del self._told[instance]
+            if recent.at(rev) == at:
+                self._heard[instance] = max(self._heard.get(instance, (0, 0)), (epoch, rev))
+                for fence in self._running():
+                    fence.heard(instance, epoch=epoch, acked_rev=rev)
 
     def look(self, rev: int) -> Progress:
         """How far the fence of `rev` has come, without waiting for it.  Raises StoreUnavailable.
@@ -165,6 +177,7 @@ class Confirming:
         while True:
             with member.moved:
                 self._hear_own(fence)
+                self._believe()
                 boot = member.boot()
                 if fence.is_over(boot):
                     return waited

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final
 
 from keyturn.core.actor import Actor
-from keyturn.core.lease import EARLIER, FOR_GOOD, Attached, Lease, Terms, check_terms
+from keyturn.core.lease import EARLIER, FOR_GOOD, Attached, Lease, Terms, length_fault, margin_fault
 from keyturn.core.permission import RIGHT_ADMIN, RIGHT_AUDIT_READ
 from keyturn.core.refusal import InvalidField, NotFound, PermissionMissing, Refusal
 from keyturn.flow.evidence import done, refused
@@ -92,13 +92,14 @@ def raise_epoch(tx: Transaction, *, actor: Actor, epoch: int, reason: str) -> in
 
     For a database that was restored, or promoted without the last commits: what holders have applied beyond it is of
     a past that there is no more.  To name the epoch is to say that one knows of it, and raises it once.
+    Answers for how many microseconds nothing is confirmed.
     """
-    refusal = _unraisable(tx, actor, epoch)
-    if refusal is not None:
-        return refused(tx, actor, _RAISED, refusal, subject_id=str(epoch + 1), account_id=tx.deployment_account_id)
+    lasts = _raised(tx, actor, epoch)
+    if isinstance(lasts, Refusal):
+        return refused(tx, actor, _RAISED, lasts, subject_id=str(epoch + 1), account_id=tx.deployment_account_id)
     detail = {"epoch": str(epoch + 1), "rev": str(tx.rev), "reason": reason}
     done(tx, actor, _RAISED, account_id=tx.deployment_account_id, subject_id=str(epoch + 1), detail=detail)
-    return epoch + 1
+    return lasts
 
 
 def set_terms(tx: Transaction, *, actor: Actor, terms: Terms) -> Terms | Refusal:
@@ -123,19 +124,18 @@ def _changed(before: int, after: int) -> str:
 def _untimely(tx: Transaction, actor: Actor, terms: Terms) -> Refusal | None:
     if not (actor.in_deployment_account and actor.may(RIGHT_ADMIN, tx.deployment_account_id)):
         return PermissionMissing(needed=RIGHT_ADMIN)
-    try:
-        check_terms(terms)
-    except ValueError as error:
-        return InvalidField(field="lease_ms", reason=str(error))
+    if fault := length_fault(terms):
+        return InvalidField(field="lease_ms", reason=fault)
+    if fault := margin_fault(terms):
+        return InvalidField(field="margin_ms", reason=fault)
     return None
 
 
-def _unraisable(tx: Transaction, actor: Actor, epoch: int) -> Refusal | None:
+def _raised(tx: Transaction, actor: Actor, epoch: int) -> int | Refusal:
     if not (actor.in_deployment_account and actor.may(RIGHT_ADMIN, tx.deployment_account_id)):
         return PermissionMissing(needed=RIGHT_ADMIN)
-    if not tx.raise_epoch(epoch):
-        return InvalidField(field="epoch", reason="not the epoch that it is; look at the fleet again")
-    return None
+    lasts = tx.raise_epoch(epoch)
+    return lasts or InvalidField(field="epoch", reason="not the epoch that it is; look at the fleet again")
 
 
 def _unreadable(tx: Transaction, actor: Actor) -> Refusal | None:
@@ -144,7 +144,8 @@ def _unreadable(tx: Transaction, actor: Actor) -> Refusal | None:
 
 
 def _node(tx: Transaction, lease: Lease, member: Membership) -> Standing:
-    if lease.instance == member.instance:
+    is_own = lease.instance == member.instance
+    if is_own:
         since, ends_in = 0, member.holder.deadline - member.boot()
     else:
         since = member.silent_for(lease)
@@ -154,7 +155,7 @@ def _node(tx: Transaction, lease: Lease, member: Membership) -> Standing:
     follows = lease.epoch == tx.epoch
     has_left = lease.acked_rev == FOR_GOOD
     acked = tx.rev if has_left else lease.acked_rev if follows else 0
-    is_ahead = follows and lease.applied_rev > tx.rev
+    is_ahead = (follows and lease.applied_rev > tx.rev) or (is_own and member.strayed)
     return Standing(
         instance=lease.instance,
         name=lease.name,

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -155,12 +155,13 @@ class Membership:
         length = self.granter.granted(renewal.instance, deadline=deadline, boot=self.boot())
         if not length:
             return denied
-        recent, known_at = self.recent, self.recent.at(renewal.applied_rev)
-        rev, entries = recent.after(renewal.applied_rev)
-        at = recent.at(rev)
-        if self._verifier.epoch != epoch or self.holder.deadline < deadline or at is None:
-            return denied  # this node has begun anew meanwhile; the next try begins with it
-        is_of_another_past = renewal.epoch == epoch and known_at not in (None, renewal.applied_at)
+        rev, entries = self.recent.after(renewal.applied_rev)
+        known_at, at = self.recent.at(renewal.applied_rev), self.recent.at(rev)
+        follows = renewal.epoch == epoch and entries is not None
+        moved_on = follows and known_at is None and renewal.applied_rev <= rev
+        if self._verifier.epoch != epoch or self.holder.deadline < deadline or at is None or moved_on:
+            return denied  # this node has begun anew meanwhile, or gone on; the next try begins with it
+        is_of_another_past = follows and known_at not in (None, renewal.applied_at)
         if is_of_another_past or (renewal.epoch, renewal.applied_rev) > (epoch, rev):
             return Denial(nonce=renewal.nonce, reason=AHEAD)
         anew = entries is None or renewal.epoch != epoch
@@ -190,7 +191,7 @@ class Membership:
             self._told = max(self._told, (epoch, acked))
             self.moved.notify_all()
         if further:
-            self._hints.acknowledged(self.instance, epoch=epoch, rev=acked)
+            self._hints.acknowledged(self.instance, epoch=epoch, rev=acked, at=self.recent.at(acked) or 0)
 
     def standing(self) -> Lease:
         """What would be put on record now.  Raises nothing."""
@@ -218,8 +219,9 @@ class Membership:
 
     def _record(self, acked_rev: int) -> None:
         self._counter += 1
+        applied = self._verifier.applied  # first: in it is all that is acknowledged
         lease = self._lease(self._verifier.epoch, acked_rev)  # it rises in `renew` alone
-        self._store.change(lambda tx: tx.renew_lease(lease))
+        self._store.change(partial(_put_on_record, lease=lease, applied=applied))
         self._published = frozenset(one.instance for one in lease.verifiers)
 
     def _grant(self, tx: Transaction, renewal: Renewal) -> Grant | Denial:
@@ -250,3 +252,9 @@ class Membership:
             if one.instance != self.instance and boot - seen[one.instance][1] >= one.lasts + longest:
                 self._store.change(partial(Transaction.remove_lease, instance=one.instance, counter=one.counter))
         self._seen = seen
+
+
+def _put_on_record(tx: Transaction, *, lease: Lease, applied: tuple[int, int]) -> None:
+    """What is of a past that the database has lost is no acknowledgement of what has come in its place (F9)."""
+    follows = lease.epoch != tx.epoch or entries_beyond(applied, tx.feed_after, limit=1) is not None
+    tx.renew_lease(lease if follows or lease.acked_rev == FOR_GOOD else replace(lease, acked_rev=0), anew=not follows)

@@ -119,7 +119,7 @@ class Nodes:
 
     def ask_first(self, url: str) -> None:
         """From now on this one is asked before the others: there the lease is known."""
-        self._first = self.urls.index(url)
+        self._first = self.urls.index(url) if url in self.urls else self._first
 
     def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer of the first node that has one.  Raises NodeUnavailable or NotAllowed."""
@@ -218,7 +218,6 @@ class Attachment:
             began = boot_micros()
             try:
                 stream = Stream(self._nodes.connect(url), FEED_PATH, self._nodes.headers())
-                self._nodes.ask_first(url)
                 try:
                     self.node, self.refused = url, ""
                     self._follow(stream)
@@ -251,6 +250,7 @@ class Attachment:
             if now >= renew_at:
                 stream.send(write(self._holder.renewal(now, wall=wall_micros(), machine=boot_id())))
                 renew_at = now + self._holder.terms.renew_every
+                self._nodes.ask_first(self.node)
                 self._tell_alarms()
                 self._report(stream)
                 self._give_back(stream, self._shares.overdue(now + self._holder.ahead))

@@ -25,13 +25,15 @@ class Fleet(Begun):
         values = {"lease_length": terms.length, "lease_margin": terms.margin}
         self._connection.execute(update(authority).values(values))
 
-    def renew_lease(self, lease: Lease) -> None:
-        """Put a node's lease on record; within an epoch the greatest acknowledgement stays."""
+    def renew_lease(self, lease: Lease, *, anew: bool = False) -> None:
+        """Put a node's lease on record; within an epoch the greatest acknowledgement stays, if not to begin `anew`."""
         row = {
             "counter": lease.counter,
             "lasts": lease.lasts,
             "epoch": lease.epoch,
-            "acked_rev": case((_is_further(lease), leases.c.acked_rev), else_=lease.acked_rev),
+            "acked_rev": lease.acked_rev
+            if anew
+            else case((_is_further(lease), leases.c.acked_rev), else_=lease.acked_rev),
             "applied_rev": lease.applied_rev,
             "name": lease.name,
             "grants": lease.grants,
@@ -51,17 +53,20 @@ class Fleet(Begun):
         this = (leases.c.instance == instance, leases.c.counter == counter)
         return bool(self._connection.execute(delete(leases).where(*this)).rowcount)
 
-    def raise_epoch(self, seen: int) -> bool:
+    def raise_epoch(self, seen: int) -> int:
         """Begin the epoch after `seen`, where that is still the one; and have everybody of those before waited out.
+
+        Answers for how many microseconds, 0 where it is another one.
 
         Holders that nobody here knows of, of a past that was lost, may go on until their leases end (F9).
         """
         this = authority.c.epoch == seen
         if not self._connection.execute(update(authority).where(this).values(epoch=seen + 1)).rowcount:
-            return False
+            return 0
         longest = self._connection.execute(select(func.max(leases.c.lasts))).scalar()
-        self.renew_lease(everybody_before(seen + 1, lasts=max(self.terms().fence, longest or 0)))
-        return True
+        lasts = max(self.terms().fence, longest or 0)
+        self.renew_lease(everybody_before(seen + 1, lasts=lasts))
+        return lasts
 
 
 _SCAN: Final = select(authority.c.epoch.label("epoch_now"), authority.c.rev, leases).select_from(

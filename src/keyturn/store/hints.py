@@ -32,15 +32,15 @@ class Hearer(Protocol):
         """Somebody has committed entries."""
         ...
 
-    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
-        """Another node has come that far."""
+    def acknowledged(self, instance: str, *, epoch: int, rev: int, at: int) -> None:
+        """Another node has come that far, to the entry that was written at that time."""
         ...
 
 
 class NoHints:
     """On a database of one process there is nobody to tell."""
 
-    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
+    def acknowledged(self, instance: str, *, epoch: int, rev: int, at: int) -> None:
         """Nobody hears it."""
 
 
@@ -51,13 +51,13 @@ class PostgresHints:
         """`address` as libpq takes it; sealed with the first of `seals`, believed by any of them."""
         self._address = address
         self._seals = tuple(seals)
-        self._due: tuple[str, int, int] | None = None
+        self._due: tuple[str, int, int, int] | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
 
-    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
+    def acknowledged(self, instance: str, *, epoch: int, rev: int, at: int) -> None:
         """Tell the others, from a thread of its own: who acknowledges must not wait for the database."""
-        self._due = (instance, epoch, rev)  # a later one says all that an earlier one did
+        self._due = (instance, epoch, rev, at)  # a later one says all that an earlier one did
         self._wake.set()
 
     @contextlib.contextmanager
@@ -115,8 +115,8 @@ class PostgresHints:
             return
         shown, _, said = payload.partition(" ")
         if any(compare_digest(_seal(one, said).hex().encode(), shown.encode()) for one in self._seals):
-            instance, epoch, rev = json.loads(said)
-            hearer.acknowledged(instance, epoch=epoch, rev=rev)
+            instance, epoch, rev, at = json.loads(said)
+            hearer.acknowledged(instance, epoch=epoch, rev=rev, at=at)
 
 
 def _seal(key: bytes, said: str) -> bytes:

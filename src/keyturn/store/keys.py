@@ -75,7 +75,7 @@ class Keys(Begun):
         super().__init__(connection, seen)
         self._loaded: dict[str, Key] = {}
         self._revs: dict[str, int] = {}
-        self._follow: dict[int, Instant | None] = {}
+        self._before: dict[int, Instant | None] = {}
         self._bulk: list[tuple[int, Predicate]] = []
         self._last_bulk: list[Predicate] = []
         # Written together before the commit, or before something asks for them: fewer round trips a step.
@@ -273,7 +273,7 @@ class Keys(Begun):
     def _allot_rev(self) -> int:
         """F1: the next revision, under the lock of one row, so that commit order is revision order."""
         row = self._connection.execute(_NEXT_REV, {"now": self._now}).one()
-        self._follow.setdefault(row.rev, row.before_rev_at)
+        self._before[row.rev] = row.before_rev_at
         rev: int = row.rev
         return rev
 

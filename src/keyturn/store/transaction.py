@@ -101,7 +101,7 @@ class SqlTransaction(
         return [*entries, *map(self._append, self._last_bulk)]
 
     def _entry(self, rev: int, change: KeyState | Predicate) -> FeedEntry:
-        return FeedEntry(rev=rev, at=self._now, change=change, follows=self._follow[rev])
+        return FeedEntry(rev=rev, at=self._now, change=change, follows=self._before[rev])
 
     def _hint(self, changed: Sequence[object]) -> None:
         """Have the other nodes told at the commit.  A hint: they find out without it too (F14)."""

@@ -62,9 +62,9 @@ class Reading:
 class Writing(Reading):
     """The same and what is written, which is there at once for whoever begins to read after it."""
 
-    def renew_lease(self, lease: Lease) -> None:
+    def renew_lease(self, lease: Lease, *, anew: bool = False) -> None:
         had = self.seen.leases.get(lease.instance)
-        if had is not None and had.epoch == lease.epoch:
+        if not anew and had is not None and had.epoch == lease.epoch:
             lease = replace(lease, acked_rev=max(had.acked_rev, lease.acked_rev))
         self.seen = replace(self.seen, leases=self.seen.leases | {lease.instance: lease})
 

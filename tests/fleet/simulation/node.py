@@ -79,12 +79,12 @@ class Node(Machine):
             self.world.say(f"{self.name} leaves without a word")
         self.crash()
 
-    def acknowledged(self, instance: str, *, epoch: int, rev: int) -> None:
+    def acknowledged(self, instance: str, *, epoch: int, rev: int, at: int) -> None:
         """`ports.Hints`: told to the other nodes, or not (F14)."""
         for node in self.world.nodes:
             if node is not self and not self.world.hints_lost:
                 for delay in self.world.air.deliveries():
-                    hear = partial(node.confirming.heard, instance, epoch=epoch, rev=rev)
+                    hear = partial(node.confirming.heard, instance, epoch=epoch, rev=rev, at=at)
                     self.clockwork.start(node, hear, after=delay)
 
     def renew(self) -> None:

@@ -18,10 +18,10 @@ class RaiseEpoch(Form):
 class SetTerms(Form):
     """By which terms leases are to be given."""
 
-    lease_ms: int = Field(ge=0, le=_MOST // 1000, description="How long a lease lasts: 200 to 60000.")
+    lease_ms: int = Field(ge=0, le=_MOST, description="How long a lease lasts: 200 to 20000.")
     margin_ms: int = Field(
         ge=0,
-        le=_MOST // 1000,
+        le=_MOST,
         description="By how much two clocks may part within a lease: a thousandth to a fourth of it.",
     )
 
