@@ -50,7 +50,10 @@ class Line:
     def hear(self) -> Message | None:
         """The next message; None once the server has ended the stream."""
         while not self._waiting:
-            lines = self.stream.lines(20, self._wake)
+            try:
+                lines = self.stream.lines(20, self._wake)
+            except ConnectionResetError:  # it was still being told something
+                return None
             if lines is None:
                 return None
             assert lines, "nothing came in 20 seconds"
