@@ -46,7 +46,7 @@ SEEN_IN_TIME = {
     "F2 leases are measured by the wall clock": "swift",
     "F5 the wait is L": "wild",
     "F5 the wait is L + E": "unhinted",
-    "F5 a row is removed without its counter": "unhinted",
+    "F5 a row is removed without its counter": "terms",
     "F9 a higher epoch keeps the cache": "losses",
 }
 """What takes more of them."""
