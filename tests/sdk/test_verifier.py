@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 import pytest
 
 from keyturn.core.secret import RANDOM_CHARS, checksum
+from keyturn.core.share import Rest, Share, Wish
 from keyturn.sdk import Client, LeaseLapsed, NodeUnavailable, NotAllowed, Verifier
 from keyturn.sdk.asgi import KeyturnMiddleware
 from keyturn.sdk.client import is_loopback_url
@@ -515,6 +516,150 @@ def test_f15_without_a_share_a_node_decides_or_nothing_is_let_through(
             assert verifier.verify(made["secret"])
             assert verifier.verify(made["secret"]).code == "rate_limited"
             assert served(server)["/v1/verify"] == asked + 2
+
+
+@pytest.fixture
+def stopping(tmp_path: Path) -> Iterator[Serving]:
+    """A node of the test's own, to be stopped."""
+    one = Serving(folder=tmp_path / "data").start()
+    yield one
+    one.kill()
+
+
+def over(verifier: Verifier, *, leased: bool) -> None:
+    """Hear nothing from the authority any more: in the middle of the lease, or after it."""
+    verifier._attachment.stop()
+    verifier._holder.deadline = boot_micros() + (int(LONG * 1e6) if leased else -1)
+
+
+@pytest.mark.parametrize("leased", [True, False])
+def test_f15_stale_goes_on_with_keys_that_have_a_limit_and_counts_by_itself(stopping: Serving, *, leased: bool) -> None:
+    """F12: no node can be reached; it was chosen that memory goes on."""
+    plain, limited, other = (stopping.create(limit=limit)["secret"] for limit in (None, "3/1h", "1/1h"))
+    credential = stopping.create(permissions=["keyturn.attach"])["secret"]
+    with Verifier(stopping.url, credential, on_lapse="stale:1h") as verifier:
+        assert verifier.wait_until_leased(LONG)
+        assert [verifier.verify(one).code for one in (plain, limited, other)] == ["valid"] * 3
+        stopping.kill()
+        over(verifier, leased=leased)
+        assert verifier.verify(plain)
+        assert [verifier.verify(limited).code for _ in range(5)] == ["valid"] * 3 + ["rate_limited"] * 2
+        refused = verifier.verify(limited)
+        assert 1100 < refused.retry_after <= 1200
+        assert verifier.verify(other)
+        verifier._holder.deadline = boot_micros() - int(3601e6)
+        with pytest.raises(LeaseLapsed):
+            verifier.verify(limited)
+
+
+def test_f15_stale_asks_nobody_for_a_share_once_the_lease_is_over(server: Serving, credential: str) -> None:
+    """It would wait for an answer each time; the stream finds the way back."""
+    made = server.create(limit="3/1h")
+    with Verifier(server.url, credential, on_lapse="stale:1h") as verifier:
+        assert verifier.wait_until_leased(LONG)
+        assert verifier.verify(made["secret"])
+        over(verifier, leased=False)
+        asked = served(server)["/v1/feed/share"]
+        assert verifier.verify(made["secret"])
+        assert served(server)["/v1/feed/share"] == asked
+
+
+class WatchedLock:
+    """A lock that tells how often it was wanted."""
+
+    def __init__(self) -> None:
+        self.wanted = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self.wanted += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_pitfall_15_stale_loses_no_request_to_a_thread_that_comes_in_between(server: Serving, credential: str) -> None:
+    """F15: what one thread has counted for itself, another one's counting does not overwrite."""
+    made = server.create(limit="2/1h")
+    with Verifier(server.url, credential, on_lapse="stale:1h") as verifier:
+        assert verifier.wait_until_leased(LONG)
+        assert verifier.verify(made["secret"])
+        over(verifier, leased=False)
+        codes, lends, puts, lock = list[str](), list[Share](), list[Share](), WatchedLock()
+        lend, put = verifier._counters.lend, verifier._shares.put
+
+        def ask() -> None:
+            codes.append(verifier.verify(made["secret"]).code)
+
+        other = threading.Thread(target=ask)
+
+        def lend_both_first(*arguments: Any, **named: Any) -> Share:
+            lends.append(lend(*arguments, **named))
+            if len(lends) == 1:
+                other.start()
+                until(lambda: lock.wanted >= 2 or len(lends) >= 2)
+            else:
+                until(lambda: puts)
+            return lends[-1]
+
+        def put_both_first(number: int, share: Share, *, wish: Wish, asked: int) -> None:
+            put(number, share, wish=wish, asked=asked)
+            puts.append(share)
+            until(lambda: lock.wanted >= 2 or len(puts) >= 2)
+
+        verifier.__dict__["_alone"] = lock
+        verifier._counters.__dict__["lend"] = lend_both_first
+        verifier._shares.__dict__["put"] = put_both_first
+        ask()
+        other.join()
+        assert codes == ["valid"] * 2
+
+
+def test_f15_refuse_lets_nothing_through_without_a_share(stopping: Serving) -> None:
+    plain, limited = (stopping.create(limit=limit)["secret"] for limit in (None, "3/1h"))
+    credential = stopping.create(permissions=["keyturn.attach"])["secret"]
+    with Verifier(stopping.url, credential, on_lapse="refuse") as verifier:
+        assert verifier.wait_until_leased(LONG)
+        assert [verifier.verify(one).code for one in (plain, limited)] == ["valid"] * 2
+        stopping.kill()
+        over(verifier, leased=True)
+        assert verifier.verify(plain)
+        with pytest.raises(NodeUnavailable):
+            verifier.verify(limited)
+        over(verifier, leased=False)
+        for one in (plain, limited):
+            with pytest.raises(LeaseLapsed):
+                verifier.verify(one)
+
+
+@pytest.mark.parametrize("ends", ["lapsed", "closed", "unreachable"])
+def test_f3_a_lease_that_ends_while_a_share_is_borrowed_lets_nothing_through(
+    server: Serving, credential: str, ends: str
+) -> None:
+    """F15: nor is a node asked then by whoever refuses (`on_lapse`), or is closed."""
+    made = server.create(limit="9/1h")
+    on_lapse = "ask" if ends == "closed" else "refuse"
+    with Verifier(server.url, credential, on_lapse=on_lapse) as verifier:
+        assert verifier.wait_until_leased(LONG)
+        assert verifier.verify(made["secret"])
+        lend = verifier._borrower._lend
+
+        def lend_late(wishes: Sequence[Wish], rests: Sequence[Rest]) -> Sequence[Share]:
+            lent = lend(wishes, rests)
+            if ends == "closed":
+                verifier.close()
+            else:
+                lapse(verifier)
+            if ends == "unreachable":
+                _nobody_lends(wishes, rests)
+            return lent
+
+        verifier._borrower._lend = lend_late
+        asked = served(server).get("/v1/verify", 0)
+        with pytest.raises(LeaseLapsed):
+            verifier.verify(made["secret"])
+        assert served(server).get("/v1/verify", 0) == asked
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
+from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -25,6 +26,7 @@ from keyturn.core import permission as permissions
 from keyturn.core.allowlist import parse_address
 from keyturn.core.lease import LONGEST_STALE, Terms
 from keyturn.core.own_secret import is_presentable, label_of
+from keyturn.core.share import Wish
 from keyturn.sdk.attachment import (
     Attachment,
     Nodes,
@@ -39,6 +41,7 @@ from keyturn.sdk.attachment import (
 )
 from keyturn.sdk.clock import BOOTTIME, boot_micros, clock_ns
 from keyturn.verify.borrower import Borrower
+from keyturn.verify.counters import Counters
 from keyturn.verify.decision import ASK, MALFORMED_VERDICT, MISS, Verdict, wait_verdict
 from keyturn.verify.entry import Profile
 from keyturn.verify.holder import Holder
@@ -53,11 +56,13 @@ REFUSE: Final = "refuse"
 _STALE: Final = "stale:"
 _MOST_REMEMBERED: Final = 4096
 _MOST_SHARES: Final = 100_000
+_TRIES: Final = 16
 _NO_PERMISSION: Final = (
     f"not a set of at most {permissions.MOST_PERMISSIONS} permissions; write resource:action, such as orders:read"
 )
 
 
+_NOT_HEARD: Final = "this process has not heard from its authority in time"
 _ASK_A_NODE: Final = Verdict(ASK, b"", Profile((), (), None), 0)
 
 
@@ -72,7 +77,8 @@ class Verifier:
     `credential`: a key with `keyturn.attach`, or the file it lies in.
     `on_lapse`: what happens when the authority was not heard from in time: `ask` a node about each request (default),
     `refuse` with `LeaseLapsed`, or `stale:<duration>`, such as `stale:30s`: go on answering from memory for that long.
-    The last is your explicit choice of availability: resets are then not confirmed (F12).
+    The last is your explicit choice of availability: resets are then not confirmed (F12), and while no node can be
+    reached this process counts rate limits by itself.
 
     Raises ValueError for an address that cannot be used, and OSError for a file that cannot be read.
     """
@@ -140,8 +146,8 @@ class Verifier:
                 verdict = self._borrow(verdict, partial(self._again, presented, fingerprint, wanted, ip, user_agent))
             if verdict.code != ASK:
                 return verdict
-        elif not self._asks:
-            raise LeaseLapsed("this process has not heard from its authority in time")
+        if not self._asks and not self._may_answer():
+            raise LeaseLapsed(_NOT_HEARD)
         return self._ask(presented, fingerprint, wanted, ip, user_agent)
 
     def verify_warm(
@@ -164,7 +170,7 @@ class Verifier:
             verdict = self._memory.verify(presented, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
             return None if verdict is MISS or verdict.code == ASK else verdict
         if not self._asks:
-            raise LeaseLapsed("this process has not heard from its authority in time")
+            raise LeaseLapsed(_NOT_HEARD)
         return None
 
     def wait_until_leased(self, timeout: float = 10.0) -> bool:
@@ -213,7 +219,8 @@ class Verifier:
 
     def _begin(self) -> None:
         """A new instance: nothing in memory, no lease (F10)."""
-        shares = Shares(min(self._most_keys, _MOST_SHARES))
+        shares = self._shares = Shares(min(self._most_keys, _MOST_SHARES))
+        self._counters, self._alone = Counters(min(self._most_keys, _MOST_SHARES)), Lock()
         self._memory = Memory(most_keys=self._most_keys, limits=shares)
         self._held, self._decide = self._memory.held, self._memory.decide
         self._holder = Holder(
@@ -229,22 +236,44 @@ class Verifier:
 
     def _borrow(self, verdict: Verdict, again: Callable[[], Verdict]) -> Verdict:
         """What memory says once it was lent a share of the key's limit; ASK where a node has to decide after all."""
+        if self._stale and boot_micros() >= self._holder.deadline:
+            return self._count_alone(verdict, again)  # nobody was to be reached for as long as a lease
         try:
             return self._borrower.decide(verdict, again)
         except NodeUnavailable:
-            if not self._asks:
-                raise
-            return verdict
+            if self._stale:
+                return self._count_alone(verdict, again)
+            if self._asks or not self._may_answer():
+                return verdict
+            raise
+
+    def _count_alone(self, verdict: Verdict, again: Callable[[], Verdict]) -> Verdict:
+        """Go on without a lender, for whoever has chosen availability: this process is lent to by itself."""
+        for _ in range(_TRIES):
+            seen, limit = verdict.view, verdict.profile
+            if verdict.code != ASK or seen is None:
+                break
+            with self._alone:
+                wish, now = Wish(key_id=seen.key_id, waiting=1), self._latest()
+                lent = self._counters.lend(
+                    seen.number, wish, interval=limit.interval, window=limit.window, holders=1, loan="", now=now
+                )
+                self._shares.put(seen.number, lent, wish=wish, asked=now)
+                verdict = again()
+        return verdict
+
+    def _may_answer(self) -> bool:
+        """Whether memory may answer still: by the lease, or beyond it where that was chosen."""
+        boot, deadline = boot_micros(), self._holder.deadline
+        return boot < deadline or bool(self._stale and deadline and boot < deadline + self._stale)
 
     def _again(
         self, presented: str, fingerprint: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str
     ) -> Verdict:
         """Decide anew, as `verify` does; some time has gone by (F3)."""
-        boot = boot_micros()
-        holder = self._holder
-        if boot >= holder.deadline and not (self._stale and holder.deadline and boot < holder.deadline + self._stale):
+        now = boot_micros() + self._holder.ahead
+        if not self._may_answer():
             return _ASK_A_NODE
-        now = boot + holder.ahead
         entry = self._held(fingerprint)
         verdict = MISS if entry is None else self._decide(entry, wanted, ip, user_agent, now)
         return verdict if verdict is not MISS else self._look_up(presented, fingerprint, wanted, ip, user_agent, now)
