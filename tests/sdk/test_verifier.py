@@ -564,6 +564,27 @@ def test_f15_stale_asks_nobody_for_a_share_once_the_lease_is_over(server: Servin
         assert served(server)["/v1/feed/share"] == asked
 
 
+def test_f15_what_is_left_comes_back_however_long_leases_are(stopping: Serving) -> None:
+    """Renewals are then further apart than the lender knows a loan for."""
+    path, credential = "/v1/fleet/terms", stopping.create(permissions=["keyturn.attach"])["secret"]
+    assert stopping.call(path, {"lease_ms": 20_000, "margin_ms": 20}, method="PUT").status == HTTPStatus.OK
+    made = stopping.create(limit="100000/31d")
+    with Verifier(stopping.url, credential) as verifier:
+        until(lambda: verifier.lease > 19)  # just renewed, and not again for six seconds
+        for _ in range(40):
+            assert verifier.verify(made["secret"])
+        asked = 0
+
+        def is_whole() -> bool:
+            nonlocal asked
+            asked += 1
+            left: int = stopping.call("/v1/verify", {"key": made["secret"]}).body["remaining"]
+            return left >= 100_000 - 40 - asked
+
+        assert not is_whole(), "forty requests in a row are reason enough to borrow ahead"
+        until(is_whole)
+
+
 class WatchedLock:
     """A lock that tells how often it was wanted."""
 

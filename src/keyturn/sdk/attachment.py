@@ -23,7 +23,7 @@ from keyturn.core import feed
 from keyturn.core.feed import KeyState, SecretState
 from keyturn.core.instant import EPOCH, FOREVER, from_text
 from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms
-from keyturn.core.share import Rest, Share, Wish
+from keyturn.core.share import HOLD, Rest, Share, Wish
 from keyturn.sdk.address import check_address
 from keyturn.sdk.clock import boot_id, boot_micros, wall_micros
 from keyturn.sdk.stream import Refused, Stream, Wake
@@ -240,6 +240,7 @@ class Attachment:
     def _follow(self, stream: Stream) -> None:
         """Renew and follow the feed until either side ends it."""
         renew_at = heard_at = boot_micros()
+        give_back_at = heard_at + HOLD
         while True:
             now = boot_micros()
             if self._stopping.is_set():
@@ -253,8 +254,10 @@ class Attachment:
                 self._nodes.ask_first(self.node)
                 self._tell_alarms()
                 self._report(stream)
+            if now >= give_back_at:  # by its own clock: lenders know a loan for KEPT, renewals may be further apart
                 self._give_back(stream, self._shares.overdue(now + self._holder.ahead))
-            lines = stream.lines((renew_at - now) / 1e6, self._wake)
+                give_back_at = now + HOLD
+            lines = stream.lines((min(renew_at, give_back_at) - now) / 1e6, self._wake)
             if lines is None:
                 return
             for line in lines:
