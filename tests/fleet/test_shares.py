@@ -227,18 +227,32 @@ def test_f15_a_single_node_gets_exactly_the_limit_at_once_and_none_while_the_dat
         assert server.verdict(small["secret"]) == "rate_limited", "what was counted outlasts the outage"
 
 
-def test_r23_a_caller_with_a_limit_is_counted_once_where_a_share_of_the_keys_is_wanting(nodes: list[Serving]) -> None:
+def test_r23_a_caller_with_a_limit_is_counted_once_where_a_share_of_the_keys_is_wanting(
+    nodes: list[Serving], database: str
+) -> None:
     """F15: the quick way gives back what it took of the caller's before it hands the request on."""
-    asker = nodes[0].create(permissions=["keyturn.verify"], limit="1000/31d")["secret"]
+    caller = nodes[0].create(permissions=["keyturn.verify"], limit="1000/31d")
+    asker = caller["secret"]
     for _ in range(30):  # so that the caller's own share is warm
         assert nodes[0].call("/v1/verify", {"key": asker}, key=asker).status == HTTPStatus.OK
-    remaining = []
+    remaining, before = [], _accepted(nodes[0])
     for _ in range(5):
         key = nodes[0].create(limit="3/1h")["secret"]
         nodes[0].verdict(key)
         remaining.append(nodes[0].call("/v1/verify", {"key": asker}, key=asker).body["remaining"])
         assert _whole(nodes[0], key, asker)["code"] == "valid"
     assert [before - after for before, after in pairwise(remaining)] == [3] * 4, "two for the one, one for the other"
+    # Each time: the key is made and shown, the caller asks about itself, and about the key.
+    assert _accepted(nodes[0]) - before == 5 * (1 + 2 + 2 + 2)
+    uses = "SELECT coalesce(sum(count), 0) FROM callers JOIN keys ON number = key_number WHERE id = %s"
+    until(lambda: _asked(database, uses, caller["id"])[0][0] >= 30 * 2 + 5 * 3)
+    assert _asked(database, uses, caller["id"])[0][0] == 30 * 2 + 5 * 3
+
+
+def _accepted(server: Serving) -> int:
+    """Requests of keys that were accepted there."""
+    name = 'keyturn_verifications_total{code="valid"} '
+    return sum(int(float(one.removeprefix(name))) for one in server.call("/metrics").text.splitlines() if name in one)
 
 
 def _whole(server: Serving, key: str, credential: str) -> dict[str, Any]:

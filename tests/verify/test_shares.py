@@ -341,12 +341,39 @@ def test_pitfall_4_a_reset_finds_the_share_of_the_key() -> None:
 def test_f15_a_request_that_is_decided_once_more_uses_up_nothing() -> None:
     one = Holding(Lender(limits.parse("1/1m"), holders=1))
     verdict = one.decide()
-    one.verifier.take_back(verdict)
+    one.verifier.take_back(verdict, (), None, "")
     assert one.decide().valid
     assert one.decide().code == "rate_limited"
-    free = Verifier()
-    assert free.fill(digest(), Fill(rev=0, state=key(), version=1), now=NOW)
-    free.take_back(free.verify(secret_text(), now=NOW))
+
+
+@pytest.mark.parametrize("agent", ["", "bot/1", "b" * 300])
+def test_r20_a_request_that_is_decided_once_more_was_no_use(agent: str) -> None:
+    """Nor is it counted twice, for people or for metrics, whatever was drained since."""
+    one = Verifier()
+    state = key(secrets=(version(watched=True),))
+    assert one.fill(digest(), Fill(rev=0, state=state, version=1), now=NOW)
+
+    def use(now: int = NOW) -> Verdict:
+        return one.verify(secret_text(), ip="192.0.2.7", user_agent=agent, now=now)
+
+    def told() -> tuple[list[int], list[int], int]:
+        tallies, callers = one.drain_uses().watched.values(), one.drain_callers()
+        return [each.count for each in tallies], [each.times for each in callers], one.counts[VALID]
+
+    one.take_back(use(), (), "192.0.2.7", agent)
+    assert told() == ([], [], 0)
+    use()
+    one.take_back(use(NOW + 1), (), "192.0.2.7", agent)
+    assert told() == ([1], [1], 1)
+    verdict = use()
+    assert told() == ([1], [1], 2)
+    one.take_back(verdict, (), "192.0.2.7", agent)
+    assert told() == ([], [], 1)
+    use()
+    use()
+    assert told() == ([2], [1], 3), "what was told before it was undone is told no second time"
+    one.take_back(use(), ("a:read",), None, agent)  # not remembered that way any more
+    assert one.counts[VALID] == 3
 
 
 def test_f15_an_answer_about_other_keys_is_passed_over() -> None:

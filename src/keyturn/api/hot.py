@@ -229,7 +229,7 @@ def answer(hot: Hot, data: bytes, *, trusted: bool, peer: str) -> tuple[bytes, b
         verdict = verifier.decide(entry, question.wanted, ip, question.user_agent, now)
     if verdict is MISS or verdict[0] == ASK:
         if asker is not None:
-            verifier.take_back(asker)
+            verifier.take_back(asker, VERIFIES, _asker_ip(hot, head, peer), "")
         return None
     written = _write_verdict(hot, verdict, now) if question is None else _write_authz(hot, verdict)
     return (*written, request.length)
@@ -240,10 +240,13 @@ def _asker(hot: Hot, head: _Head, peer: str, now: int) -> Verdict | None:
     entry = hot.verifier.held(head.credential)
     if entry is None or not may_verify_all(hot, entry):
         return None
-    ip = behind(peer, head.forwarded, hot.proxies) if head.forwarded else _canonical(peer)
     # Asked anew each time: a credential that was stopped meanwhile is refused.
-    verdict = hot.verifier.decide(entry, VERIFIES, ip, "", now)
+    verdict = hot.verifier.decide(entry, VERIFIES, _asker_ip(hot, head, peer), "", now)
     return verdict if verdict[0] == VALID else None
+
+
+def _asker_ip(hot: Hot, head: _Head, peer: str) -> str | None:
+    return behind(peer, head.forwarded, hot.proxies) if head.forwarded else _canonical(peer)
 
 
 def _read(data: bytes) -> _Request | None:

@@ -4,7 +4,7 @@ Of every accepted request the time, from where and for what; of a *watched* secr
 (R20, R33), each use counts, so it is noted under a lock and by version.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -87,8 +87,11 @@ class Way:
     def take(self) -> Callers | None:
         """The same without the other programs."""
         count, last = self.count, self.last
-        fresh, self._told = count - self._told, count
-        return Callers(self.number, self.ip, self.permissions, self.user_agent or "", fresh, last) if fresh else None
+        fresh = count - self._told
+        if fresh <= 0:
+            return None  # or what was told already has been undone since
+        self._told = count
+        return Callers(self.number, self.ip, self.permissions, self.user_agent or "", fresh, last)
 
 
 class Uses(NamedTuple):
@@ -118,6 +121,14 @@ class Usage:
                 self._watched[origin] = Tally(1, now, now)
             else:
                 self._watched[origin] = Tally(tally.count + 1, min(tally.first, now), max(tally.last, now))
+
+    def unwatch(self, origin: Origin) -> None:
+        """Undo one `watch`, unless it was drained since."""
+        origin = origin._replace(user_agent=origin.user_agent[:LONGEST_AGENT])
+        with self._lock:
+            tally = self._watched.pop(origin, None)
+            if tally is not None and tally.count > 1:
+                self._watched[origin] = replace(tally, count=tally.count - 1)
 
     def drain(self) -> dict[Origin, Tally]:
         """All that was gathered, and begin anew."""

@@ -287,10 +287,19 @@ class Verifier(Memory):
         profile, now = verdict.profile, max(now, self.floor)  # as it was decided
         return self._limits.remaining(header(verdict.entry)[4], profile.interval, profile.window, now)
 
-    def take_back(self, verdict: Verdict) -> None:
-        """Undo what a `valid` verdict has used up of its key's limit: its request is decided once more."""
+    def take_back(self, verdict: Verdict, permissions: tuple[str, ...], ip: str | None, user_agent: str) -> None:
+        """Undo a `valid` verdict, what it has used up of its key's limit and that it was counted.
+
+        For a request that is decided once more, as of a moment later.
+        """
         if verdict.profile.interval:
             self._limits.give_back(header(verdict.entry)[4], verdict.profile.interval)
+        self.counts[VALID] -= 1
+        judged = self._judged.get((verdict.entry, permissions, ip))
+        if judged is not None:
+            judged.way.by(user_agent).count -= 1
+            if judged.watched:
+                self._usage.unwatch(Origin(judged.number, judged.watched, ip, permissions, user_agent))
 
     def _keep(self, rev: int, state: KeyState) -> bool:
         if len(self._used) > self._cache.most_keys:
