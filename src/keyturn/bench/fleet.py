@@ -55,10 +55,10 @@ _SETTLE: Final = 0.2
 
 
 def figures(*, rounds: int, database_url: str) -> list[Figure]:
-    """Every figure of a fleet; `database_url` is an empty PostgreSQL database, beside which another one is made."""
+    """Every figure of a fleet; beside the PostgreSQL database of `database_url` two others are made."""
     with tempfile.TemporaryDirectory(prefix="keyturn-bench-") as folder, ExitStack() as stack:
-        alone = stack.enter_context(_Deployment.opened(Path(folder) / "alone", _beside(database_url), nodes=1))
-        fleet = stack.enter_context(_Deployment.opened(Path(folder) / "fleet", database_url, nodes=2))
+        alone = stack.enter_context(_Deployment.opened(Path(folder) / "alone", _beside(database_url, "alone"), nodes=1))
+        fleet = stack.enter_context(_Deployment.opened(Path(folder) / "fleet", _beside(database_url, "fleet"), nodes=2))
         found = [_warm(fleet, rounds=rounds)]
         held = [stack.enter_context(_attached(fleet, at)) for at in range(VERIFIERS)]
         took: list[float] = []
@@ -273,10 +273,10 @@ def _attached(fleet: _Deployment, at: int) -> Iterator["subprocess.Popen[str]"]:
         process.communicate("", timeout=_PATIENCE)
 
 
-def _beside(database_url: str) -> str:
-    """A second database on the same server, made anew."""
+def _beside(database_url: str, word: str) -> str:
+    """Another database on the same server, made anew."""
     url = make_url(database_url)
-    name = f"{url.database}_alone"
+    name = f"{url.database}_{word}"
     engine = connect(database_url)
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
