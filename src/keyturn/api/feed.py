@@ -337,8 +337,8 @@ async def _lines(receive: Receive) -> Any:  # noqa: ANN401  # an asynchronous ge
         if message["type"] == "http.disconnect":
             return
         *whole, rest = (rest + message.get("body", b"")).split(b"\n")
-        if len(rest) > _LONGEST_LINE:
-            raise ValueError("a line that does not end")
+        if max(map(len, (*whole, rest))) > _LONGEST_LINE:
+            raise ValueError("a line that does not end, or too late")
         for line in whole:
             yield line
         if not message.get("more_body", False):
