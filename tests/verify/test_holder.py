@@ -327,6 +327,19 @@ def test_f9_a_holder_says_when_what_it_applied_last_was_written() -> None:
 # -- F8: what time it can be
 
 
+def test_f8_a_lease_by_longer_terms_is_cut_down_with_the_first_by_shorter_ones() -> None:
+    """What time it can be is known for as long as the terms last under which it was found."""
+    held = fresh()
+    held.holder.terms = Terms(length=4 * L, margin=4 * E)
+    assert held.holder.granted(grant(held.ask(BOOT), length=4 * L), BOOT)
+    assert held.leased(BOOT + 4 * L - 1)
+    held.holder.terms = TERMS
+    sent = BOOT + L
+    assert held.holder.granted(grant(held.ask(sent), time=NOW + L), sent + 1)
+    assert held.leased(sent + L - 1)
+    assert not held.leased(sent + L)
+
+
 def test_f8_the_bounds_hold_whenever_within_the_journey_the_time_was_read() -> None:
     held = fresh()
     sent, back, width = BOOT, BOOT + 200_000, 7_000
