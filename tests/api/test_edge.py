@@ -6,7 +6,7 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -18,8 +18,10 @@ import pytest
 from keyturn import wiring
 from keyturn.api.app import build_app
 from keyturn.api.body import BODY_SECONDS, refusal_of
+from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant
 from keyturn.edge.node import Authority
+from keyturn.flow.confirm import LOST
 from keyturn.outside.clock import AuthorityClock
 from keyturn.ports import StoreBusy, StoreUnavailable
 from keyturn.settings import Settings
@@ -389,6 +391,33 @@ def test_f8_a_new_key_may_do_at_once_what_it_may_also_where_this_node_s_clock_la
     lagging = dataclasses.replace(node, clock=behind)
     assert _ask(lagging, f"/v1/keys/{made['id']}", key=made["secret"]).status_code == HTTPStatus.OK
     assert _ask(lagging, "/v1/accounts", key=made["secret"]).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("stops", "body"),
+    [
+        ("/v1/keys/{key}/revoke", {}),
+        ("/v1/keys/{key}/resets", {"reason": "leaked"}),
+        ("/v1/accounts/{account}/suspend", {}),
+    ],
+)
+def test_f9_a_receipt_is_about_the_epoch_in_which_the_stop_was_committed(
+    node: Node, stops: str, body: dict[str, str]
+) -> None:
+    """Whatever has become of the database between the commit and the look at the leases."""
+    key = _ask(node, "/v1/keys", body={"name": "old"}).json()
+    epoch = node.verifier.epoch
+    follow = node.store.follow
+
+    def put_back(entries: Sequence[FeedEntry]) -> None:
+        follow(entries)
+        node.store.follow = follow
+        assert node.store.change(lambda tx: tx.raise_epoch(tx.epoch))
+
+    node.store.follow = put_back
+    answer = _ask(node, stops.format(key=key["id"], account=key["account_id"]), body=body)
+    receipt = answer.json()["receipt"]
+    assert (receipt["epoch"], receipt["confirmed"], receipt["reason"]) == (epoch, False, LOST)
 
 
 def test_a_bug_is_answered_without_a_word_of_it_and_logged_without_values(

@@ -44,6 +44,19 @@ class Member:
         sure(self.here.on_key("revoke", self.here.root, self.here.key().key.id))
         return self.here.store.rev()
 
+    def confirm(self, rev: int) -> Confirmation:
+        """Confirm what was committed just now."""
+        return self.confirming.confirm(rev, epoch=self.epoch)
+
+    @property
+    def epoch(self) -> int:
+        """The authority's."""
+        return self.here.store.read(lambda tx: tx.epoch)
+
+    def raise_epoch(self) -> None:
+        """As the operator does."""
+        assert self.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
+
 
 @contextmanager
 def member(url: str) -> Iterator[Member]:
@@ -72,7 +85,7 @@ def one(sqlite_url: str) -> Iterator[Member]:
 
 
 def test_f5_a_node_that_has_applied_its_own_stop_need_not_wait(one: Member) -> None:
-    confirmed = one.confirming.confirm(one.stop())
+    confirmed = one.confirm(one.stop())
     assert (confirmed.confirmed, confirmed.acknowledged, confirmed.waited_out) == (True, 1, ())
 
 
@@ -88,13 +101,13 @@ def test_f9_a_node_that_has_applied_what_the_authority_lost_confirms_nothing(one
     assert one.verifier.apply(lost)
     rev = one.stop()
     assert one.verifier.applied_rev > rev
-    confirmed = one.confirming.confirm(rev)
+    confirmed = one.confirm(rev)
     assert confirmed.waited >= TERMS.fence
     assert confirmed.waited_out == ("node_1",)
     assert (confirmed.confirmed, confirmed.reason) == (False, STRAYED)
     one.membership.renew()
     assert one.membership.strayed
-    assert one.confirming.confirm(one.stop()).reason == STRAYED, "also where it has noticed"
+    assert one.confirm(one.stop()).reason == STRAYED, "also where it has noticed"
 
 
 def lose(one: Member) -> FeedEntry:
@@ -119,7 +132,7 @@ def test_f9_an_authority_that_has_come_as_far_again_is_another_one_all_the_same(
     assert one.membership.holder.told() == [Alarm.BEHIND]
     one.membership.renew()
     assert one.membership.holder.deadline == 0, "not before somebody raises the epoch"
-    assert one.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
+    one.raise_epoch()
     one.membership.renew()
     follower.catch_up()
     assert (one.verifier.applied_rev, one.verifier.estranged) == (one.here.store.rev(), False)
@@ -127,10 +140,10 @@ def test_f9_an_authority_that_has_come_as_far_again_is_another_one_all_the_same(
 
 def test_f9_a_raised_epoch_is_waited_for_once(one: Member) -> None:
     before = one.verifier.epoch
-    assert one.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
+    one.raise_epoch()
     one.membership.renew()
     assert (one.verifier.epoch, one.membership.standing().epoch) == (before + 1, before + 1)
-    first, second = one.confirming.confirm(one.stop()), one.confirming.confirm(one.stop())
+    first, second = one.confirm(one.stop()), one.confirm(one.stop())
     assert (first.waited_out, first.confirmed, first.epoch) == ((f"epoch-{before + 1}",), True, before + 1)
     assert first.waited >= TERMS.fence
     assert (second.waited_out, second.confirmed) == ((), True)
@@ -159,7 +172,7 @@ def test_f9_what_a_node_commits_itself_is_not_put_upon_what_the_database_has_los
     one.membership.holder.deadline = one.membership.boot() + 1_000_000  # it has just renewed
     for _ in range(further):
         one.stop()
-    found = one.confirming.confirm(one.stop())
+    found = one.confirm(one.stop())
     assert (found.confirmed, found.reason) == (False, STRAYED)
     assert (one.verifier.applied, one.membership.strayed, one.membership.holder.deadline) == (lost, True, 0)
     one.membership.renew()
@@ -167,7 +180,7 @@ def test_f9_what_a_node_commits_itself_is_not_put_upon_what_the_database_has_los
     own = one.membership.standing()
     seen = one.here.store.read(lambda tx: fleet.look(tx, actor=one.here.root, own=own, member=one.membership))
     assert [node.footing for node in sure(seen).nodes] == [fleet.Footing.AHEAD]
-    assert one.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
+    one.raise_epoch()
     one.membership.renew()
     assert not one.membership.strayed
     assert one.verifier.applied_rev == one.here.store.rev()
@@ -214,7 +227,7 @@ def waiting(one: Member, rev: int) -> Iterator[Future[Confirmation]]:
     gone = Lease(instance="node_gone", counter=1, lasts=TERMS.fence, epoch=one.verifier.epoch, acked_rev=0)
     one.here.store.change(lambda tx: tx.renew_lease(gone))
     with ThreadPoolExecutor(1) as pool:
-        confirming = pool.submit(one.confirming.confirm, rev)
+        confirming = pool.submit(one.confirm, rev)
         until(one.confirming.running)
         yield confirming
 
@@ -223,9 +236,27 @@ def test_f9_a_stop_that_waits_while_the_epoch_is_raised_is_not_confirmed(one: Me
     """The database may have been put back without it."""
     epoch = one.verifier.epoch
     with waiting(one, one.stop()) as confirming:
-        assert one.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
+        one.raise_epoch()
         one.membership.renew()
     found = confirming.result()
+    assert (found.epoch, found.confirmed, found.reason) == (epoch, False, LOST)
+
+
+@pytest.mark.parametrize("joins", ["before it looks", "later"])
+def test_f9_a_stop_is_confirmed_in_the_epoch_that_it_was_committed_in(one: Member, joins: str) -> None:
+    """Its node stood still in between, while the backup was put back and the revisions came as far again."""
+    kept, epoch = one.here.store.rev(), one.epoch
+    rev = one.stop()
+    put_back_to(one, kept)
+    one.raise_epoch()
+    one.here.store.follow = lambda _entries: None  # other nodes change something, and have waited for those before
+    while one.here.store.rev() <= rev:
+        one.stop()
+    one.here.store.change(lambda tx: tx.remove_lease(f"epoch-{epoch + 1}", counter=0))
+    if joins == "before it looks":
+        one.membership.renew()
+        assert not one.membership.strayed
+    found = one.confirming.confirm(rev, epoch=epoch)
     assert (found.epoch, found.confirmed, found.reason) == (epoch, False, LOST)
 
 

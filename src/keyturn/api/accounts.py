@@ -65,8 +65,8 @@ def edit(call: AnyCall, account_id: str, body: EditAccount) -> dict[str, Any]:
 def suspend(call: AnyCall, account_id: str, body: Why | None = None) -> dict[str, Any]:
     """One step for however many keys."""
     reason = (body.reason if body else None) or "account"
-    (count, rev), now = call.change(
+    (count, rev), committed = call.change(
         lambda tx: keys.suspend_account(tx, actor=call.actor, account_id=id_in_path(account_id), reason=reason)
     )
-    told = shown.receipt(call.node, rev=rev, stopped_at=now, account_id=account_id)
+    told = shown.receipt(call.node, rev=rev, epoch=committed.epoch, stopped_at=committed.at, account_id=account_id)
     return {"account_id": account_id, "keys": count, "receipt": told}

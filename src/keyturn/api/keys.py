@@ -51,10 +51,10 @@ def _create(call: OnceCall, body: CreateKey) -> dict[str, Any]:
     )
     node, actor, brand = call.node, call.actor, call.node.settings.brand
     bring = brought(call, body, lambda own, text: own.for_new_key(text, actor=actor, wish=wish, brand=brand))
-    answer, now = call.change(
+    answer, committed = call.change(
         lambda tx: keys.create(tx, actor=actor, wish=wish, brand=brand, forge=node.forge, once=call.once, bring=bring)
     )
-    return shown.created_key(answer, now)
+    return shown.created_key(answer, committed.at)
 
 
 @router.get("", response_model=PageShown[KeyShown], summary="List keys")
@@ -93,27 +93,29 @@ def edit(call: AnyCall, key_id: str, body: EditKey) -> dict[str, Any]:
         expires_at=Instant(body.expires_at) if body.expires_at else FOREVER if "expires_at" in given else None,
         policy=(body.policy or "") if "policy" in given else None,
     )
-    answer, now = call.change(lambda tx: keys.edit(tx, actor=call.actor, key_id=id_in_path(key_id), edit=change))
-    return shown.changed_key(answer, now, call.node)
+    answer, committed = call.change(lambda tx: keys.edit(tx, actor=call.actor, key_id=id_in_path(key_id), edit=change))
+    return shown.changed_key(answer, committed, call.node)
 
 
 @router.post("/{key_id}/suspend", response_model=ChangedKey, summary="Stop a key for now")
 def suspend(call: AnyCall, key_id: str, body: Why | None = None) -> dict[str, Any]:
     """The safe direction: never gated beyond knowing of the key."""
     reason = (body.reason if body else None) or "asked"
-    answer, now = call.change(lambda tx: keys.suspend(tx, actor=call.actor, key_id=id_in_path(key_id), reason=reason))
-    return shown.changed_key(answer, now, call.node)
+    answer, committed = call.change(
+        lambda tx: keys.suspend(tx, actor=call.actor, key_id=id_in_path(key_id), reason=reason)
+    )
+    return shown.changed_key(answer, committed, call.node)
 
 
 @router.post("/{key_id}/resume", response_model=ChangedKey, summary="Lift a suspension")
 def resume(call: AnyCall, key_id: str, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
     """A false alarm, with full proof."""
-    answer, now = call.change(lambda tx: keys.resume(tx, actor=call.actor, key_id=id_in_path(key_id)))
-    return shown.changed_key(answer, now, call.node)
+    answer, committed = call.change(lambda tx: keys.resume(tx, actor=call.actor, key_id=id_in_path(key_id)))
+    return shown.changed_key(answer, committed, call.node)
 
 
 @router.post("/{key_id}/revoke", response_model=ChangedKey, summary="Stop a key for good")
 def revoke(call: AnyCall, key_id: str, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
     """Nothing brings it back."""
-    answer, now = call.change(lambda tx: keys.revoke(tx, actor=call.actor, key_id=id_in_path(key_id)))
-    return shown.changed_key(answer, now, call.node)
+    answer, committed = call.change(lambda tx: keys.revoke(tx, actor=call.actor, key_id=id_in_path(key_id)))
+    return shown.changed_key(answer, committed, call.node)

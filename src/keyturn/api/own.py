@@ -34,5 +34,5 @@ def reset(call: OnceCall, body: AskOwnReset | None = None) -> dict[str, Any]:
 @router.post("/revoke", response_model=ChangedKey, summary="Revoke the key that asks")
 def revoke(call: AnyCall, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
     """Always possible."""
-    answer, now = call.change(lambda tx: keys.revoke(tx, actor=call.actor, key_id=call.actor.id))
-    return shown.changed_key(answer, now, call.node)
+    answer, committed = call.change(lambda tx: keys.revoke(tx, actor=call.actor, key_id=call.actor.id))
+    return shown.changed_key(answer, committed, call.node)

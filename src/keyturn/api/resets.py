@@ -70,12 +70,12 @@ def _ask(call: OnceCall, key_id: str, body: AskReset) -> dict[str, Any]:
 
 
 def _ordered(call: Call, key_id: str, asking: Asking) -> dict[str, Any]:
-    answer, now = call.change(
+    answer, committed = call.change(
         lambda tx: claims.ask_for_claim(
             tx, actor=call.actor, key_id=key_id, asking=asking, forge=call.node.forge, once=call.once
         )
     )
-    return shown.moved_reset(answer, now, call.node)
+    return shown.moved_reset(answer, committed, call.node)
 
 
 def _narrowing(narrow: Narrow) -> Narrowing:
@@ -88,7 +88,7 @@ def _narrowing(narrow: Narrow) -> Narrowing:
 
 def asked(call: Call, key_id: str, asking: Asking, bring: Bring | None = None) -> dict[str, Any]:
     """Ask, whoever does, and show what came of it."""
-    answer, now = call.change(
+    answer, committed = call.change(
         lambda tx: resets.ask(
             tx,
             actor=call.actor,
@@ -101,7 +101,7 @@ def asked(call: Call, key_id: str, asking: Asking, bring: Bring | None = None) -
         )
     )
     call.note_minted(answer)
-    return shown.moved_reset(answer, now, call.node)
+    return shown.moved_reset(answer, committed, call.node)
 
 
 @router.get(
@@ -162,11 +162,11 @@ def claim(call: OnceCall, reset_id: str, body: Nothing | None = None) -> dict[st
     reset_id = id_in_path(reset_id)
     if call.actor.channel is not Channel.PERSON:
         call.needs_https("reset.claimed", reset_id)
-    answer, now = call.change(
+    answer, committed = call.change(
         lambda tx: claims.claim(tx, actor=call.actor, reset_id=reset_id, forge=call.node.forge, once=call.once)
     )
     call.note_minted(answer)
-    return shown.moved_reset(answer, now, call.node)
+    return shown.moved_reset(answer, committed, call.node)
 
 
 @router.post("/v1/resets/{reset_id}/proofs", response_model=ResetShown, summary="Show a proof")
@@ -176,8 +176,8 @@ async def prove(call: OnceCall, reset_id: str, body: ShowProof) -> dict[str, Any
 
 
 def _prove(call: OnceCall, reset_id: str, body: ShowProof) -> dict[str, Any]:
-    answer, now = prove_reset(call, reset_id, Sent(**body.model_dump()))
-    return shown.reset(answer, now) | {"stage": answer.reset.stage.value}
+    answer, committed = prove_reset(call, reset_id, Sent(**body.model_dump()))
+    return shown.reset(answer, committed.at) | {"stage": answer.reset.stage.value}
 
 
 @router.post("/v1/resets/{reset_id}/proofs/passkey", summary="What a browser asks of a passkey for this reset")
@@ -203,24 +203,24 @@ def _mint(call: OnceCall, reset_id: str, body: Brings | None) -> dict[str, Any]:
     reset_id = id_in_path(reset_id)
     call.needs_https("reset.minted", reset_id)
     bring = brought(call, body, lambda own, text: own.for_reset(text, actor=call.actor, reset_id=reset_id))
-    answer, now = call.change(
+    answer, committed = call.change(
         lambda tx: resets.mint(
             tx, actor=call.actor, reset_id=reset_id, forge=call.node.forge, once=call.once, bring=bring
         )
     )
     call.note_minted(answer)
-    return shown.moved_reset(answer, now, call.node)
+    return shown.moved_reset(answer, committed, call.node)
 
 
 @router.post("/v1/resets/{reset_id}/cancel", response_model=ResetShown, summary="Call a reset off")
 def cancel(call: AnyCall, reset_id: str, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
     """What a leak suspended stays suspended."""
-    answer, now = call.change(lambda tx: resets.cancel(tx, actor=call.actor, reset_id=id_in_path(reset_id)))
-    return shown.reset(answer, now)
+    answer, committed = call.change(lambda tx: resets.cancel(tx, actor=call.actor, reset_id=id_in_path(reset_id)))
+    return shown.reset(answer, committed.at)
 
 
 @router.post("/v1/resets/{reset_id}/finish", response_model=MintedReset, summary="Stop the old secret now")
 def finish(call: AnyCall, reset_id: str, body: Nothing | None = None) -> dict[str, Any]:  # noqa: ARG001  # takes no fields
     """Ends the grace; in the two-step way, the first step."""
-    answer, now = call.change(lambda tx: resets.finish(tx, actor=call.actor, reset_id=id_in_path(reset_id)))
-    return shown.moved_reset(answer, now, call.node)
+    answer, committed = call.change(lambda tx: resets.finish(tx, actor=call.actor, reset_id=id_in_path(reset_id)))
+    return shown.moved_reset(answer, committed, call.node)

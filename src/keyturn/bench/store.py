@@ -94,7 +94,7 @@ def _reset(node: Node, floor: Engine, *, where: str, rounds: int) -> Figure:
             )
         )
         assert not isinstance(answer, Refusal), answer  # noqa: S101  # a refusal is not what is measured
-        confirmed = node.confirming.confirm(answer.rev).confirmed
+        confirmed = node.confirming.confirm(answer.rev, epoch=node.verifier.epoch).confirmed
         elapsed = time.perf_counter() - began
         assert confirmed  # noqa: S101  # as above
         return elapsed
@@ -169,7 +169,7 @@ def _bulk(node: Node, *, where: str, rounds: int) -> Figure:
                 lambda tx: keys.suspend_account(tx, actor=actor, account_id=actor.account_id, reason="bench")
             )
             assert isinstance(count, tuple), count  # noqa: S101  # a refusal is not what is measured
-            confirmed = node.confirming.confirm(count[1]).confirmed
+            confirmed = node.confirming.confirm(count[1], epoch=node.verifier.epoch).confirmed
             elapsed = time.perf_counter() - began
             assert confirmed  # noqa: S101  # as above
             assert count[0] >= BULK_KEYS, count  # noqa: S101  # as above

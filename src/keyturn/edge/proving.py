@@ -6,11 +6,10 @@ from typing import Any
 
 from keyturn.core.authenticator import Shown
 from keyturn.core.captcha import Solved
-from keyturn.core.instant import Instant
 from keyturn.core.proof import CAPTCHA, EMAIL_LINK, PASSWORD
 from keyturn.core.refusal import CaptchaAway
 from keyturn.edge.refused import Refused
-from keyturn.edge.visit import Call, Visit
+from keyturn.edge.visit import Call, Committed, Visit
 from keyturn.flow import proof as proofs
 from keyturn.flow.proof import Showing
 from keyturn.flow.reset import ResetAnswer
@@ -49,7 +48,7 @@ class Sent:
     """A passkey's answer, in the JSON form of WebAuthn."""
 
 
-def prove_reset(call: Call, reset_id: str, sent: Sent) -> tuple[ResetAnswer, Instant]:
+def prove_reset(call: Call, reset_id: str, sent: Sent) -> tuple[ResetAnswer, Committed]:
     """Show a proof of a reset; `email_link` without a token mails one.  Call it slowly.  Raises Refused."""
     node, actor, once = call.node, call.actor, call.once
     if sent.kind == EMAIL_LINK and not sent.token:

@@ -24,14 +24,18 @@ def receipt(
     node: Node,
     *,
     rev: int,
+    epoch: int,
     stopped_at: Instant | None = None,
     reset_id: str = "",
     key_id: str = "",
     account_id: str = "",
 ) -> tuple[Receipt, str]:
-    """Wait until every verifier decides by `rev`, or can decide by nothing else; with the signed note of it."""
+    """Wait until every verifier decides by `rev`, or can decide by nothing else; with the signed note of it.
+
+    `epoch` is the one it was committed in.
+    """
     committed = node.durability
-    made = node.confirming.confirm(rev)
+    made = node.confirming.confirm(rev, epoch=epoch)
     durability = node.durability if committed.strict else committed
     one = Receipt(
         reset_id=reset_id,

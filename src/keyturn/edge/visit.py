@@ -26,6 +26,14 @@ ARRIVED_REV: Final = "keyturn.arrived_rev"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """A change that was made: when, by authority time, and in which epoch (F9)."""
+
+    at: Instant
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What every request of one server shares."""
 
@@ -62,13 +70,13 @@ class Visit:
         if not self.secure:
             raise Refused(HttpsRequired())
 
-    def change(self, flow: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
-        """Run a flow and answer what it made, with authority time; its refusal leaves as a problem."""
-        now, answer = self.node.store.change(lambda tx: (tx.now, flow(tx)))
-        return _granted(answer), now
+    def change(self, flow: Callable[[Transaction], T | Refusal]) -> tuple[T, Committed]:
+        """Run a flow and answer what it made; its refusal leaves as a problem."""
+        committed, answer = self.node.store.change(lambda tx: (Committed(at=tx.now, epoch=tx.epoch), flow(tx)))
+        return _granted(answer), committed
 
     def read(self, query: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
-        """The same for a question that changes nothing."""
+        """The same for a question that changes nothing, with authority time."""
         now, answer = self.node.store.read(lambda tx: (tx.now, query(tx)))
         return _granted(answer), now
 
@@ -81,7 +89,7 @@ class Call(Visit):
     arrived_rev: int
     once: Once | None
 
-    def change(self, flow: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
+    def change(self, flow: Callable[[Transaction], T | Refusal]) -> tuple[T, Committed]:
         """As for anybody, if the credential still stands: it may have been stopped while the request waited (F0)."""
         return super(Call, self).change(lambda tx: flow(tx) if stands(tx, self.actor) else Unauthenticated())
 

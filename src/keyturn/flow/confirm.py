@@ -16,7 +16,7 @@ LOOK_AGAIN: Final = 100_000
 MOST_LOOKED_AT: Final = 1000
 _LOOKS: Final = 2
 AWAY: Final = "the database went away while verifiers were waited for"
-LOST: Final = "the database was put back or its epoch raised while verifiers were waited for"
+LOST: Final = "the database was put back or its epoch raised after the change was made"
 STRAYED: Final = "this node knows of changes that the database has lost; raise the epoch"
 
 
@@ -70,13 +70,19 @@ class Confirming:
         self._numbers = 0
         self._lock = threading.Lock()
 
-    def confirm(self, rev: int) -> Confirmation:
-        """Wait until everybody decides by `rev`, at most for a fence.  Raises nothing: what is in the way is said."""
+    def confirm(self, rev: int, *, epoch: int) -> Confirmation:
+        """Wait until everybody decides by `rev`, at most for a fence.  Raises nothing: what is in the way is said.
+
+        `epoch` is the one it was committed in.  In another one it may be of a past that was lost, however far the
+        authority has come again: this process may have stood still in between (F9).
+        """
         began = self._membership.boot()
         try:
             fence = self._scan(rev)
         except StoreUnavailable:
-            return Confirmation(rev=rev, epoch=self._epoch(), confirmed=False, reason=AWAY)
+            return Confirmation(rev=rev, epoch=epoch, confirmed=False, reason=AWAY)
+        if fence.epoch != epoch:
+            return Confirmation(rev=rev, epoch=epoch, confirmed=False, reason=LOST)
         with self._membership.moved:
             with self._lock:
                 self._numbers += 1
@@ -84,8 +90,8 @@ class Confirming:
                 self._fences[number] = fence
             known = {one.instance for one in fence.leases}
             self._heard = {instance: told for instance, told in self._heard.items() if instance in known}
-            for instance, (epoch, acked) in self._heard.items():
-                fence.heard(instance, epoch=epoch, acked_rev=acked)
+            for instance, (since, acked) in self._heard.items():
+                fence.heard(instance, epoch=since, acked_rev=acked)
         try:
             waited = self._wait(fence)
             lost = self._lost(fence) if waited else ""

@@ -100,10 +100,17 @@ class SignedIn(Asked):
 
         While an old secret goes on nothing is waited for: the handover shows who has confirmed its dates.
         """
-        answer, now = self.call.change(flow)
-        stopped, reset_id = _stopped(answer, now)
+        answer, committed = self.call.change(flow)
+        stopped, reset_id = _stopped(answer, committed.at)
         if answer.rev and stopped is not None:
-            receipt(self.call.node, rev=answer.rev, stopped_at=stopped, key_id=answer.key.id, reset_id=reset_id)
+            receipt(
+                self.call.node,
+                rev=answer.rev,
+                epoch=committed.epoch,
+                stopped_at=stopped,
+                key_id=answer.key.id,
+                reset_id=reset_id,
+            )
         return answer
 
     def try_change(self, flow: Callable[[Transaction], object]) -> Refusal | None:

@@ -86,7 +86,7 @@ def back(asked: Asked) -> Response:
     client = _client(asked)
     visit, browser = asked.visit, asked.browser
     try:
-        taken, now = visit.change(
+        taken, committed = visit.change(
             lambda tx: oidc.take(
                 tx,
                 provider=client.provider,
@@ -103,7 +103,7 @@ def back(asked: Asked) -> Response:
                 verifier=taken.verifier,
                 nonce=taken.nonce,
                 redirect_uri=_redirect_uri(asked, client),
-                now=now,
+                now=committed.at,
             )
             if code
             else None

@@ -99,21 +99,21 @@ class Node(Machine):
         """A reset of this key: committed, then confirmed (F5)."""
         world = self.world
         try:
-            rev = self.store.change(lambda tx: world.stopping(tx, number))
+            rev, epoch = self.store.change(lambda tx: (world.stopping(tx, number), tx.epoch))
         except StoreUnavailable:
             return
         if rev:
-            self._confirm([number], rev)
+            self._confirm([number], rev, epoch)
 
     def stop_all(self, account_id: str) -> None:
         """The same of all keys of an account, by one entry (F11)."""
         world = self.world
         try:
-            numbers, rev = self.store.change(lambda tx: world.stopping_all(tx, account_id))
+            (numbers, rev), epoch = self.store.change(lambda tx: (world.stopping_all(tx, account_id), tx.epoch))
         except StoreUnavailable:
             return
         if rev:
-            self._confirm(numbers, rev)
+            self._confirm(numbers, rev, epoch)
 
     def decide(self, number: int) -> tuple[Verdict, bool]:
         """`api.verifying._decide`: the time, the lease, the memory (F3).  Raises StoreUnavailable."""
@@ -130,12 +130,12 @@ class Node(Machine):
         """`/v1/feed/fill`."""
         return self.store.lookup(fingerprint)
 
-    def _confirm(self, numbers: list[int], rev: int) -> None:
+    def _confirm(self, numbers: list[int], rev: int, epoch: int) -> None:
         world = self.world
         lost = world.losses
         world.say(f"{self.name} has committed rev {rev}: keys {numbers} stop")
         world.look_at(numbers)
-        made = self.confirming.confirm(rev)
+        made = self.confirming.confirm(rev, epoch=epoch)
         world.say(f"{self.name} confirms rev {rev}: {made.confirmed}, waited out {made.waited_out}")
         if made.confirmed and lost == world.losses:
             world.history.waited_out += bool(made.waited_out)

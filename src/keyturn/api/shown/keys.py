@@ -7,6 +7,7 @@ from keyturn.core import public_key
 from keyturn.core.instant import Instant
 from keyturn.core.key import Key, Secret, status
 from keyturn.edge.node import Node
+from keyturn.edge.visit import Committed
 from keyturn.flow.age import AgedKey
 from keyturn.flow.key import KeyAnswer
 
@@ -80,9 +81,11 @@ def created_key(answer: KeyAnswer, now: Instant) -> Wire:
     return key(answer.key, now) | {"secret": secret, "secret_shown": answer.secret_shown}
 
 
-def changed_key(answer: KeyAnswer, now: Instant, node: Node) -> Wire:
+def changed_key(answer: KeyAnswer, committed: Committed, node: Node) -> Wire:
     """A key after a stop or a resume, with the receipt of how it now stands; of a name or a policy there is none."""
     held = answer.key.suspension
     stopped = answer.key.revoked_at or (held.at if held else None)
-    told = receipt(node, key_id=answer.key.id, rev=answer.rev, stopped_at=stopped) if answer.rev else None
-    return key(answer.key, now) | {"receipt": told}
+    told = None
+    if answer.rev:
+        told = receipt(node, key_id=answer.key.id, rev=answer.rev, epoch=committed.epoch, stopped_at=stopped)
+    return key(answer.key, committed.at) | {"receipt": told}

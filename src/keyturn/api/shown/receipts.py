@@ -7,11 +7,24 @@ from keyturn.edge.node import Node
 
 
 def receipt(
-    node: Node, *, rev: int, stopped_at: Instant | None, key_id: str = "", reset_id: str = "", account_id: str = ""
+    node: Node,
+    *,
+    rev: int,
+    epoch: int,
+    stopped_at: Instant | None,
+    key_id: str = "",
+    reset_id: str = "",
+    account_id: str = "",
 ) -> Wire:
     """R53.  Waits until there is something to say."""
     one, note = receipts.receipt(
-        node, rev=rev, stopped_at=stopped_at, reset_id=reset_id, key_id=key_id, account_id=account_id
+        node,
+        rev=rev,
+        epoch=epoch,
+        stopped_at=stopped_at,
+        reset_id=reset_id,
+        key_id=key_id,
+        account_id=account_id,
     )
     return {
         "reset": one.reset_id or None,

@@ -9,6 +9,7 @@ from keyturn.core.instant import Instant
 from keyturn.core.reset import UNTOUCHED, Reset, stage_at
 from keyturn.edge.node import Node
 from keyturn.edge.receipt import stopped_at
+from keyturn.edge.visit import Committed
 from keyturn.flow.preview import Preview
 from keyturn.flow.reset import ResetAnswer
 from keyturn.ports import Caller, Use
@@ -91,12 +92,19 @@ def preview(one: Preview, now: Instant) -> Wire:
     }
 
 
-def moved_reset(answer: ResetAnswer, now: Instant, node: Node) -> Wire:
+def moved_reset(answer: ResetAnswer, committed: Committed, node: Node) -> Wire:
     """The answer of the call that moved it: the stage it moved to, the secret this once, the receipt."""
-    one = answer.reset
-    stopped = stopped_at(answer, now)
-    told = receipt(node, key_id=one.key_id, reset_id=one.id, rev=answer.rev, stopped_at=stopped) if answer.rev else None
-    return reset(answer, now) | {
+    one, told = answer.reset, None
+    if answer.rev:
+        told = receipt(
+            node,
+            key_id=one.key_id,
+            reset_id=one.id,
+            rev=answer.rev,
+            epoch=committed.epoch,
+            stopped_at=stopped_at(answer, committed.at),
+        )
+    return reset(answer, committed.at) | {
         "stage": one.stage.value,
         "secret": answer.secret.reveal if answer.secret else None,
         "secret_shown": answer.secret_shown,
