@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+from tests import forked
+from tests.forked import Forked
 from tests.postgres import die_with_parent
 
 _READY_SECONDS: Final = 30.0
@@ -45,13 +47,15 @@ class Serving:
     program: str = "keyturn"
     """The module to run, where a test starts keyturn in a way of its own."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = False
+    """Whether it is started from nothing, for tests that look at the beginning of it (see `forked.py`)."""
     port: int = 0
     log: list[str] = field(default_factory=list)
-    _process: subprocess.Popen[bytes] | None = None
+    _process: subprocess.Popen[bytes] | Forked | None = None
 
     def start(self) -> Self:
         """Start, and wait until it is ready."""
-        words = [sys.executable, "-m", self.program, "serve", "--port", "0", "--data", str(self.folder), *self.flags]
+        words = ["serve", "--port", "0", "--data", str(self.folder), *self.flags]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KEYTURN_")}
         environment |= self.environment
         if self.database_url:
@@ -59,14 +63,17 @@ class Serving:
         log = self.folder.with_suffix(".log")
         with log.open("ab") as out:
             begun = out.tell()
-            self._process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env=environment,
-                preexec_fn=die_with_parent,  # noqa: PLW1509  # one prctl call
-            )
+            if self.whole:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", self.program, *words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    env=environment,
+                    preexec_fn=die_with_parent,  # noqa: PLW1509  # one prctl call
+                )
+            else:
+                self._process = forked.start(self.program, words, environment=environment, out=out.fileno())
         until = time.monotonic() + _READY_SECONDS
         while time.monotonic() < until:
             said = log.read_bytes()[begun:].decode(errors="replace")

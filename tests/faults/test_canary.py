@@ -19,7 +19,7 @@ from tests.serving import Answer, Serving
 
 
 def test_k11_pitfall_10_a_secret_is_found_nowhere_but_in_its_one_answer(tmp_path: Path) -> None:
-    server = Serving(folder=tmp_path / "data").start()
+    server = Serving(folder=tmp_path / "data", whole=True).start()
     try:
         secrets, answers = _run(server)
         places = _places(server)
@@ -32,7 +32,7 @@ def test_k11_pitfall_10_a_secret_is_found_nowhere_but_in_its_one_answer(tmp_path
 
 def test_k11_nor_in_postgresql_or_its_log(own_postgres: Postgres, tmp_path: Path) -> None:
     database = own_postgres.create_database()
-    server = Serving(folder=tmp_path / "data", database_url=own_postgres.url(database)).start()
+    server = Serving(folder=tmp_path / "data", database_url=own_postgres.url(database), whole=True).start()
     try:
         secrets, answers = _run(server)
         places = _places(server)
