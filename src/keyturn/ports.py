@@ -333,8 +333,11 @@ class Store(Protocol):
         """Run `query` on one snapshot.  Raises StoreUnavailable."""
         ...
 
-    def scan(self) -> Scan:
-        """Every lease on record, and where the authority stands, in one snapshot.  Raises StoreUnavailable."""
+    def scan(self, rev: int) -> Scan:
+        """Every lease on record, and where the authority stands, in one snapshot.  Raises StoreUnavailable.
+
+        With when the entry `rev` was written: two pasts may share a revision, but not that (F9).
+        """
         ...
 
     def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]:

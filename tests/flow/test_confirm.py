@@ -222,9 +222,9 @@ def test_f14_a_hint_that_comes_before_its_entry_counts_once_that_is_here(one: Me
 
 
 @contextmanager
-def waiting(one: Member, rev: int) -> Iterator[Future[Confirmation]]:
+def waiting(one: Member, rev: int, *, lasts: int = TERMS.fence) -> Iterator[Future[Confirmation]]:
     """Somebody confirms that revision, and waits for a node that is not there."""
-    gone = Lease(instance="node_gone", counter=1, lasts=TERMS.fence, epoch=one.verifier.epoch, acked_rev=0)
+    gone = Lease(instance="node_gone", counter=1, lasts=lasts, epoch=one.verifier.epoch, acked_rev=0)
     one.here.store.change(lambda tx: tx.renew_lease(gone))
     with ThreadPoolExecutor(1) as pool:
         confirming = pool.submit(one.confirm, rev)
@@ -260,6 +260,33 @@ def test_f9_a_stop_is_confirmed_in_the_epoch_that_it_was_committed_in(one: Membe
     assert (found.epoch, found.confirmed, found.reason) == (epoch, False, LOST)
 
 
+def come_as_far_again(one: Member, rev: int) -> None:
+    """Put the backup back without the change of that revision; other nodes go on, and have others by its number."""
+    put_back_to(one, rev - 1)
+    one.here.store.follow = lambda _entries: None
+    one.here.clock.advance(timedelta(seconds=1))
+    while one.here.store.rev() <= rev:
+        one.stop()
+
+
+def test_f9_a_stop_is_confirmed_where_the_authority_has_its_own_entry(one: Member) -> None:
+    """Also while nobody has raised the epoch, and before this node has renewed and been told."""
+    rev = one.stop()
+    come_as_far_again(one, rev)
+    assert not one.membership.strayed
+    found = one.confirm(rev)
+    assert (found.confirmed, found.reason) == (False, STRAYED)
+
+
+def test_f9_a_stop_whose_entry_is_lost_while_it_waits_is_not_confirmed(one: Member) -> None:
+    rev = one.stop()
+    _, at = one.verifier.applied
+    with waiting(one, rev, lasts=60_000_000) as confirming:
+        come_as_far_again(one, rev)
+        one.confirming.heard("node_gone", epoch=one.verifier.epoch, rev=rev, at=at)  # it knows what this node knows
+    assert (confirming.result().confirmed, confirming.result().reason) == (False, LOST)
+
+
 def test_f9_a_stop_whose_database_was_put_back_without_it_is_not_confirmed(one: Member) -> None:
     rev = one.stop()
     with waiting(one, rev) as confirming:
@@ -282,5 +309,5 @@ def test_f9_a_stop_that_nobody_looks_for_any_more_is_not_confirmed(one: Member) 
     assert (confirming.result().confirmed, confirming.result().reason) == (False, AWAY)
 
 
-def unreachable() -> Scan:
+def unreachable(rev: int) -> Scan:
     raise StoreUnavailable

@@ -57,7 +57,7 @@ class Feed:
             raise StoreUnavailable
         return self.entries[rev : rev + limit]
 
-    def scan(self) -> Any:
+    def scan(self, rev: int) -> Any:
         raise NotImplementedError
 
     def change(self, flow: Any) -> Any:

@@ -161,6 +161,8 @@ class Scan:
     leases: tuple[Lease, ...]
     epoch: int
     rev: int
+    written_at: int | None
+    """When the entry that was asked about was written; None where it is not there (F9)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

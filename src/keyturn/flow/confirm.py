@@ -163,16 +163,18 @@ class Confirming:
     def _scan(self, rev: int) -> Fence:
         member = self._membership
         before = member.standing()
-        scan = self._store.scan()
+        known_at = member.recent.at(rev)
+        scan = self._store.scan(rev)
         epoch, newest = scan.epoch, scan.rev
         # What this node had applied before it looked cannot be news to the authority, unless that has lost a part of
         # its past (F9): then nothing that was applied here counts, and this node is waited for like any other.
-        strayed = before.epoch == epoch and before.applied_rev > newest
+        is_ahead = before.applied_rev > newest or known_at not in (None, scan.written_at)
+        strayed = before.epoch == epoch and is_ahead
         own = replace(before, acked_rev=0) if strayed else member.standing()
         leases = [own if one.instance == own.instance else one for one in scan.leases]
         # Read after the scan: whoever was granted a lease before it counts from before it too.
         fence = Fence(leases, rev=rev, epoch=epoch, newest=newest, scanned_at=member.boot())
-        fence.strayed = strayed
+        fence.strayed, fence.written_at = strayed, scan.written_at
         return fence
 
     def _wait(self, fence: Fence) -> bool:
@@ -203,7 +205,7 @@ class Confirming:
 
     def _look_again(self, fence: Fence) -> None:
         try:
-            scan = self._store.scan()
+            scan = self._store.scan(fence.rev)
         except StoreUnavailable:
             return  # the time runs on, and it alone is enough
         with self._membership.moved:
@@ -218,10 +220,11 @@ class Confirming:
         """
         for _ in range(_LOOKS):
             try:
-                scan = self._store.scan()
+                scan = self._store.scan(fence.rev)
             except StoreUnavailable:
                 continue
-            return "" if scan.epoch == fence.epoch and scan.rev >= fence.rev else LOST
+            stands = scan.epoch == fence.epoch and scan.rev >= fence.rev and scan.written_at == fence.written_at
+            return "" if stands else LOST
         return AWAY
 
     def _settle(self, fence: Fence, began: int, *, lost: str = "") -> Confirmation:

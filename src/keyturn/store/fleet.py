@@ -5,11 +5,25 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 
+from keyturn.core.instant import to_micros
 from keyturn.core.lease import Attached, Lease, Scan, Terms, everybody_before
 from keyturn.store.begun import Begun
-from keyturn.store.tables import authority, leases
+from keyturn.store.tables import authority, feed, leases
 
 
 class Fleet(Begun):
@@ -69,16 +83,21 @@ class Fleet(Begun):
         return lasts
 
 
-_SCAN: Final = select(authority.c.epoch.label("epoch_now"), authority.c.rev, leases).select_from(
-    authority.outerjoin(leases, true())
-)
+_SCAN: Final = select(
+    authority.c.epoch.label("epoch_now"),
+    authority.c.rev,
+    select(feed.c.at).where(feed.c.rev == bindparam("of_rev")).scalar_subquery().label("written_at"),
+    leases,
+).select_from(authority.outerjoin(leases, true()))
 
 
-def scan(connection: Connection) -> Scan:
+def scan(connection: Connection, rev: int) -> Scan:
     """Every lease and where the authority stands, by one statement: a snapshot of its own, and one trip."""
-    rows = connection.execute(_SCAN).mappings().all()
+    rows = connection.execute(_SCAN, {"of_rev": rev}).mappings().all()
     found = tuple(_read(row) for row in rows if row["instance"] is not None)
-    return Scan(leases=found, epoch=rows[0]["epoch_now"], rev=rows[0]["rev"])
+    first = rows[0]
+    written = None if first["written_at"] is None else to_micros(first["written_at"])
+    return Scan(leases=found, epoch=first["epoch_now"], rev=first["rev"], written_at=written)
 
 
 def _is_further(lease: Lease) -> ColumnElement[bool]:

@@ -100,11 +100,11 @@ class SqlStore:
         """The newest committed revision."""
         return self.read(lambda tx: tx.rev)
 
-    def scan(self) -> Scan:
-        """Every lease on record, and where the authority stands (F5)."""
+    def scan(self, rev: int) -> Scan:
+        """Every lease on record, and where the authority stands, also with regard to that revision (F5, F9)."""
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                return fleet.scan(connection)
+                return fleet.scan(connection, rev)
         except DBAPIError as error:
             raise _broken_world(error) from error
         except PoolTimeout as error:

@@ -24,6 +24,8 @@ class Fence:
         """Whether somebody has acknowledged more than that: the leases are to be read again."""
         self.strayed = False
         """Whether the node that waits has applied what the authority has lost: nothing it says of itself counts."""
+        self.written_at: int | None = None
+        """When the authority's entry of that revision was written: another one by its number is of another past."""
         self.epoch = epoch
         self._pending = {one.instance: one for one in leases if not self._has(one.epoch, one.acked_rev)}
 

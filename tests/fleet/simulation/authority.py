@@ -180,11 +180,12 @@ class Connection:
         self._travel()
         return result
 
-    def scan(self) -> Scan:
+    def scan(self, rev: int) -> Scan:
         self._travel()
         seen = self._authority.seen
         self._travel()
-        return Scan(leases=tuple(seen.leases.values()), epoch=seen.epoch, rev=seen.rev)
+        written = to_micros(seen.feed[rev - 1].at) if 0 < rev <= seen.rev else None
+        return Scan(leases=tuple(seen.leases.values()), epoch=seen.epoch, rev=seen.rev, written_at=written)
 
     def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]:
         return self.read(lambda tx: tx.feed_after(rev, limit=limit))
