@@ -1,7 +1,8 @@
 """Programs of keyturn that begin as a fork of a process which has imported keyturn: most of a start is imports.
 
 From there on each is the program itself: a process with arguments, environment, folder, signals and an end of its own.
-What the kernel shows of its beginning (`/proc/…/cmdline`, `…/environ`) is the other's; who looks there starts it whole.
+What the kernel shows of its beginning (`/proc/…/cmdline`, `…/environ`) is the other's, and its Argon2id has little work
+to do (most requests of tests bring a password); a test that is about one of these starts it whole.
 
     process = forked.start("keyturn", ["serve"], environment=…, out=log.fileno())
 
@@ -23,13 +24,18 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from keyturn import wiring
+from keyturn.outside.passwords import Argon2Passwords
+from keyturn.outside.stretcher import Argon2Stretcher
 from tests.postgres import die_with_parent
 
 _PROGRAM: Final = "tests.forked"
 _IMPORTED: Final = ("keyturn.server", "keyturn.cli.serve")
+_LITTLE_WORK: Final = {"time_cost": 1, "memory_cost": 64}
 _LONGEST: Final = 1 << 17
 _HIGHEST_FILE: Final = 4096
 
@@ -155,11 +161,18 @@ def _become(wish: Mapping[str, Any]) -> None:
     runpy.run_module(wish["words"][0], run_name="__main__", alter_sys=True)
 
 
+def _save_work() -> None:
+    for name, made in (("Argon2Passwords", Argon2Passwords), ("Argon2Stretcher", Argon2Stretcher)):
+        assert getattr(wiring, name) is made
+        setattr(wiring, name, partial(made, **_LITTLE_WORK))
+
+
 def main() -> None:
     """Import what is asked for most, and wait."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in _IMPORTED:
         importlib.import_module(module)
+    _save_work()
     gc.collect()
     gc.freeze()
     asking = socket.socket(fileno=0)

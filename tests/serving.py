@@ -48,7 +48,7 @@ class Serving:
     """The module to run, where a test starts keyturn in a way of its own."""
     environment: Mapping[str, str] = field(default_factory=dict)
     whole: bool = False
-    """Whether it is started from nothing, for tests that look at the beginning of it (see `forked.py`)."""
+    """Whether it is started from nothing, and spares itself no work (see `forked.py`)."""
     port: int = 0
     log: list[str] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | Forked | None = None

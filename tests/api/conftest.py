@@ -13,13 +13,23 @@ from tests.serving import Serving
 @pytest.fixture(scope="session", params=BOTH)
 def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A running server."""
-    folder = tmp_path_factory.mktemp("api")
+    yield from _on(request, Serving(folder=tmp_path_factory.mktemp("api") / "data"))
+
+
+@pytest.fixture(scope="session", params=BOTH)
+def laborious(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Another, which spares itself no work: requests with a password wait for their turn."""
+    yield from _on(request, Serving(folder=tmp_path_factory.mktemp("laborious") / "data", whole=True))
+
+
+def _on(request: pytest.FixtureRequest, server: Serving) -> Iterator[Serving]:
     if request.param == "sqlite":
-        yield from _serve(Serving(folder=folder / "data"))
+        yield from _serve(server)
         return
-    server: Postgres = request.getfixturevalue("postgres_server")
-    with databases.postgres_empty(server) as url:
-        yield from _serve(Serving(folder=folder / "data", database_url=url))
+    postgres: Postgres = request.getfixturevalue("postgres_server")
+    with databases.postgres_empty(postgres) as url:
+        server.database_url = url
+        yield from _serve(server)
 
 
 def _serve(server: Serving) -> Iterator[Serving]:

@@ -30,8 +30,9 @@ def _member(api: Serving, role: str, account: str) -> str:
 
 
 @pytest.mark.parametrize("how", ["revoke", "suspend", "leaked"])
-def test_f0_a_stopped_credential_changes_nothing_once_the_stop_has_returned(api: Serving, how: str) -> None:
+def test_f0_a_stopped_credential_changes_nothing_once_the_stop_has_returned(laborious: Serving, how: str) -> None:
     """Also not through requests that were let in before and waited for their turn."""
+    api = laborious
     made = api.create(permissions=["keyturn.admin"])
     stop = threading.Event()
 

@@ -18,7 +18,7 @@ from tests.serving import Answer, Serving
 def server(tmp_path: Path) -> Iterator[Serving]:
     config = tmp_path / "keyturn.toml"
     config.write_text('trusted_proxies = ["127.0.0.0/8"]\n')
-    serving = Serving(folder=tmp_path / "data", flags=("--config", str(config))).start()
+    serving = Serving(folder=tmp_path / "data", flags=("--config", str(config)), whole=True).start()
     yield serving
     serving.kill()
 

@@ -31,6 +31,8 @@ class House:
     server: Serving
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     met: list[Person] = field(default_factory=list)
+    came: dict[Path, EmailMessage] = field(default_factory=dict)
+    """Every mail that was looked at, by its file: each is read once."""
 
     @property
     def url(self) -> str:
@@ -108,8 +110,11 @@ class House:
         """What was mailed there, oldest first."""
         folder = self.server.folder / "mails"
         files = sorted(folder.glob("*.eml")) if folder.exists() else []
-        read = [message_from_bytes(one.read_bytes(), policy=default) for one in files]
-        return [one for one in read if email in str(one["To"]) and subject in str(one["Subject"])]
+        for one in files:
+            if one not in self.came:
+                self.came[one] = message_from_bytes(one.read_bytes(), policy=default)
+        mails = (self.came[one] for one in files)
+        return [one for one in mails if email in str(one["To"]) and subject in str(one["Subject"])]
 
     def _proven(self, email: str) -> str:
         """The token of a session of that person, in which they have just shown their password once more."""

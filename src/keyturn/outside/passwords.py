@@ -12,13 +12,16 @@ from keyturn.core.refusal import PasswordUnfit
 
 MOST_AT_ONCE: Final = 2
 """Each takes 64 MiB and some 50 to 200 ms of one core."""
+TIME_COST: Final = 3
+MEMORY_COST: Final = 65_536
+PARALLELISM: Final = 4
 
 
 class Argon2Passwords:
     """`ports.Passwords`."""
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher()
+    def __init__(self, *, time_cost: int = TIME_COST, memory_cost: int = MEMORY_COST) -> None:
+        self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_cost, parallelism=PARALLELISM)
         self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
         self._nobodys = ""
         self._common: frozenset[str] = frozenset()
