@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -11,71 +10,17 @@ from sqlalchemy import text
 
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant, to_micros
-from keyturn.core.lease import Lease, Scan, Terms
+from keyturn.core.lease import Lease, Scan
 from keyturn.flow import fleet
-from keyturn.flow.confirm import AWAY, LOST, STRAYED, Confirmation, Confirming
+from keyturn.flow.confirm import AWAY, LOST, STRAYED, Confirmation
 from keyturn.flow.follow import Follower
-from keyturn.flow.membership import Clocks, Membership
-from keyturn.outside import clock
 from keyturn.ports import StoreUnavailable
-from keyturn.store.hints import NoHints
 from keyturn.store.store import SqlStore
 from keyturn.verify.holder import Alarm
-from keyturn.verify.recent import Recent
-from keyturn.verify.verifier import Verifier
 from tests.attached import until
+from tests.flow.node import TERMS, Member, member
 from tests.verify.states import key
-from tests.world import World, sure, world
-
-TERMS = Terms(length=200_000, margin=10_000)
-
-
-@dataclass
-class Member:
-    """A node without a server."""
-
-    here: World
-    membership: Membership
-    confirming: Confirming
-    verifier: Verifier
-
-    def stop(self) -> int:
-        """Revoke a new key; answers the revision."""
-        sure(self.here.on_key("revoke", self.here.root, self.here.key().key.id))
-        return self.here.store.rev()
-
-    def confirm(self, rev: int) -> Confirmation:
-        """Confirm what was committed just now."""
-        return self.confirming.confirm(rev, epoch=self.epoch)
-
-    @property
-    def epoch(self) -> int:
-        """The authority's."""
-        return self.here.store.read(lambda tx: tx.epoch)
-
-    def raise_epoch(self) -> None:
-        """As the operator does."""
-        assert self.here.store.change(lambda tx: tx.raise_epoch(tx.epoch))
-
-
-@contextmanager
-def member(url: str) -> Iterator[Member]:
-    with world(url) as here:
-        recent = Recent()
-        verifier = Verifier(recent=recent)
-        membership = Membership(
-            here.store,
-            verifier,
-            recent,
-            instance="node_1",
-            name="one",
-            terms=TERMS,
-            clocks=Clocks(boot=clock.boot_micros, wall=clock.wall_micros, machine=clock.boot_id),
-            hints=NoHints(),
-        )
-        membership.renew()
-        here.store.follow = verifier.apply  # type: ignore[assignment]  # nobody asks for its answer
-        yield Member(here, membership, Confirming(here.store, membership, epoch=lambda: verifier.epoch), verifier)
+from tests.world import sure
 
 
 @pytest.fixture

@@ -157,14 +157,13 @@ class Membership:
             return denied
         rev, entries = self.recent.after(renewal.applied_rev)
         known_at, at = self.recent.at(renewal.applied_rev), self.recent.at(rev)
-        follows = renewal.epoch == epoch and entries is not None
-        moved_on = follows and known_at is None and renewal.applied_rev <= rev
-        if self._verifier.epoch != epoch or self.holder.deadline < deadline or at is None or moved_on:
+        if self._verifier.epoch != epoch or self.holder.deadline < deadline or at is None:
             return denied  # this node has begun anew meanwhile, or gone on; the next try begins with it
-        is_of_another_past = follows and known_at not in (None, renewal.applied_at)
+        is_known = renewal.epoch == epoch and known_at is not None
+        is_of_another_past = is_known and known_at != renewal.applied_at
         if is_of_another_past or (renewal.epoch, renewal.applied_rev) > (epoch, rev):
             return Denial(nonce=renewal.nonce, reason=AHEAD)
-        anew = entries is None or renewal.epoch != epoch
+        anew = entries is None or not is_known  # which entry it has applied cannot be told any more
         time, width = self.holder.time(self.boot())
         return Grant(
             nonce=renewal.nonce,

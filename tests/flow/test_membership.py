@@ -1,0 +1,34 @@
+"""What a node grants to its verifiers, where a stream and a second process are not needed to see it (F7, F9)."""
+
+import pytest
+
+from keyturn.core.lease import AHEAD, Denial, Grant, Renewal
+from tests.flow.node import TERMS, Member, member
+
+
+def ask(one: Member, applied: tuple[int, int]) -> Grant | Denial:
+    """A verifier asks, that has applied the entry of that revision, written at that time."""
+    rev, at = applied
+    renewal = Renewal(
+        instance="ver_1", nonce=1, epoch=one.verifier.epoch, applied_rev=rev, acked_rev=rev, applied_at=at
+    )
+    assert one.membership.granter.asked(renewal, one.membership.boot())
+    return one.membership.grant(renewal, TERMS)
+
+
+@pytest.mark.parametrize("of_another_past", [0, 1])
+def test_f9_a_verifier_whose_last_entry_its_node_no_longer_has_begins_anew(
+    sqlite_url: str, of_another_past: int
+) -> None:
+    """All that comes after it is here, but not whether it was that one: nothing is put upon it."""
+    with member(sqlite_url, most=4) as one:
+        one.membership.holder.deadline = one.membership.boot() + 60_000_000  # the node's own lease is not in question
+        one.stop()
+        rev, at = one.verifier.applied
+        one.stop()
+        assert ask(one, (rev, at + 1)) == Denial(nonce=1, reason=AHEAD), "while it is here it tells two pasts apart"
+        newest = one.stop()
+        assert newest == rev + 4, "as many as are kept"
+        granted = ask(one, (rev, at + of_another_past))
+        assert isinstance(granted, Grant)
+        assert (granted.anew, granted.entries, granted.rev) == (True, (), newest)
