@@ -132,7 +132,7 @@ def _build(settings: Settings, store: SqlStore) -> Node:
     now, deployment = store.read(lambda tx: (tx.now, tx.deployment_account_id))
     hints = _hints(settings, forge, deployment) if store.is_shared else NoHints()
     membership = _join(settings, store, verifier, recent, forge, hints)
-    follower = Follower(store, verifier, applied=membership.applied, strayed=membership.stray)
+    follower = Follower(store, verifier, applied=membership.applied, estranged=membership.estrange)
     store.follow = follower.committed
     whereabouts = Whereabouts(settings.base_url)
     return Node(

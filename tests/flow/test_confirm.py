@@ -12,7 +12,7 @@ from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant, to_micros
 from keyturn.core.lease import Lease, Scan
 from keyturn.flow import fleet
-from keyturn.flow.confirm import AWAY, LOST, STRAYED, Confirmation
+from keyturn.flow.confirm import AWAY, ESTRANGED, LOST, Confirmation
 from keyturn.flow.follow import Follower
 from keyturn.ports import StoreUnavailable
 from keyturn.store.store import SqlStore
@@ -49,10 +49,10 @@ def test_f9_a_node_that_has_applied_what_the_authority_lost_confirms_nothing(one
     confirmed = one.confirm(rev)
     assert confirmed.waited >= TERMS.fence
     assert confirmed.waited_out == ("node_1",)
-    assert (confirmed.confirmed, confirmed.reason) == (False, STRAYED)
+    assert (confirmed.confirmed, confirmed.reason) == (False, ESTRANGED)
     one.membership.renew()
-    assert one.membership.strayed
-    assert one.confirm(one.stop()).reason == STRAYED, "also where it has noticed"
+    assert one.membership.estranged
+    assert one.confirm(one.stop()).reason == ESTRANGED, "also where it has noticed"
 
 
 def lose(one: Member) -> FeedEntry:
@@ -106,7 +106,7 @@ def put_back_to(one: Member, rev: int) -> None:
 @pytest.mark.parametrize("further", [0, 1, 2, 3])
 def test_f9_what_a_node_commits_itself_is_not_put_upon_what_the_database_has_lost(one: Member, further: int) -> None:
     """It holds a lease from before, and its own changes come to the revision that it has applied, or just past it."""
-    follower = Follower(one.here.store, one.verifier, strayed=one.membership.stray)
+    follower = Follower(one.here.store, one.verifier, estranged=one.membership.estrange)
     one.here.store.follow = follower.committed
     kept = one.here.store.rev()
     one.here.clock.advance(timedelta(seconds=1))
@@ -118,16 +118,16 @@ def test_f9_what_a_node_commits_itself_is_not_put_upon_what_the_database_has_los
     for _ in range(further):
         one.stop()
     found = one.confirm(one.stop())
-    assert (found.confirmed, found.reason) == (False, STRAYED)
-    assert (one.verifier.applied, one.membership.strayed, one.membership.holder.deadline) == (lost, True, 0)
+    assert (found.confirmed, found.reason) == (False, ESTRANGED)
+    assert (one.verifier.applied, one.membership.estranged, one.membership.holder.deadline) == (lost, True, 0)
     one.membership.renew()
-    assert one.membership.strayed, "until the epoch is raised"
+    assert one.membership.estranged, "until the epoch is raised"
     own = one.membership.standing()
     seen = one.here.store.read(lambda tx: fleet.look(tx, actor=one.here.root, own=own, member=one.membership))
     assert [node.footing for node in sure(seen).nodes] == [fleet.Footing.AHEAD]
     one.raise_epoch()
     one.membership.renew()
-    assert not one.membership.strayed
+    assert not one.membership.estranged
     assert one.verifier.applied_rev == one.here.store.rev()
 
 
@@ -200,7 +200,7 @@ def test_f9_a_stop_is_confirmed_in_the_epoch_that_it_was_committed_in(one: Membe
     one.here.store.change(lambda tx: tx.remove_lease(f"epoch-{epoch + 1}", counter=0))
     if joins == "before it looks":
         one.membership.renew()
-        assert not one.membership.strayed
+        assert not one.membership.estranged
     found = one.confirming.confirm(rev, epoch=epoch)
     assert (found.epoch, found.confirmed, found.reason) == (epoch, False, LOST)
 
@@ -218,9 +218,9 @@ def test_f9_a_stop_is_confirmed_where_the_authority_has_its_own_entry(one: Membe
     """Also while nobody has raised the epoch, and before this node has renewed and been told."""
     rev = one.stop()
     come_as_far_again(one, rev)
-    assert not one.membership.strayed
+    assert not one.membership.estranged
     found = one.confirm(rev)
-    assert (found.confirmed, found.reason) == (False, STRAYED)
+    assert (found.confirmed, found.reason) == (False, ESTRANGED)
 
 
 def test_f9_a_stop_whose_entry_is_lost_while_it_waits_is_not_confirmed(one: Member) -> None:

@@ -79,12 +79,12 @@ def test_f15_what_remains_is_what_is_held_and_what_others_had_not_taken() -> Non
 
 def test_f15_what_was_taken_and_not_used_can_be_taken_again_once() -> None:
     shares = held(1)
-    shares.give_back(1, SECOND)
+    shares.undo(1, SECOND)
     assert [take(shares), take(shares)] == [0, BORROW]
-    shares.give_back(1, 2 * SECOND)
-    shares.give_back(2, SECOND)
+    shares.undo(1, 2 * SECOND)
+    shares.undo(2, SECOND)
     assert take(shares) == BORROW
-    shares.give_back(1, SECOND)
+    shares.undo(1, SECOND)
     assert [take(shares), take(shares)] == [0, BORROW]
 
 
@@ -341,7 +341,7 @@ def test_pitfall_4_a_reset_finds_the_share_of_the_key() -> None:
 def test_f15_a_request_that_is_decided_once_more_uses_up_nothing() -> None:
     one = Holding(Lender(limits.parse("1/1m"), holders=1))
     verdict = one.decide()
-    one.verifier.take_back(verdict, (), None, "")
+    one.verifier.undo(verdict, (), None, "")
     assert one.decide().valid
     assert one.decide().code == "rate_limited"
 
@@ -360,19 +360,19 @@ def test_r20_a_request_that_is_decided_once_more_was_no_use(agent: str) -> None:
         tallies, callers = one.drain_uses().watched.values(), one.drain_callers()
         return [each.count for each in tallies], [each.times for each in callers], one.counts[VALID]
 
-    one.take_back(use(), (), "192.0.2.7", agent)
+    one.undo(use(), (), "192.0.2.7", agent)
     assert told() == ([], [], 0)
     use()
-    one.take_back(use(NOW + 1), (), "192.0.2.7", agent)
+    one.undo(use(NOW + 1), (), "192.0.2.7", agent)
     assert told() == ([1], [1], 1)
     verdict = use()
     assert told() == ([1], [1], 2)
-    one.take_back(verdict, (), "192.0.2.7", agent)
+    one.undo(verdict, (), "192.0.2.7", agent)
     assert told() == ([], [], 1)
     use()
     use()
     assert told() == ([2], [1], 3), "what was told before it was undone is told no second time"
-    one.take_back(use(), ("a:read",), None, agent)  # not remembered that way any more
+    one.undo(use(), ("a:read",), None, agent)  # not remembered that way any more
     assert one.counts[VALID] == 3
 
 

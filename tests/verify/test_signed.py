@@ -324,10 +324,10 @@ def test_an_attempt_that_was_right_is_given_back() -> None:
     """R42: failures are counted per label, beforehand; `give_back` of an unknown one does nothing."""
     verifier = holding(key(limit=Limit(requests=1, window=MINUTE)))
     counters = verifier._limits
-    counters.give_back(99, 5)
+    counters.undo(99, 5)
     assert counters.take(1, 60, 60, 0) == 0
     assert counters.take(1, 60, 60, 0) == 60
-    counters.give_back(1, 60)
+    counters.undo(1, 60)
     assert counters.take(1, 60, 60, 0) == 0
 
 

@@ -271,7 +271,7 @@ class _Stream:
             case Report():
                 self._node.housekeeper.report(message, by=self._instance, size=size)
             case GiveBack():
-                self._node.sharing.returned(message.rests)
+                self._node.sharing.given_back(message.rests)
             case _:
                 raise ValueError("a message that verifiers do not send")
 

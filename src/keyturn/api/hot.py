@@ -229,7 +229,7 @@ def answer(hot: Hot, data: bytes, *, trusted: bool, peer: str) -> tuple[bytes, b
         verdict = verifier.decide(entry, question.wanted, ip, question.user_agent, now)
     if verdict is MISS or verdict[0] == ASK:
         if asker is not None:
-            verifier.take_back(asker, VERIFIES, _asker_ip(hot, head, peer), "")
+            verifier.undo(asker, VERIFIES, _asker_ip(hot, head, peer), "")
         return None
     written = _write_verdict(hot, verdict, now) if question is None else _write_authz(hot, verdict)
     return (*written, request.length)

@@ -36,7 +36,7 @@ class Loan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """A key's counter as its lender has it."""
+    """How far a key's limit is used up, as its lender has it."""
 
     arrival: int = 0
     loans: tuple[Loan, ...] = ()

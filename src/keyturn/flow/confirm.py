@@ -17,7 +17,7 @@ MOST_LOOKED_AT: Final = 1000
 _LOOKS: Final = 2
 AWAY: Final = "the database went away while verifiers were waited for"
 LOST: Final = "the database was put back or its epoch raised after the change was made"
-STRAYED: Final = "this node knows of changes that the database has lost; raise the epoch"
+ESTRANGED: Final = "this node knows of changes that the database has lost; raise the epoch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class Confirming:
         try:
             waited = self._wait(fence)
             lost = self._lost(fence) if waited else ""
-            lost = STRAYED if fence.strayed or self._membership.strayed else lost
+            lost = ESTRANGED if fence.estranged or self._membership.estranged else lost
         finally:
             with self._lock:
                 del self._fences[number]
@@ -169,12 +169,12 @@ class Confirming:
         # What this node had applied before it looked cannot be news to the authority, unless that has lost a part of
         # its past (F9): then nothing that was applied here counts, and this node is waited for like any other.
         is_ahead = before.applied_rev > newest or known_at not in (None, scan.written_at)
-        strayed = before.epoch == epoch and is_ahead
-        own = replace(before, acked_rev=0) if strayed else member.standing()
+        estranged = before.epoch == epoch and is_ahead
+        own = replace(before, acked_rev=0) if estranged else member.standing()
         leases = [own if one.instance == own.instance else one for one in scan.leases]
         # Read after the scan: whoever was granted a lease before it counts from before it too.
         fence = Fence(leases, rev=rev, epoch=epoch, newest=newest, scanned_at=member.boot())
-        fence.strayed, fence.written_at = strayed, scan.written_at
+        fence.estranged, fence.written_at = estranged, scan.written_at
         return fence
 
     def _wait(self, fence: Fence) -> bool:
@@ -198,7 +198,7 @@ class Confirming:
 
     def _hear_own(self, fence: Fence) -> None:
         """What this node has applied is of this authority's past, however far it went on since the scan."""
-        if fence.strayed:
+        if fence.estranged:
             return
         member = self._membership
         fence.heard(member.instance, epoch=self._epoch(), acked_rev=min(member.acked(), fence.newest))

@@ -155,7 +155,7 @@ def _node(tx: Transaction, lease: Lease, member: Membership) -> Standing:
     follows = lease.epoch == tx.epoch
     has_left = lease.acked_rev == FOR_GOOD
     acked = tx.rev if has_left else lease.acked_rev if follows else 0
-    is_ahead = (follows and lease.applied_rev > tx.rev) or (is_own and member.strayed)
+    is_ahead = (follows and lease.applied_rev > tx.rev) or (is_own and member.estranged)
     return Standing(
         instance=lease.instance,
         name=lease.name,

@@ -39,13 +39,13 @@ class Follower:
         verifier: Verifier,
         *,
         applied: Callable[[Sequence[FeedEntry]], None] = lambda _entries: None,
-        strayed: Callable[[], None] = lambda: None,
+        estranged: Callable[[], None] = lambda: None,
     ) -> None:
-        """`strayed` is told where the database has lost what was applied here (F9)."""
+        """`estranged` is told where the database has lost what was applied here (F9)."""
         self._store = store
         self._verifier = verifier
         self._applied = applied
-        self._strayed = strayed
+        self._estranged = estranged
         self._lock = threading.Lock()
 
     def committed(self, entries: Sequence[FeedEntry]) -> None:
@@ -64,7 +64,7 @@ class Follower:
                 return
             is_foreign = before is not None or (last.rev <= rev and not self._verifier.has_applied(last))
         if is_foreign:
-            self._strayed()
+            self._estranged()
         elif last.rev > rev:
             self.catch_up()
 

@@ -77,7 +77,7 @@ class Membership:
         return self.granter.terms
 
     @property
-    def strayed(self) -> bool:
+    def estranged(self) -> bool:
         """Whether it has applied what the authority has lost, and the epoch is not raised yet.  Raises nothing."""
         return self._verifier.estranged
 
@@ -110,10 +110,10 @@ class Membership:
             self._grants = True
             self.renew()
 
-    def stray(self) -> None:
+    def estrange(self) -> None:
         """The authority has lost what was applied here: memory decides nothing until the epoch is raised (F9)."""
         with self._renewing:
-            self.holder.stray()
+            self.holder.estrange()
 
     def leave(self) -> None:
         """The node has stopped answering: where no verifier of its own holds a lease, nobody need wait for it (F5)."""

@@ -136,5 +136,5 @@ class OwnSecrets:
             raise TooManyFailures(wait)
         stretched = self._stretcher.stretch(presented, salt)
         if self._store.lookup_own(stretched).state is not None:
-            self._failures.give_back(number, FAILURES.interval_micros)
+            self._failures.undo(number, FAILURES.interval_micros)
         return stretched

@@ -22,7 +22,7 @@ _MOST_RESTS: Final = 10_000
 _MOST_TOGETHER: Final = 20
 _NONE: Final = timedelta(0)
 _PATIENCE: Final = timedelta(milliseconds=300)
-"""How long somebody else's turn at a key's counter is waited for: many times what it takes."""
+"""How long somebody else's turn at a key's balance is waited for: many times what it takes."""
 _LITTLE_PATIENCE: Final = timedelta(milliseconds=20)
 """The same where that was in vain for several keys, and each is tried by itself."""
 _Asked = tuple[Sequence[Wish], Sequence[Rest]]
@@ -53,7 +53,7 @@ class Sharing:
         self._holders = holders
         self._loan = loan
         self._now = now
-        self._returned: deque[Rest] = deque(maxlen=_MOST_RESTS)
+        self._given_back: deque[Rest] = deque(maxlen=_MOST_RESTS)
         self._together = Together[_Asked, Sequence[Share]](self._lend_together, most=_MOST_TOGETHER)
         self._borrower = Borrower(limits, self.lend, now=now) if isinstance(limits, Shares) else None
 
@@ -70,18 +70,18 @@ class Sharing:
         return verdict
 
     def lend(self, wishes: Sequence[Wish], rests: Sequence[Rest]) -> Sequence[Share]:
-        """Lend out of the keys' counters, taking back at the same time; keys without a limit are passed over."""
+        """Lend out of the keys' balances, taking back at the same time; keys without a limit are passed over."""
         return self._together((wishes, rests))
 
-    def returned(self, rests: Sequence[Rest]) -> None:
+    def given_back(self, rests: Sequence[Rest]) -> None:
         """What a verifier spends no more; it is counted back with whatever is asked next.  Raises nothing."""
-        self._returned.extend(rests)
+        self._given_back.extend(rests)
 
     def tick(self) -> None:
         """Give back what is left of shares whose time is over."""
         if self._borrower is not None:
             self._borrower.give_back()
-        if self._returned:
+        if self._given_back:
             self.lend((), ())
 
     def leave(self) -> None:
@@ -91,7 +91,7 @@ class Sharing:
 
     def _lend_together(self, asked: Sequence[_Asked]) -> Sequence[Sequence[Share]]:
         wishes = [wish for each, _ in asked for wish in each]
-        rests = [self._returned.popleft() for _ in range(len(self._returned))]
+        rests = [self._given_back.popleft() for _ in range(len(self._given_back))]
         rests += [rest for _, each in asked for rest in each]
         lent = iter(self._lend(wishes, rests))
         return [[one for one in (next(lent) for _ in each) if one is not None] for each, _ in asked]
@@ -128,7 +128,7 @@ class Sharing:
         except CounterHeld:
             shares |= {loan: _nothing(wish, busy[wish.key_id]) for loan, wish in some.items()}
             if len(busy) == 1:
-                self._returned.extend(back)
+                self._given_back.extend(back)
             return False
         shares |= more
         return True
@@ -167,9 +167,9 @@ def lend(
     holders: int,
     patience: timedelta = _NONE,
 ) -> tuple[dict[str, Share], Mapping[str, Limit]]:
-    """The same out of the authority's counters, by the loans' names.  It is no change of any key.
+    """The same out of the authority's balances, by the loans' names.  It is no change of any key.
 
-    Also the limits of the keys that were passed over, since somebody else is at their counters; with `patience` none
+    Also the limits of the keys that were passed over, since somebody else is at their balances; with `patience` none
     is, and it may raise CounterHeld.
     """
     limits = tx.limits_of(_named(wishes.values(), rests))

@@ -53,7 +53,7 @@ class Counters:
             return self._take_first(number, interval, window, now)
         return 0
 
-    def give_back(self, number: int, interval: int) -> None:
+    def undo(self, number: int, interval: int) -> None:
         """Undo one `take`, so that what was counted beforehand, in case it fails, counts no more."""
         with self._growing:
             if number in self._arrivals:

@@ -22,7 +22,7 @@ class Fence:
         """The authority's own revision, as last read."""
         self.outdated = False
         """Whether somebody has acknowledged more than that: the leases are to be read again."""
-        self.strayed = False
+        self.estranged = False
         """Whether the node that waits has applied what the authority has lost: nothing it says of itself counts."""
         self.written_at: int | None = None
         """When the authority's entry of that revision was written: another one by its number is of another past."""

@@ -138,7 +138,7 @@ class Holder:
         """No lease this time.  What is held runs out by itself."""
         self._sent.pop(denial.nonce, None)
         if denial.reason == AHEAD:
-            self.stray()
+            self.estrange()
 
     def disconnected(self) -> None:
         """The stream is over: what was asked on it is not answered any more.  The lease runs on."""
@@ -150,7 +150,7 @@ class Holder:
         self._give_up()
         self.alarms.append(why)
 
-    def stray(self) -> None:
+    def estrange(self) -> None:
         """The authority has lost a part of what was applied; what it puts in its place has to be read anew (F9)."""
         self._verifier.estranged = True
         self.drop(Alarm.BEHIND)
@@ -169,7 +169,7 @@ class Holder:
         verifier = self._verifier
         if self._joined and (grant.epoch, grant.rev) < (verifier.epoch, had):
             # What was applied beyond it may have been a stop.  A higher epoch may begin at a lower rev (F9).
-            self.stray()
+            self.estrange()
             return False
         if self._joined and not self._verifier.estranged and not grant.anew and grant.epoch == verifier.epoch:
             return verifier.apply(grant.entries) and verifier.applied_rev >= grant.rev

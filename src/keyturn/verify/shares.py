@@ -72,7 +72,7 @@ class Shares:
             return held.fits_at - now
         return BORROW
 
-    def give_back(self, number: int, interval: int) -> None:
+    def undo(self, number: int, interval: int) -> None:
         """Undo one `take`, where the share is still the one that it was taken from."""
         held = self._held.get(number)
         if held is not None and held.interval == interval and held.left < held.requests:

@@ -287,13 +287,13 @@ class Verifier(Memory):
         profile, now = verdict.profile, max(now, self.floor)  # as it was decided
         return self._limits.remaining(header(verdict.entry)[4], profile.interval, profile.window, now)
 
-    def take_back(self, verdict: Verdict, permissions: tuple[str, ...], ip: str | None, user_agent: str) -> None:
+    def undo(self, verdict: Verdict, permissions: tuple[str, ...], ip: str | None, user_agent: str) -> None:
         """Undo a `valid` verdict, what it has used up of its key's limit and that it was counted.
 
         For a request that is decided once more, as of a moment later.
         """
         if verdict.profile.interval:
-            self._limits.give_back(header(verdict.entry)[4], verdict.profile.interval)
+            self._limits.undo(header(verdict.entry)[4], verdict.profile.interval)
         self.counts[VALID] -= 1
         judged = self._judged.get((verdict.entry, permissions, ip))
         if judged is not None:

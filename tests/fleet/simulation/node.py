@@ -52,7 +52,7 @@ class Node(Machine):
             clocks=Clocks(boot=self.boot, wall=self.wall, machine=self.machine),
             hints=self,
         )
-        self.follower = Follower(self.store, self.memory, applied=self.member.applied, strayed=self.member.stray)
+        self.follower = Follower(self.store, self.memory, applied=self.member.applied, estranged=self.member.estrange)
         self.confirming = Confirming(self.store, self.member, epoch=lambda: self.memory.epoch)
         # The real code waits for these; simulated threads take turns by them.
         vars(self.member).update(moved=Condition(world.clockwork, self), _renewing=Lock(world.clockwork))

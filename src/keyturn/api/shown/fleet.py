@@ -3,7 +3,7 @@
 from keyturn.api.shown.wire import Wire
 from keyturn.core.lease import Terms
 from keyturn.edge.node import Node
-from keyturn.flow.confirm import STRAYED, Progress
+from keyturn.flow.confirm import ESTRANGED, Progress
 from keyturn.flow.fleet import Fleet, Standing
 
 
@@ -14,8 +14,8 @@ def fleet(node: Node, found: Fleet) -> Wire:
         "rev": found.rev,
         "terms": terms(found.terms),
         "receipt_key": node.notary.key.to_text(),
-        "confirms": node.durability.strict and not node.membership.strayed,
-        "reason": node.durability.reason or (STRAYED if node.membership.strayed else None),
+        "confirms": node.durability.strict and not node.membership.estranged,
+        "reason": node.durability.reason or (ESTRANGED if node.membership.estranged else None),
         "answered_by": node.membership.instance,
         "nodes": [_standing(one) | {"verifiers": [_standing(each) for each in one.verifiers]} for one in found.nodes],
         "fences": [fence(one) for one in node.confirming.running()],
