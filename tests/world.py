@@ -33,6 +33,7 @@ from keyturn.flow import policy as policy_flow
 from keyturn.flow import proof as proof_flow
 from keyturn.flow import reset as reset_flow
 from keyturn.flow import session as session_flow
+from keyturn.flow import sign_in as sign_in_flow
 from keyturn.flow import user as user_flow
 from keyturn.flow.account import AccountEdit
 from keyturn.flow.bring import Bring
@@ -179,7 +180,7 @@ class World:
         """The person, in a new session."""
 
         def flow(tx: SqlTransaction) -> Actor:
-            answer = session_flow.sign_in(
+            answer = sign_in_flow.sign_in(
                 tx,
                 user=user.email,
                 matched_password=stored,

@@ -12,7 +12,7 @@ from keyturn.core.key import Key
 from keyturn.core.link import LASTS, LinkKind
 from keyturn.core.notice import Notice
 from keyturn.core.refusal import InvalidField, LinkSpent, NotFound, Refusal
-from keyturn.flow import not_me, session
+from keyturn.flow import device, not_me
 from keyturn.flow import notice as flow
 from keyturn.flow.not_me import NotMe
 from keyturn.outside.forge import token_digest
@@ -122,7 +122,7 @@ def test_r50_any_other_notice_stops_all_that_is_the_reader_s(here: Here) -> None
     one = here.world
     sessions = [one.sign_in(here.member).session for _ in range(2)]
     others = one.sign_in(here.owner).session
-    device = one.store.change(lambda tx: session.new_device(tx, here.member.id, one.forge))
+    known = one.store.change(lambda tx: device.new(tx, here.member.id, one.forge))
     digest = here.mailed(here.member, "user.password_changed")
     shown = sure(here.show(digest))
     assert ({key.id for key in shown.keys}, shown.whole_person) == ({key.id for key in here.keys}, True)
@@ -130,7 +130,7 @@ def test_r50_any_other_notice_stops_all_that_is_the_reader_s(here: Here) -> None
     assert here.codes() == ["suspended", "suspended"]
     stand = one.store.read(lambda tx: [tx.session_stands(each, 1) for each in (*sessions, others)])
     assert stand == [False, False, True]
-    assert one.store.read(lambda tx: tx.device(token_digest(device))) is None, "the browser may be the stranger's"
+    assert one.store.read(lambda tx: tx.device(token_digest(known))) is None, "the browser may be the stranger's"
     told = [notice.kind for _, notice in one.store.change(lambda tx: tx.new_notices(limit=100))]
     assert sorted(told) == ["key.suspended", "key.suspended", "user.not_me"], "told again, to every address"
 

@@ -25,6 +25,7 @@ from keyturn.core.throttle import FREE, Counted
 from keyturn.flow import credential
 from keyturn.flow import password as flow
 from keyturn.flow import session as sessions
+from keyturn.flow import sign_in as signing_in
 from keyturn.outside.forge import token_digest
 from keyturn.ports import Page
 from keyturn.store.transaction import SqlTransaction
@@ -38,7 +39,7 @@ UNFIT = PasswordUnfit(reason="common", least=15, most=1024)
 def sign_in(here: World, user: User, matched: str = "stored") -> sessions.SignedIn:
     return sure(
         here.store.change(
-            lambda tx: sessions.sign_in(
+            lambda tx: signing_in.sign_in(
                 tx,
                 user=user.email,
                 matched_password=matched,

@@ -29,6 +29,7 @@ from keyturn.flow import credential, enrolment
 from keyturn.flow import key as keys
 from keyturn.flow import portal as flow
 from keyturn.flow import session as sessions
+from keyturn.flow import sign_in as signing_in
 from keyturn.flow import user as users
 from keyturn.flow.portal import Minted, Opened, PortalWish
 from keyturn.outside.forge import token_digest
@@ -240,7 +241,7 @@ def test_its_token_is_no_session_of_another_kind(here: World, customer: Account,
     opened = sure(open_(here, sure(mint(here, backend, customer))))
     assert whose(here, opened, SessionKind.PERSON) is None
     signed_in = here.store.change(
-        lambda tx: sessions.sign_in(
+        lambda tx: signing_in.sign_in(
             tx,
             user=owner.email,
             matched_password="stored",  # the stored form

@@ -25,6 +25,7 @@ from keyturn.core.session import SECOND_FACTOR_TRIES, SEEN_EVERY, Session, Spans
 from keyturn.core.throttle import FREE, Counted
 from keyturn.flow import credential, enrolment, session_proof
 from keyturn.flow import session as flow
+from keyturn.flow import sign_in as signing_in
 from keyturn.flow.session import SignedIn
 from keyturn.outside.forge import token_digest
 from keyturn.ports import Transaction
@@ -36,7 +37,7 @@ HERE = Visitor(address="192.0.2.1", user_agent="Browser/1")
 
 def sign_in(here: World, user: str, *, matched: str = "stored", visitor: Visitor = HERE, **more: Any) -> Any:
     words: dict[str, Any] = {"account_id": None, "visitor": visitor, "spans": SPANS, "forge": here.forge} | more
-    return here.store.change(lambda tx: flow.sign_in(tx, user=user, matched_password=matched, **words))
+    return here.store.change(lambda tx: signing_in.sign_in(tx, user=user, matched_password=matched, **words))
 
 
 def whose(here: World, answer: SignedIn) -> Actor | None:
@@ -167,7 +168,7 @@ def test_before_the_second_factor_only_the_second_step_and_signing_out_are_possi
     digest = token_digest(token)
     assert here.store.read(lambda tx: flow.whose(tx, digest, address=None)) is None
     here.store.change(lambda tx: flow.seen(tx, digest, spans=SPANS))
-    found = here.store.read(lambda tx: flow.waiting(tx, digest))
+    found = here.store.read(lambda tx: signing_in.waiting(tx, digest))
     assert found is not None
     assert (found.session, found.user.id) == (session, owner.id)
     as_if = here.store.read(lambda tx: flow.person(tx, session, address=None))
@@ -180,10 +181,10 @@ def test_before_the_second_factor_only_the_second_step_and_signing_out_are_possi
         kinds.append(answer.kind)
         here.clock.advance(timedelta(minutes=1))  # longer than any delay so far
     assert kinds == ["proof_refused"] * SECOND_FACTOR_TRIES + ["unauthenticated"]
-    assert here.store.read(lambda tx: flow.waiting(tx, digest)) is None
+    assert here.store.read(lambda tx: signing_in.waiting(tx, digest)) is None
     _, token = awaiting(here, owner)
     here.store.change(lambda tx: flow.sign_out(tx, digest=token_digest(token), address=None))
-    assert here.store.read(lambda tx: flow.waiting(tx, token_digest(token))) is None
+    assert here.store.read(lambda tx: signing_in.waiting(tx, token_digest(token))) is None
     assert records(here)[-1] == ("session.ended", "done")
     here.store.change(lambda tx: flow.sign_out(tx, digest=token_digest(token), address=None))
     assert len(records(here)) == SECOND_FACTOR_TRIES + 2
@@ -295,7 +296,7 @@ def with_app(here: World, user: User) -> Callable[[], str]:
 def step(here: World, token: str, code: str) -> Refusal | SignedIn:
     second = Shown(kind="totp", code=code)
     return here.store.change(
-        lambda tx: flow.second_step(
+        lambda tx: signing_in.second_step(
             tx,
             digest=token_digest(token),
             second=second,
@@ -312,7 +313,7 @@ def test_k2_with_an_enrolled_second_factor_a_session_opens_in_two_steps(here: Wo
     first = sign_in(here, owner.email)
     assert first.device_token == ""
     assert whose(here, first) is None
-    found = here.store.read(lambda tx: flow.waiting(tx, token_digest(first.token)))
+    found = here.store.read(lambda tx: signing_in.waiting(tx, token_digest(first.token)))
     assert found is not None
     assert found.enrolled == {"totp", "recovery_code"}
     assert step(here, first.token, "12345") == ProofRefused(attempts_left=SECOND_FACTOR_TRIES - 1)
@@ -321,7 +322,7 @@ def test_k2_with_an_enrolled_second_factor_a_session_opens_in_two_steps(here: Wo
     assert second.device_token
     assert second.session.how == ("password", "totp")
     assert whose(here, first) is None
-    assert here.store.read(lambda tx: flow.waiting(tx, token_digest(first.token))) is None
+    assert here.store.read(lambda tx: signing_in.waiting(tx, token_digest(first.token))) is None
     assert actor_of(here, second).session == first.session.id
     assert step(here, first.token, code()) == Unauthenticated()
 
@@ -330,7 +331,7 @@ def in_one_call(
     here: World, user: User, second: Shown | None, *, matched: str = "stored", visitor: Visitor = HERE
 ) -> Any:
     return here.store.change(
-        lambda tx: flow.sign_in_at_once(
+        lambda tx: signing_in.sign_in_at_once(
             tx,
             user=user.email,
             matched_password=matched,

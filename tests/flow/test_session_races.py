@@ -10,6 +10,7 @@ from keyturn.core.account import Role
 from keyturn.core.session import Spans, Visitor
 from keyturn.flow import member as members
 from keyturn.flow import session as flow
+from keyturn.flow import sign_in as signing_in
 from keyturn.flow.session import SignedIn
 from keyturn.outside.forge import token_digest
 from keyturn.ports import Forge
@@ -64,7 +65,7 @@ def test_k8_a_session_that_begins_with_the_old_password_ends_with_it(here: World
         words: dict[str, Any] = {"account_id": None, "visitor": Visitor(address=None), "spans": Spans()}
         return sure(
             here.store.change(
-                lambda tx: flow.sign_in(tx, user=owner.email, matched_password="stored", forge=forge, **words)
+                lambda tx: signing_in.sign_in(tx, user=owner.email, matched_password="stored", forge=forge, **words)
             )
         )
 

@@ -18,7 +18,7 @@ from keyturn.core.instant import FOREVER
 from keyturn.core.refusal import CaptchaRequired, Refusal, TooManyRequests, Unauthenticated
 from keyturn.core.session import Spans, Visitor
 from keyturn.core.throttle import FREE, LONGEST_DELAY, LONGEST_QUIET, Counted
-from keyturn.flow import session as sessions
+from keyturn.flow import sign_in as signing_in
 from keyturn.flow import throttle
 from keyturn.flow.session import SignedIn
 from keyturn.flow.throttle import Attempt
@@ -45,11 +45,13 @@ def try_in(
     here: World, user: str, *, matched: str = "", visitor: Visitor = HERE, captcha: Solved | None = None
 ) -> SignedIn | Refusal:
     """As the edge does: asked first, then reckoned, then asked again where it counts."""
-    asked = here.store.read(lambda tx: sessions.ask(tx, user=user, visitor=visitor, captcha=captcha, forge=here.forge))
+    asked = here.store.read(
+        lambda tx: signing_in.ask(tx, user=user, visitor=visitor, captcha=captcha, forge=here.forge)
+    )
     if isinstance(asked, Refusal):
         return asked
     return here.store.change(
-        lambda tx: sessions.sign_in(
+        lambda tx: signing_in.sign_in(
             tx,
             user=user,
             matched_password=matched and asked,
@@ -143,7 +145,7 @@ def test_pitfall_15_of_many_tries_at_once_no_more_are_looked_at_than_one_after_t
     def at_once(_: int) -> SignedIn | Refusal:
         # All of them were asked before the first was counted; only the transaction can tell.
         return here.store.change(
-            lambda tx: sessions.sign_in(
+            lambda tx: signing_in.sign_in(
                 tx,
                 user=owner.email,
                 matched_password="",

@@ -4,7 +4,8 @@ import threading
 from typing import Any
 
 from keyturn.core.lease import FOR_GOOD, Acknowledgement, Grant, Renewal, Terms
-from keyturn.sdk.attachment import Attachment, Nodes
+from keyturn.sdk.attachment import Attachment
+from keyturn.sdk.nodes import Nodes
 from keyturn.verify.holder import Holder
 from keyturn.verify.message import Message, read, write
 from keyturn.verify.shares import Shares

@@ -11,6 +11,7 @@ from keyturn.core.authenticator import Shown
 from keyturn.core.proof import RECOVERY_CODE, TOTP
 from keyturn.edge.proving import solved_captcha
 from keyturn.flow import session as sessions
+from keyturn.flow import sign_in as signing_in
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -30,11 +31,11 @@ def _sign_in(visit: AnyVisit, body: SignIn) -> dict[str, Any]:
     visitor = visit.visitor(body.device, remember=body.remember_device)
     captcha = solved_captcha(visit, body.captcha) if body.captcha else None
     stored, _ = visit.read(
-        lambda tx: sessions.ask(tx, user=body.user, visitor=visitor, captcha=captcha, forge=node.forge)
+        lambda tx: signing_in.ask(tx, user=body.user, visitor=visitor, captcha=captcha, forge=node.forge)
     )
     matched = stored if node.passwords.check(stored, body.password) else ""
     answer, _ = visit.change(
-        lambda tx: sessions.sign_in_at_once(
+        lambda tx: signing_in.sign_in_at_once(
             tx,
             user=body.user,
             matched_password=matched,

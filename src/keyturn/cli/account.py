@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keyturn.cli.connection import connected
-from keyturn.cli.key import sure
 from keyturn.cli.listing import fetch, more, paged
 from keyturn.cli.output import Output, moment, shown
 from keyturn.cli.receipt import exit_code, tell_receipt
+from keyturn.cli.sure import sure
 from keyturn.cli.user import ROLES
 
 if TYPE_CHECKING:

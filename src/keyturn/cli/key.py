@@ -1,7 +1,6 @@
 """`keyturn key`: issue keys, see them, change them, reset and stop them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,45 +12,15 @@ from keyturn.cli.listing import fetch, more, paged
 from keyturn.cli.output import FAILED, Failure, Output, moment
 from keyturn.cli.receipt import exit_code, receive_reset, tell_preview, tell_receipt
 from keyturn.cli.secret import ask, out_option, receiving
-from keyturn.core import duration
+from keyturn.cli.sure import sure
+from keyturn.cli.when import NEVER, Earlier, Expiry
 from keyturn.core.own_secret import is_presentable, label_of
-from keyturn.outside import clock
 
 if TYPE_CHECKING:
     from keyturn.sdk.client import Client
 
 Json = dict[str, Any]
 REASONS: Final = ("lost", "leaked", "suspicious", "routine", "personnel", "policy")
-NEVER: Final = "never"
-
-
-class Expiry(click.ParamType[str]):
-    """From now (`90d`), a date (`2031-01-31T00:00:00Z`), or `never`."""
-
-    name = "when"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        if text == NEVER:
-            return text
-        try:
-            if text[:1].isdigit() and "-" in text:
-                at = datetime.fromisoformat(text)
-                return _instant(at if at.tzinfo else at.replace(tzinfo=UTC))
-            return _instant(clock.now() + duration.parse(text))
-        except (ValueError, OverflowError):
-            self.fail(f"{text!r} is neither a span such as 90d, nor a date such as 2031-01-31, nor never", param, ctx)
-
-
-class Instant(Expiry):
-    """A date, or a span back from now (`24h`)."""
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        try:
-            return _instant(clock.now() - duration.parse(text))
-        except (ValueError, OverflowError):
-            return super().convert(text, param, ctx)
 
 
 permission_option = click.option(
@@ -239,7 +208,7 @@ def edit(
 @click.option("--narrow-expires", type=Expiry(), help="An earlier end: 30d, or a date.")
 @click.option("--waive-cool-down", is_flag=True, help="Let the new secret start at once; takes one proof more.")
 @click.option(
-    "--suspend-created-since", type=Instant(), help="With leaked: suspend what it created since: 24h ago, or a date."
+    "--suspend-created-since", type=Earlier(), help="With leaked: suspend what it created since: 24h ago, or a date."
 )
 @bring_options
 @click.option("--idempotency-key", metavar="TEXT", help="The same text resets once, however often you try.")
@@ -336,14 +305,6 @@ def identify(*, api: "Client", out: Output, key_file: str | None) -> int | None:
     return None if found["key_id"] is not None else FAILED
 
 
-def sure(question: str, *, yes: bool) -> None:
-    """Ask before what cannot be undone, on a terminal only: a script has decided already."""
-    import sys
-
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        click.confirm(question, abort=True, err=True)
-
-
 def _preview(api: "Client", out: Output, key_id: str, **asked: Any) -> None:  # noqa: ANN401  # as they go to the API
     found = api.preview_reset(key_id, **asked)
     if out.as_json:
@@ -406,7 +367,3 @@ def _age(age: Json) -> str:
 def _coming(one: Json) -> str:
     said = f" ({one['policy']}: {one['field']})" if one["policy"] else ""
     return f"{moment(one['at'])} {one['what'].replace('_', ' ')}{said}"
-
-
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keyturn.cli.connection import connected
-from keyturn.cli.key import sure
 from keyturn.cli.listing import fetch, more, paged
 from keyturn.cli.output import FAILED, Output, moment
 from keyturn.cli.secret import out_option, receiving
+from keyturn.cli.sure import sure
 
 if TYPE_CHECKING:
     from keyturn.sdk.client import Client

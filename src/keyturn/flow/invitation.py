@@ -23,7 +23,7 @@ from keyturn.core.refusal import (
 )
 from keyturn.core.session import Spans, Visitor
 from keyturn.flow import member as members
-from keyturn.flow import session, throttle
+from keyturn.flow import sign_in, throttle
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.session import SignedIn
 from keyturn.ports import Forge, Transaction
@@ -178,7 +178,7 @@ def accept_anew(
     )
     tx.insert_user(user, password=newcomer.password)
     joined = _join(tx, reader(user.id, visitor.address), link, invitation, user.id, forge)
-    return session.begin(tx, joined, how=how, visitor=visitor, spans=spans, forge=forge)
+    return sign_in.begin(tx, joined, how=how, visitor=visitor, spans=spans, forge=forge)
 
 
 def join(tx: Transaction, *, actor: Actor, digest: bytes, forge: Forge) -> Member | Refusal:

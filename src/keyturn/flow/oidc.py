@@ -23,7 +23,7 @@ from keyturn.core.refusal import (
 )
 from keyturn.core.session import Spans, Visitor
 from keyturn.flow import invitation as invitations
-from keyturn.flow import session
+from keyturn.flow import session, sign_in
 from keyturn.flow.evidence import done_to_person, refused
 from keyturn.flow.invitation import Newcomer
 from keyturn.flow.session import SignedIn
@@ -125,7 +125,7 @@ def finish(
     members = tx.members(user_id=known.id) if known else ()
     if known is None or not members:
         return refused(tx, who, "session.started", IdentityUnknown(), subject_id=known.id if known else "")
-    return session.begin(tx, members[0], how=HOW, visitor=visitor, spans=spans, forge=forge, earlier=earlier)
+    return sign_in.begin(tx, members[0], how=HOW, visitor=visitor, spans=spans, forge=forge, earlier=earlier)
 
 
 def listing(tx: Transaction, *, actor: Actor) -> Sequence[Identity] | Refusal:

@@ -24,7 +24,7 @@ from keyturn.core.refusal import (
     SecondFactorRequired,
 )
 from keyturn.core.session import Visitor
-from keyturn.flow import authenticator, session, throttle
+from keyturn.flow import authenticator, device, session, sign_in, throttle
 from keyturn.flow.consequence import after_password_change
 from keyturn.flow.evidence import done, done_to_person, refused
 from keyturn.flow.member import check_administers
@@ -113,7 +113,7 @@ def change_own(
     rotated = session.rotate(tx, actor=actor, forge=forge)
     if isinstance(rotated, Refusal):
         return rotated
-    return session.known(tx, rotated, replace(visitor, device=None), forge)
+    return device.known(tx, rotated, replace(visitor, device=None), forge)
 
 
 def ask_forgotten(tx: Transaction, *, user: str, visitor: Visitor, forge: Forge) -> Refusal | None:
@@ -125,7 +125,7 @@ def ask_forgotten(tx: Transaction, *, user: str, visitor: Visitor, forge: Forge)
     if refusal := throttle.check(tx, asking):
         return refusal
     throttle.failed(tx, asking)
-    found = session.named(tx, user)
+    found = sign_in.named(tx, user)
     of_user = tx.members(user_id=found.id if found else "")
     letters = throttle.of_letter(forge, kind=LinkKind.PASSWORD, to=found.email if found else user)
     is_one_too_many = throttle.check(tx, letters) is not None
@@ -199,7 +199,7 @@ def set_anew(
     tx.spend_link(link)
     owner = replace(who, id=user.id, user_id=user.id)
     put(tx, actor=owner, user=user, stored=new, action="user.password_changed", account_id=account_id, forge=forge)
-    return Anew(user=user, device_token=session.new_device(tx, user.id, forge))
+    return Anew(user=user, device_token=device.new(tx, user.id, forge))
 
 
 def set_for(tx: Transaction, *, actor: Actor, user_id: str, new: Fitted, forge: Forge) -> User | Refusal:

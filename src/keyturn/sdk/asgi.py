@@ -6,12 +6,13 @@ HTTP and WebSockets are decided on when they begin.  The event loop is asyncio's
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import cached_property
 from typing import Any, Final
 
-from keyturn.sdk.admission import AcceptedKey, Admission, Problem, Request, is_reserved
+from keyturn.sdk.admission import AcceptedKey, Problem, Request, is_reserved
 from keyturn.sdk.asking import Asking
-from keyturn.sdk.needs import OPEN, Needs
-from keyturn.sdk.verifier import Verifier
+from keyturn.sdk.middleware import Middleware
+from keyturn.sdk.needs import OPEN
 
 __all__ = ["OPEN", "AcceptedKey", "KeyturnMiddleware"]
 
@@ -25,21 +26,12 @@ _POLICY: Final = 1008
 """Of a WebSocket's end: what was asked for is against the rules (RFC 6455)."""
 
 
-class KeyturnMiddleware:
+class KeyturnMiddleware(Middleware[App]):
     """Stands before an application; the arguments are those of `Admission`."""
 
-    def __init__(
-        self,
-        app: App,
-        verifier: Verifier,
-        *,
-        needs: Needs,
-        proxies: Iterable[str] = (),
-        realm: str = "api",
-        problems: str = "",
-    ) -> None:
-        self._app = app
-        self._asking = Asking(Admission(verifier, needs=needs, proxies=proxies, realm=realm, problems=problems))
+    @cached_property
+    def _asking(self) -> Asking:
+        return Asking(self._admission)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

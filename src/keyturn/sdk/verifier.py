@@ -27,19 +27,10 @@ from keyturn.core.allowlist import parse_address
 from keyturn.core.lease import LONGEST_STALE, Terms
 from keyturn.core.own_secret import is_presentable, label_of
 from keyturn.core.share import Wish
-from keyturn.sdk.attachment import (
-    Attachment,
-    Nodes,
-    NodeUnavailable,
-    NotAllowed,
-    TooManyGuesses,
-    Unleased,
-    credential_from,
-    filler,
-    lender,
-    told_verdict,
-)
+from keyturn.sdk.attachment import Attachment
 from keyturn.sdk.clock import BOOTTIME, boot_micros, clock_ns
+from keyturn.sdk.nodes import Nodes, NodeUnavailable, NotAllowed, credential_from
+from keyturn.sdk.questions import TooManyGuesses, Unleased, filler, lender, told_verdict
 from keyturn.verify.borrower import Borrower
 from keyturn.verify.counters import Counters
 from keyturn.verify.decision import ASK, MALFORMED_VERDICT, MISS, Verdict, wait_verdict

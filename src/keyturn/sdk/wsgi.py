@@ -9,30 +9,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from keyturn.sdk.admission import AcceptedKey, Admission, Problem, Request, is_reserved
-from keyturn.sdk.needs import OPEN, Needs
-from keyturn.sdk.verifier import Verifier
+from keyturn.sdk.admission import AcceptedKey, Problem, Request, is_reserved
+from keyturn.sdk.middleware import Middleware
+from keyturn.sdk.needs import OPEN
 
 __all__ = ["OPEN", "AcceptedKey", "KeyturnMiddleware"]
 
 _HEADER: Final = "HTTP_"
 
 
-class KeyturnMiddleware:
+class KeyturnMiddleware(Middleware[WSGIApplication]):
     """Stands before an application; the arguments are those of `Admission`."""
-
-    def __init__(
-        self,
-        app: WSGIApplication,
-        verifier: Verifier,
-        *,
-        needs: Needs,
-        proxies: Iterable[str] = (),
-        realm: str = "api",
-        problems: str = "",
-    ) -> None:
-        self._app = app
-        self._admission = Admission(verifier, needs=needs, proxies=proxies, realm=realm, problems=problems)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answer = self._admission.admit(read(environ, path=_path(environ)))

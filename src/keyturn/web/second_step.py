@@ -9,7 +9,8 @@ from keyturn.core.refusal import Refusal, Unauthenticated
 from keyturn.edge.refused import Refused
 from keyturn.flow import authenticator
 from keyturn.flow import session as sessions
-from keyturn.flow.session import Waiting
+from keyturn.flow import sign_in as signing_in
+from keyturn.flow.sign_in import Waiting
 from keyturn.outside.forge import token_digest
 from keyturn.web import showing
 from keyturn.web.arrival import enter
@@ -28,7 +29,7 @@ def page(asked: Asked) -> Response:
 
 def _waiting(asked: Asked) -> Waiting | None:
     digest = token_digest(asked.browser.cookie(SESSION))
-    return asked.visit.node.store.read(lambda tx: sessions.waiting(tx, digest))
+    return asked.visit.node.store.read(lambda tx: signing_in.waiting(tx, digest))
 
 
 def _show(asked: Asked, waiting: Waiting, *, wrong: str = "", problem: str = "", status: int = 200) -> Response:
@@ -49,7 +50,7 @@ def prove(asked: Asked) -> Response:
     digest = token_digest(asked.browser.cookie(SESSION))
     try:
         answer, _ = asked.visit.change(
-            lambda tx: sessions.second_step(
+            lambda tx: signing_in.second_step(
                 tx,
                 digest=digest,
                 second=second,

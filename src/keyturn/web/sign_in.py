@@ -9,6 +9,7 @@ from keyturn.core.refusal import CaptchaRequired, Refusal, Unauthenticated
 from keyturn.edge.proving import solved_captcha
 from keyturn.edge.refused import Refused
 from keyturn.flow import session as sessions
+from keyturn.flow import sign_in as signing_in
 from keyturn.outside.forge import token_digest
 from keyturn.ports import Transaction
 from keyturn.web import captcha
@@ -32,7 +33,7 @@ def page(asked: Asked) -> Response:
 def _further(tx: Transaction, digest: bytes) -> str:
     if sessions.whose(tx, digest, address=None) is not None:
         return HOME
-    return SECOND_STEP if sessions.waiting(tx, digest) is not None else ""
+    return SECOND_STEP if signing_in.waiting(tx, digest) is not None else ""
 
 
 def sign_in(asked: Asked) -> Response:
@@ -44,11 +45,11 @@ def sign_in(asked: Asked) -> Response:
         solution = captcha.answer(asked)
         solved = solved_captcha(asked.visit, solution) if solution else None
         stored, _ = asked.visit.read(
-            lambda tx: sessions.ask(tx, user=name, visitor=visitor, captcha=solved, forge=node.forge)
+            lambda tx: signing_in.ask(tx, user=name, visitor=visitor, captcha=solved, forge=node.forge)
         )
         matched = stored if node.passwords.check(stored, asked.form.raw("password")) else ""
         answer, _ = asked.visit.change(
-            lambda tx: sessions.sign_in(
+            lambda tx: signing_in.sign_in(
                 tx,
                 user=name,
                 matched_password=matched,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from keyturn.sdk import verifier as sdk
-from keyturn.sdk.attachment import Nodes
+from keyturn.sdk.nodes import Nodes
 from tests.fleet.chaos.recording import LAPSED, UNAVAILABLE, Recording, boot_nanos
 
 VERSIONS: Final = 3

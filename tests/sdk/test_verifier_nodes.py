@@ -1,0 +1,78 @@
+"""A verifier whose nodes come and go."""
+
+from pathlib import Path
+
+import pytest
+
+from keyturn.sdk import NodeUnavailable, Verifier
+from tests.gateways.program import free_port
+from tests.sdk.verifying import LONG, reset, until
+from tests.serving import Serving
+
+
+def test_of_several_nodes_a_dead_one_is_passed_over(server: Serving, credential: str) -> None:
+    dead = f"http://127.0.0.1:{free_port()}"
+    secret = server.create()["secret"]
+    for urls in ([dead, server.url], [server.url, dead]):
+        with Verifier(urls, credential) as verifier:
+            assert verifier.verify(secret)
+            assert verifier.wait_until_leased(LONG)
+            assert verifier.node == server.url
+            assert verifier.verify(secret)
+
+
+def test_with_no_node_there_is_no_answer_until_one_comes(server: Serving, credential: str) -> None:
+    dead = f"http://127.0.0.1:{free_port()}"
+    secret = server.create()["secret"]
+    with Verifier(dead, credential) as verifier:
+        assert not verifier.wait_until_leased(0)
+        with pytest.raises(NodeUnavailable):
+            verifier.verify(secret)
+        assert (verifier.node, verifier.refused) == ("", "")
+
+
+def test_a_node_that_is_killed_is_missed_when_the_lease_ends_and_found_again(tmp_path: Path) -> None:
+    port = str(free_port())
+    server = Serving(folder=tmp_path / "data", flags=("--port", port)).start()
+    try:
+        made = server.create()
+        credential = server.create(permissions=["keyturn.attach"])["secret"]
+        with Verifier(server.url, credential) as verifier:
+            assert verifier.wait_until_leased(LONG)
+            assert verifier.verify(made["secret"])
+            server.kill()
+            assert verifier.verify(made["secret"])
+            assert verifier.lease > 0
+
+            def lapsed() -> bool:
+                try:
+                    verifier.verify(made["secret"])
+                except NodeUnavailable:
+                    return True
+                return False
+
+            until(lapsed)
+            assert verifier.lease == 0
+            server.start()
+            until(lambda: verifier.lease > 0)
+            assert verifier.verify(made["secret"])
+            done = reset(server, made["id"])
+            assert done["receipt"]["confirmed"] is True
+            assert verifier.verify(made["secret"]).code == "replaced"
+            assert verifier.verify(done["secret"])
+    finally:
+        server.kill()
+
+
+def test_a_connection_that_the_node_has_closed_is_opened_again(tmp_path: Path) -> None:
+    server = Serving(folder=tmp_path / "data", flags=("--port", str(free_port()))).start()
+    try:
+        first, second = (server.create()["secret"] for _ in range(2))
+        credential = server.create(permissions=["keyturn.attach"])["secret"]
+        with Verifier(server.url, credential) as verifier:
+            assert verifier.verify(first)
+            server.kill()
+            server.start()
+            assert verifier.verify(second)
+    finally:
+        server.kill()
