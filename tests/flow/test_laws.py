@@ -659,7 +659,7 @@ def test_laws_1_to_7_hold_over_random_histories(database_url: str) -> None:
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=(300 if FULL else 40) // (1 if database_url.startswith("sqlite") else 2),
+                max_examples=(300 if FULL else 24) // (1 if database_url.startswith("sqlite") else 2),
                 stateful_step_count=30 if FULL else 10,
                 deadline=None,
                 phases=[*Phase] if FULL else [Phase.generate],  # a history names its steps; shrinking takes minutes
