@@ -36,7 +36,9 @@ ALL_THREE = (*BOTH, "postgresql-distribution")
 PURE = ("tests/core/", "tests/verify/")
 LONGEST = (
     *("tests/flow/test_laws.py", "tests/fleet/", "tests/faults/", "tests/web/", "tests/cli/test_demo.py"),
-    *("tests/api/test_schema.py", "tests/core/test_claim_histories.py"),
+    *("tests/api/test_schema.py", "tests/api/test_lockout.py", "tests/core/test_claim_histories.py"),
+    *("tests/sdk/test_verifier.py", "tests/store/test_store.py", "tests/store/test_durability.py"),
+    *("tests/gateways/", "tests/middleware/"),
 )
 
 
@@ -160,6 +162,11 @@ def _pure_tests_open_no_socket(request: pytest.FixtureRequest, monkeypatch: pyte
 
         monkeypatch.setattr(socket.socket, "connect", refuse)
         monkeypatch.setattr(socket.socket, "bind", refuse)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: some tests wait for a lease to end or a server to stop."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -150,6 +150,7 @@ def _serve(asking: socket.socket) -> dict[str, Any]:
 
 
 def _become(wish: Mapping[str, Any]) -> None:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # whoever runs tests in the background may ignore it
     die_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.closerange(3, _HIGHEST_FILE)

@@ -63,7 +63,7 @@ class Serving:
         log = self.folder.with_suffix(".log")
         with log.open("ab") as out:
             begun = out.tell()
-            if self.whole:
+            if self.whole or sys.platform != "linux":
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", self.program, *words],
                     stdin=subprocess.DEVNULL,
