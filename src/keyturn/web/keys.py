@@ -97,7 +97,7 @@ def show(asked: SignedIn) -> Response:
     return _show(asked)
 
 
-def _show(asked: SignedIn, *, problem: str = "", status_code: int = 200) -> Response:
+def _show(asked: SignedIn, *, wrong_name: str = "", status_code: int = 200) -> Response:
     key_id = asked.path["key_id"]
     (aged, history), now = asked.call.read(
         lambda tx: histories.of_key(tx, actor=asked.actor, key_id=key_id, page=Page(size=_EVENTS))
@@ -115,7 +115,8 @@ def _show(asked: SignedIn, *, problem: str = "", status_code: int = 200) -> Resp
         owner=history.owner,
         may_write=asked.actor.may(RIGHT_KEYS_WRITE, key.account_id),
         may_reset=asked.actor.may(RIGHT_KEYS_RESET, key.account_id),
-        problem=problem,
+        typed=asked.form.raw("name"),
+        wrong_name=wrong_name,
         status=status_code,
     )
 
@@ -146,7 +147,7 @@ def revoke(asked: SignedIn) -> Response:
     key_id = asked.path["key_id"]
     key, _ = asked.call.read(lambda tx: keys.show(tx, actor=asked.actor, key_id=key_id))
     if asked.form("name") != key.name.strip():
-        return _show(asked, problem=asked.browser.words("key.revoke_name_wrong"), status_code=422)
+        return _show(asked, wrong_name=asked.browser.words("key.revoke_name_wrong"), status_code=422)
     asked.stop(lambda tx: keys.revoke(tx, actor=asked.actor, key_id=key_id))
     return asked.go(f"/keys/{key_id}?done=revoked")
 
