@@ -223,6 +223,16 @@ def test_f9_a_stop_is_confirmed_where_the_authority_has_its_own_entry(one: Membe
     assert (found.confirmed, found.reason) == (False, ESTRANGED)
 
 
+def test_f11_an_entry_that_is_no_longer_kept_is_of_no_other_past(one: Member) -> None:
+    """Somebody looks at the fence of a stop of long ago, from where on this node follows."""
+    rev, _ = one.verifier.applied
+    one.stop()
+    with one.here.store._engine.begin() as connection:
+        connection.execute(text("DELETE FROM feed WHERE rev <= :rev"), {"rev": rev})
+    seen = one.confirming.look(rev)
+    assert (seen.acknowledged, seen.is_over) == (1, True)
+
+
 def test_f9_a_stop_whose_entry_is_lost_while_it_waits_is_not_confirmed(one: Member) -> None:
     rev = one.stop()
     _, at = one.verifier.applied

@@ -162,7 +162,7 @@ class Scan:
     epoch: int
     rev: int
     written_at: int | None
-    """When the entry that was asked about was written; None where it is not there (F9)."""
+    """When the entry that was asked about was written; None where it is not there yet, or no longer kept (F9, F11)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

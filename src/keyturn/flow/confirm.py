@@ -168,8 +168,9 @@ class Confirming:
         epoch, newest = scan.epoch, scan.rev
         # What this node had applied before it looked cannot be news to the authority, unless that has lost a part of
         # its past (F9): then nothing that was applied here counts, and this node is waited for like any other.
-        is_ahead = before.applied_rev > newest or known_at not in (None, scan.written_at)
-        estranged = before.epoch == epoch and is_ahead
+        # An entry that is not there, but not above the newest, is just no longer kept (F11).
+        is_another = None not in (known_at, scan.written_at) and known_at != scan.written_at
+        estranged = before.epoch == epoch and (before.applied_rev > newest or is_another)
         own = replace(before, acked_rev=0) if estranged else member.standing()
         leases = [own if one.instance == own.instance else one for one in scan.leases]
         # Read after the scan: whoever was granted a lease before it counts from before it too.
