@@ -1,18 +1,24 @@
 """Who waits for whom on PostgreSQL: a stop is not passed by those who go on using what it stops (F0)."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import text, update
 
+from keyturn.core.feed import KeyState
+from keyturn.core.key import Suspension
+from keyturn.ports import Use
 from keyturn.store.tables import secrets
 from keyturn.store.transaction import SqlTransaction
 from keyturn.verify.message import Report
 from keyturn.verify.usage import Callers, Origin, Tally
 from tests.world import World, world
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -24,8 +30,7 @@ def here(postgres_url: str) -> Iterator[World]:
 def waiting(here: World, wanted: int) -> None:
     """Until so many wait for a lock."""
     query = text(
-        "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database"
-        " WHERE datname = current_database())"
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     pause = threading.Event()
     for _ in range(500):
@@ -70,6 +75,90 @@ def test_f0_who_uses_a_key_without_pause_does_not_pass_who_would_stop_it(here: W
     assert done == ["stop", "later"]
 
 
+def at_once(here: World, flow: Callable[[SqlTransaction], T]) -> T:
+    """Somebody else's change, while one is under way."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(here.store.change, flow).result(30)
+
+
+def test_f0_a_stop_does_not_wait_for_whoever_makes_a_key_for_the_same_owner(here: World) -> None:
+    made = here.key().key.id
+
+    def stop(tx: SqlTransaction) -> None:
+        for reason in ("leaked", "incident"):  # a second change asks PostgreSQL for the owner
+            held = tx.key(made, lock=True)
+            assert held is not None
+            tx.save_key(replace(held, suspension=Suspension(at=tx.now, by="", reason=reason)))
+
+    def make(tx: SqlTransaction) -> None:
+        tx.lock_owner(here.admin_key.owner_id)
+        at_once(here, stop)
+
+    here.store.change(make)
+    found = here.get(made).suspension
+    assert found is not None
+    assert found.reason == "incident"
+
+
+def test_f1_a_revision_is_allotted_last_so_a_long_change_keeps_no_other_waiting(here: World) -> None:
+    first, second = here.key(), here.key()
+
+    def suspended(tx: SqlTransaction, key_id: str) -> None:
+        held = tx.key(key_id, lock=True)
+        assert held is not None
+        tx.save_key(replace(held, suspension=Suspension(at=tx.now, by="", reason="leaked")))
+
+    def long(tx: SqlTransaction) -> None:
+        suspended(tx, first.key.id)
+        at_once(here, lambda other: suspended(other, second.key.id))
+
+    begun = here.store.rev()
+    here.store.change(long)
+    changes = [one.change for one in here.store.feed_after(begun, limit=9)]
+    assert [one.key_id for one in changes if isinstance(one, KeyState)] == [second.key.id, first.key.id]
+
+
+def test_f11_many_are_suspended_while_one_of_them_is_being_stopped(here: World) -> None:
+    """Neither has to be begun anew: whoever waits for a key holds no revision."""
+    made = here.key()
+    begun: list[str] = []
+
+    def bulk(tx: SqlTransaction) -> tuple[int, int]:
+        begun.append("bulk")
+        return tx.suspend_account(made.key.account_id, by="", reason="incident")
+
+    def stop(tx: SqlTransaction) -> Future[tuple[int, int]]:
+        begun.append("stop")
+        held = tx.key(made.key.id, lock=True)
+        assert held is not None
+        many = pool.submit(here.store.change, bulk)
+        waiting(here, 1)
+        tx.save_key(replace(held, revoked_at=tx.now))
+        return many
+
+    with ThreadPoolExecutor(1) as pool:
+        _, rev = here.store.change(stop).result(30)
+    assert begun == ["stop", "bulk"]
+    assert rev == here.store.rev()
+    assert here.get(made.key.id).suspension is None, "it had ended before"
+
+
+def test_k8_who_acts_with_a_key_is_not_waited_for_when_its_last_use_is_noted(here: World) -> None:
+    key, other = here.admin_key, here.key().key
+    housekeeper = here.housekeeper
+    housekeeper.report(Report(last=((key.number, 1), (other.number, 1)), watched=(), callers=()), by="ver_1", size=1)
+
+    def act(tx: SqlTransaction) -> None:
+        assert tx.stands(key.id, 1)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(housekeeper.write_uses).result(30)
+
+    here.store.change(act)
+    assert [here.get(one.id).last_used_at is not None for one in (key, other)] == [False, True]
+    housekeeper.write_uses()
+    assert here.get(key.id).last_used_at is not None
+
+
 def test_k8_who_writes_uses_down_keeps_nobody_from_acting_with_the_key_or_from_stopping_it(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,26 +166,21 @@ def test_k8_who_writes_uses_down_keeps_nobody_from_acting_with_the_key_or_from_s
     key = here.admin_key
     watched = tuple((Origin(key.number, 1, None, wanted, ""), Tally(1, 1, 1)) for wanted in ((), ("orders:read",)))
     done: list[object] = []
-    upsert = SqlTransaction._upsert_use
+    add_uses = SqlTransaction.add_uses
 
-    def at_once(flow: Callable[[SqlTransaction], object]) -> None:
-        with ThreadPoolExecutor(1) as pool:
-            done.append(pool.submit(here.store.change, flow).result(30))
-
-    def meanwhile(tx: SqlTransaction, row: Mapping[str, Any]) -> Any:
-        tx._connection.execute(upsert(tx, row))
-        at_once(lambda other: other.stands(key.id, 1))
-        at_once(lambda other: other.key(key.id, lock=True) is not None)
-        at_once(lambda other: other._connection.execute(stop).rowcount)
-        return upsert(tx, row)
+    def meanwhile(tx: SqlTransaction, batch: Sequence[Use]) -> None:
+        add_uses(tx, batch)
+        done.append(at_once(here, lambda other: other.stands(key.id, 1)))
+        done.append(at_once(here, lambda other: other.key(key.id, lock=True) is not None))
+        done.append(at_once(here, lambda other: other._connection.execute(stop).rowcount))
 
     stop = update(secrets).where(secrets.c.key_number == key.number).values(stop_reason="leaked")
-    monkeypatch.setattr(SqlTransaction, "_upsert_use", meanwhile)
+    monkeypatch.setattr(SqlTransaction, "add_uses", meanwhile)
     housekeeper = here.housekeeper
     caller = Callers(key.number, None, (), "", 1, 1)
     housekeeper.report(Report(last=((key.number, 1),), watched=watched, callers=(caller,)), by="ver_1", size=1)
     housekeeper.write_uses()
-    assert done == 2 * [True, True, 1]
+    assert done == [True, True, 1]
     found = here.store.read(lambda tx: tx.key(key.id))
     assert found is not None
     assert found.last_used_at is not None

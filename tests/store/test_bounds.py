@@ -61,12 +61,12 @@ def stopped_in_the_middle(url: str, account_id: str) -> Iterator[subprocess.Pope
 
 def test_who_stops_in_the_middle_of_a_change_lets_go_of_it(postgres_url: str) -> None:
     with world(postgres_url) as here, stopped_in_the_middle(postgres_url, here.operator.id) as stopped:
-        made = here.key()
+        made = here.get(here.key().key.id)
         stopped.send_signal(signal.SIGCONT)
         assert stopped.stdout is not None
         assert stopped.stdout.read().strip() == "StoreUnavailable", "it learns that it has changed nothing"
         assert [entry.rev for entry in entries_of(here.store)] == [1, 2]
-        assert here.get(made.key.id) == made.key
+        assert here.get(made.id) == made
 
 
 def test_no_statement_is_cut_off_however_long_it_takes(postgres_url: str) -> None:

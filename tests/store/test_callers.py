@@ -7,7 +7,7 @@ import pytest
 
 from keyturn.core.instant import Instant
 from keyturn.ports import Caller
-from keyturn.store import callers as module
+from keyturn.store import begun
 from keyturn.store.callers import MOST_CALLERS
 from keyturn.store.tables import callers
 from tests.flow.test_reset import DAY, HOUR, MINUTE
@@ -62,7 +62,7 @@ def test_callers_are_bounded_and_the_rest_is_counted_together(here: World) -> No
 
 
 def test_a_large_batch_is_looked_up_in_parts(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 2)
+    monkeypatch.setattr(begun, "_AT_ONCE", 2)
     numbers = [here.key().key.number for _ in range(5)]
     for _ in range(2):
         add(here, *(caller(number, 1, MINUTE) for number in numbers))

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from keyturn.core.instant import Instant, from_micros
 from keyturn.core.throttle import LONGEST_QUIET
@@ -22,6 +23,7 @@ from keyturn.verify.usage import Callers, Origin, Tally
 from keyturn.verify.verifier import Verifier
 
 log = logging.getLogger("keyturn")
+Of = TypeVar("Of")
 REPLAYS_LAST: Final = timedelta(days=7)
 CALLERS_LAST: Final = timedelta(hours=25)
 """What is shown are the last 24 hours; buckets of an hour reach back one more."""
@@ -46,6 +48,7 @@ class Housekeeper:
         self._follower = follower
         # Drained from the verifier and not yet in the store: an outage loses none of them.
         self._last: dict[int, Instant] = {}
+        self._last_of_secrets: dict[tuple[int, int], Instant] = {}
         self._watched: list[tuple[Use, Instant]] = []
         self._callers: list[Caller] = []
         self._callers_rest = 0
@@ -82,19 +85,34 @@ class Housekeeper:
         self._callers += [_as_caller(caller) for one in reports for caller in one.callers]
         if self._watched or self._callers:
             watched, callers = tuple(self._watched), tuple(self._callers)
-            self._store.change(lambda tx: _write(tx, watched, callers))
+            self._report_first_uses(watched)
+            known = self._store.change(lambda tx: _write(tx, watched, callers))
             self._callers_rest += len(callers) // _CALLERS_A_TICK
             self._watched, self._callers = [], []
-        # By itself and quickly done: until it commits, nobody can act with a key that it touches.
+            for use in known:
+                _raise(self._last_of_secrets, (use.key_number, use.version), use.last_seen)
+        # Each by itself and quickly done: until it commits, nobody acts with a key, or stops a secret, that it touches.
+        if self._last_of_secrets:
+            of_secrets = self._last_of_secrets
+            self._store.change(lambda tx: tx.touch_secrets(of_secrets))
+            self._last_of_secrets = {}
         if self._last:
             last = self._last
-            self._store.change(lambda tx: tx.touch({number: min(at, tx.now) for number, at in last.items()}))
-            self._last = {}
+            left_out = self._store.change(lambda tx: tx.touch({number: min(at, tx.now) for number, at in last.items()}))
+            self._last = {number: last[number] for number in left_out}
+
+    def _report_first_uses(self, watched: Sequence[tuple[Use, Instant]]) -> None:
+        """One by one, for each holds its key; known ones and those of no key are passed over."""
+        first: dict[tuple[int, int], Instant] = {}
+        for use, seen in watched:
+            secret = (use.key_number, use.version)
+            first[secret] = min(seen, first.get(secret, seen))
+        for (number, version), seen in first.items():
+            self._store.change(partial(_report_use, key_number=number, version=version, seen=seen))
 
     def _note(self, last: Mapping[int, int], watched: Mapping[Origin, Tally]) -> None:
         for number, micros in last.items():
-            at = from_micros(micros)
-            self._last[number] = max(at, self._last.get(number, at))
+            _raise(self._last, number, from_micros(micros))
         self._watched += _as_uses(watched)
 
     def _gather_callers(self) -> None:
@@ -152,17 +170,22 @@ def _storable(text: str, longest: int) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "?")[:longest]
 
 
-def _write(tx: Transaction, watched: Sequence[tuple[Use, Instant]], callers: Sequence[Caller]) -> None:
-    # A verifier may say anything: of a key that there is none, or of a time to come.  It must not keep what the others
-    # have counted from being written, nor stand for ever as the latest use.
+def _raise(known: dict[Of, Instant], of: Of, at: Instant) -> None:
+    known[of] = max(at, known.get(of, at))
+
+
+# A verifier may say anything: of a key that there is none, or of a time to come.  It must not keep what the others have
+# counted from being written, nor stand for ever as the latest use.
+
+
+def _report_use(tx: Transaction, *, key_number: int, version: int, seen: Instant) -> None:
+    handover.report_use(tx, key_number=key_number, version=version, used_at=min(seen, tx.now))
+
+
+def _write(tx: Transaction, watched: Sequence[tuple[Use, Instant]], callers: Sequence[Caller]) -> Sequence[Use]:
     known = tx.known_numbers([one.key_number for one in callers] + [use.key_number for use, _ in watched])
     now = tx.now
     tx.add_callers([replace(one, last_seen=min(one.last_seen, now)) for one in callers if one.key_number in known])
-    watched = [(use, min(seen, now)) for use, seen in watched if use.key_number in known]
-    tx.add_uses([replace(use, last_seen=min(use.last_seen, now)) for use, _ in watched])
-    first: dict[tuple[int, int], Instant] = {}
-    for use, seen in watched:
-        secret = (use.key_number, use.version)
-        first[secret] = min(seen, first.get(secret, seen))
-    for (number, version), used_at in first.items():
-        handover.report_use(tx, key_number=number, version=version, used_at=used_at)
+    uses = [replace(use, last_seen=min(use.last_seen, now)) for use, _ in watched if use.key_number in known]
+    tx.add_uses(uses)
+    return uses

@@ -441,8 +441,8 @@ def answered(
         secret=secret,
         secret_shown=secret_shown and key.kind is SecretKind.MADE,  # what is brought was shown to nobody
         has_minted=has_minted,
-        rev=tx.rev_of(key.id),
         used_by=tx.uses(key.number, _old_version(reset, key)) if handing_over and not has_minted else (),
+        rev=tx.rev_of(key.id),
     )
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import insert, or_, select, update
 
 from keyturn.core.address import STILL_TOLD, Address
 from keyturn.core.instant import Instant
-from keyturn.store.begun import Begun, columns
+from keyturn.store.begun import Begun, columns, locked
 from keyturn.store.tables import addresses, users
 
 
@@ -22,7 +22,7 @@ class Addresses(Begun):
     def address(self, address_id: str, *, lock: bool = False) -> Address | None:
         """One of them, also one that was removed."""
         query = select(addresses).where(addresses.c.id == address_id)
-        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
+        found = self._connection.execute(locked(query) if lock else query).mappings().first()
         return None if found is None else Address(**found)
 
     def addresses_of(self, user_id: str) -> Sequence[str]:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from keyturn.core.authenticator import Authenticator, Challenge, Purpose, SessionProof
 from keyturn.core.captcha import Solved
-from keyturn.store.begun import Begun, columns
+from keyturn.store.begun import Begun, columns, locked
 from keyturn.store.tables import authenticators, challenges, recovery_codes, session_proofs, spent_captchas
 
 
@@ -19,7 +19,7 @@ class Authenticators(Begun):
         """Those of a user, oldest first, also what is not confirmed."""
         query = select(authenticators).where(authenticators.c.user_id == user_id)
         query = query.order_by(authenticators.c.made_at, authenticators.c.id)
-        found = self._connection.execute(query.with_for_update() if lock else query).mappings()
+        found = self._connection.execute(locked(query) if lock else query).mappings()
         return [_read(row) for row in found]
 
     def has_passkey(self, credential_id: bytes) -> bool:

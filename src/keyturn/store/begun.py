@@ -1,14 +1,17 @@
 """A transaction that has begun: its connection and what it read of the authority, for every noun's questions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Select, Table
 
 from keyturn.core.instant import Instant
 from keyturn.core.policy import Policy
 from keyturn.ports import Page
+
+T = TypeVar("T")
+_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,20 @@ class Begun:
 def columns(value: object) -> dict[str, Any]:
     """The fields of a frozen value by name; `dataclasses.asdict` would copy them deeply, and slowly."""
     return {name: getattr(value, name) for name in type(value).__slots__}  # type: ignore[attr-defined]  # all have them
+
+
+def parts(wanted: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many at a time as a statement takes."""
+    return (wanted[at : at + _AT_ONCE] for at in range(0, len(wanted), _AT_ONCE))
+
+
+def locked(query: Select[Any], *, skip_locked: bool = False) -> Select[Any]:
+    """The same, held against everybody who would change what it finds; `skip_locked` leaves out what somebody holds.
+
+    Whoever only refers to a row need not wait: PostgreSQL looks at a key's owner again at its second change in one
+    transaction.
+    """
+    return query.with_for_update(key_share=True, skip_locked=skip_locked)
 
 
 def within(

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from keyturn.core.instant import Instant
 from keyturn.core.throttle import Counted, Counter
-from keyturn.store.begun import Begun
+from keyturn.store.begun import Begun, locked
 from keyturn.store.tables import counters
 
 Subjects = Mapping[Counted, bytes]
@@ -26,7 +26,7 @@ class Counters(Begun):
             self._connection.execute(self._insert().on_conflict_do_nothing(), rows)
         this = tuple_(counters.c.counted, counters.c.subject).in_(named)
         query = select(counters).where(this).order_by(counters.c.counted, counters.c.subject)
-        found = self._connection.execute(query.with_for_update() if lock else query).all()
+        found = self._connection.execute(locked(query) if lock else query).all()
         known = {Counted(row.counted): row for row in found}
         return {
             one: Counter(counted=one, failures=known[one].failures, last_failed_at=known[one].last_failed_at)

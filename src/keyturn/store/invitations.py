@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, RowMapping, and_, insert, select, update
 from keyturn.core.account import Role
 from keyturn.core.instant import Instant
 from keyturn.core.invitation import Invitation
-from keyturn.store.begun import Begun, columns
+from keyturn.store.begun import Begun, columns, locked
 from keyturn.store.tables import invitations
 
 
@@ -21,7 +21,7 @@ class Invitations(Begun):
     def invitation(self, invitation_id: str, *, lock: bool = False) -> Invitation | None:
         """One, also where it has ended."""
         query = select(invitations).where(invitations.c.id == invitation_id)
-        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
+        found = self._connection.execute(locked(query) if lock else query).mappings().first()
         return None if found is None else _read(found)
 
     def invitations(self, account_id: str) -> Sequence[Invitation]:

@@ -3,7 +3,7 @@
 Whatever is saved of a key is appended to the feed here, so no flow can forget it (F1, pitfall 2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,13 +30,12 @@ from keyturn.core.key import MOST_REMEMBERED, Key, Secret, state_for_verifiers
 from keyturn.core.secret import SecretKind
 from keyturn.ports import Page
 from keyturn.store import rows
-from keyturn.store.begun import Begun, Seen, within
+from keyturn.store.begun import Begun, Seen, locked, within
 from keyturn.store.tables import Moment, authority, keys, secrets, users
 
 # The statements of the way every reset takes, built once: building one anew takes longer than running it.
 _KEY = select(keys).where(keys.c.id == bindparam("id"))
-# Against everybody who would change the key; whoever only writes down that it was used need not wait.
-_KEY_LOCKED = _KEY.with_for_update(of=keys, key_share=True)
+_KEY_LOCKED = locked(_KEY)
 _OVER = or_(secrets.c.stopped_at.is_not(None), secrets.c.stops_at <= bindparam("now", type_=Moment))
 # Whatever may still be accepted comes first, however many came and went since; then the newest.
 _RELEVANT = (case((_OVER, 1), else_=0), secrets.c.version.desc())
@@ -74,16 +73,21 @@ class Keys(Begun):
     def __init__(self, connection: Connection, seen: Seen) -> None:
         super().__init__(connection, seen)
         self._loaded: dict[str, Key] = {}
+        self._unrevised: dict[str, None] = {}
         self._revs: dict[str, int] = {}
         self._before: dict[int, Instant | None] = {}
         self._bulk: list[tuple[int, Predicate]] = []
         self._last_bulk: list[Predicate] = []
         # Written together before the commit, or before something asks for them: fewer round trips a step.
-        self._new_secrets: list[dict[str, Any]] = []
+        self._new_secrets: list[tuple[Key, Secret]] = []
         self._ended_secrets: list[dict[str, Any]] = []
 
     def rev_of(self, key_id: str) -> int:
-        """The revision at which this transaction tells verifiers of the key; 0 where it does not."""
+        """The revision at which this transaction tells verifiers of the key; 0 where it does not.
+
+        Asked for last: from here on all other changes wait for this one, so it must wait for none of them.
+        """
+        self._allot_revs()
         return self._revs.get(key_id, 0)
 
     def known_by(self, key_id: str) -> int:
@@ -91,7 +95,7 @@ class Keys(Begun):
 
         Read now, not when this transaction began: whoever held the lock before may have committed since then.
         """
-        return self._revs.get(key_id) or self._connection.execute(select(authority.c.rev)).scalar_one()
+        return self.rev_of(key_id) or self._connection.execute(select(authority.c.rev)).scalar_one()
 
     def key(self, key_id: str, *, lock: bool = False) -> Key | None:
         """One key with its newest secrets."""
@@ -147,7 +151,7 @@ class Keys(Begun):
 
     def lock_owner(self, owner_id: str) -> None:
         """One creation for this owner at a time (pitfall 15)."""
-        self._connection.execute(select(users.c.id).where(users.c.id == owner_id).with_for_update()).all()
+        self._connection.execute(locked(select(users.c.id).where(users.c.id == owner_id))).all()
 
     def count_live_keys(self, owner_id: str) -> int:
         """Keys neither revoked nor expired."""
@@ -157,12 +161,9 @@ class Keys(Begun):
     def insert_key(self, key: Key) -> Key:
         """Add a key; the answer has its number."""
         number = self._connection.execute(insert(keys).values(rows.key_row(key)).returning(keys.c.number)).scalar_one()
-        rev = self._allot_rev()
-        key = replace(key, number=number, secrets=tuple(replace(one, rev=rev) for one in key.secrets))
-        self._connection.execute(
-            insert(secrets), [rows.secret_row(one) | {"key_number": number} for one in key.secrets]
-        )
-        self._revs[key.id] = rev
+        key = replace(key, number=number)
+        self._new_secrets += [(key, one) for one in key.secrets]
+        self._unrevised[key.id] = None
         self._loaded[key.id] = key
         return key
 
@@ -170,7 +171,7 @@ class Keys(Begun):
         """Write what differs from the key as it was loaded, and append to the feed what verifiers must know of it."""
         before = self._loaded[key.id]
         if state_for_verifiers(key) != state_for_verifiers(before) and key.id not in self._revs:
-            self._revs[key.id] = self._allot_rev()
+            self._unrevised[key.id] = None
         old_row, new_row = rows.key_row(before), rows.key_row(key)
         changed = {name: value for name, value in new_row.items() if old_row[name] != value}
         if changed:
@@ -178,9 +179,7 @@ class Keys(Begun):
         known = {one.version: one for one in before.secrets}
         for secret in key.secrets:
             if secret.version not in known:
-                minted = replace(secret, rev=self._revs[key.id])
-                key = key.with_secret(minted)
-                self._new_secrets.append(rows.secret_row(minted) | {"key_number": key.number})
+                self._new_secrets.append((key, secret))
             elif secret != known[secret.version]:
                 self._ended_secrets.append(_ends_row(key, secret))
         self._loaded[key.id] = key
@@ -216,7 +215,6 @@ class Keys(Begun):
 
     def suspend_account(self, account_id: str, *, by: str, reason: str) -> tuple[int, int]:
         """Suspend every live key of an account in one statement and one feed entry (F11); how many, at which rev."""
-        rev = self._allot_rev()
         live = and_(
             keys.c.account_id == account_id,
             keys.c.revoked_at.is_(None),
@@ -225,17 +223,19 @@ class Keys(Begun):
         )
         held = {"suspended_at": self._now, "suspended_by": by, "suspended_reason": reason, "suspended_reset": ""}
         count = self._connection.execute(update(keys).where(live).values(held)).rowcount
+        rev = self._allot_rev()  # only now that nobody's key is waited for
         self._bulk.append((rev, Predicate(account_id=account_id)))
         return count, rev
 
     def _load_keys(self, query: Select[Any], *, lock: bool = False) -> list[Key]:
-        query = query.with_for_update(of=keys, key_share=True) if lock else query
+        query = locked(query) if lock else query
         return self._with_secrets(self._connection.execute(query).mappings().all())
 
     def _with_secrets(self, found: Sequence[RowMapping]) -> list[Key]:
         """The keys of these rows.  Their secrets are read after the rows were locked, so they are not older."""
-        self._flush_secrets()  # a key saved and read again in one transaction is as it was saved
         numbers = [row["number"] for row in found]
+        if self._unwritten.intersection(numbers):
+            self._flush_secrets()  # a key saved and read again in one transaction is as it was saved
         known: dict[int, list[Secret]] = {number: [] for number in numbers}
         for row in self._secrets_of(numbers):
             known[row["key_number"]].append(rows.read_secret(row))
@@ -270,19 +270,40 @@ class Keys(Begun):
         key = self.key(key_id)
         return state_for_verifiers(key) if key is not None and key.kind is SecretKind.PUBLIC_KEY else None
 
+    def _allot_revs(self) -> None:
+        for key_id in self._unrevised:
+            self._revs[key_id] = self._allot_rev()
+        self._unrevised.clear()
+
     def _allot_rev(self) -> int:
-        """F1: the next revision, under the lock of one row, so that commit order is revision order."""
+        """F1: the next revision, under the lock of one row, so that commit order is revision order.
+
+        Allotted as late as can be, when all other locks are held: who has it waits for nobody who wants it.
+        """
         row = self._connection.execute(_NEXT_REV, {"now": self._now}).one()
         self._before[row.rev] = row.before_rev_at
         rev: int = row.rev
         return rev
 
+    @property
+    def _unwritten(self) -> set[int]:
+        """The keys whose secrets are not written as they were saved."""
+        return {key.number for key, _ in self._new_secrets}.union(row["of_key"] for row in self._ended_secrets)
+
     def _flush_secrets(self) -> None:
         if self._ended_secrets:
-            self._connection.execute(_END_SECRET, self._ended_secrets)
+            self._connection.execute(_END_SECRET, sorted(self._ended_secrets, key=_which))  # in one order everywhere
         if self._new_secrets:
-            self._connection.execute(_INSERT_SECRET, self._new_secrets)
+            self._allot_revs()
+            self._connection.execute(_INSERT_SECRET, [self._minted_row(*one) for one in self._new_secrets])
         self._ended_secrets, self._new_secrets = [], []
+
+    def _minted_row(self, key: Key, secret: Secret) -> dict[str, Any]:
+        return rows.secret_row(replace(secret, rev=self._revs[key.id])) | {"key_number": key.number}
+
+
+def _which(row: Mapping[str, Any]) -> tuple[int, int]:
+    return row["of_key"], row["of_version"]
 
 
 def _ends_row(key: Key, secret: Secret) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from keyturn.core.instant import Instant, to_micros
 from keyturn.core.limit import Limit
 from keyturn.core.share import Balance, Loan
 from keyturn.ports import CounterHeld
-from keyturn.store.begun import Begun
+from keyturn.store.begun import Begun, locked
 from keyturn.store.database import is_lock_timeout
 from keyturn.store.tables import keys, limits
 
@@ -64,7 +64,7 @@ class Limits(Begun):
             row.number: Balance(
                 arrival=row.arrival, at=row.at, loans=tuple(Loan(**one) for one in json.loads(row.loans))
             )
-            for row in self._connection.execute(query.with_for_update(skip_locked=skip_locked))
+            for row in self._connection.execute(locked(query, skip_locked=skip_locked))
         }
 
     def save_balances(self, after: Mapping[int, Balance]) -> None:
@@ -84,7 +84,7 @@ class Limits(Begun):
     def forget_balances(self, *, before: Instant) -> int:
         """Drop those that had run empty by then: they say no more than an absent one.  It waits for none in use."""
         empty = select(limits.c.number).where(limits.c.arrival < to_micros(before)).order_by(limits.c.number)
-        free = empty.with_for_update(skip_locked=True).scalar_subquery()
+        free = locked(empty, skip_locked=True).scalar_subquery()
         return self._connection.execute(delete(limits).where(limits.c.number.in_(free))).rowcount
 
     def _insert_limits(self) -> Any:  # noqa: ANN401  # two dialects' statements, alike in what is used of them

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import RowMapping, and_, insert, select, update
 
 from keyturn.core.link import Link, LinkKind
-from keyturn.store.begun import Begun, columns
+from keyturn.store.begun import Begun, columns, locked
 from keyturn.store.tables import links
 
 
@@ -19,7 +19,7 @@ class Links(Begun):
     def link(self, digest: bytes, *, lock: bool = False) -> Link | None:
         """The link whose token has this digest, also one that is spent."""
         query = select(links).where(links.c.digest == digest)
-        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
+        found = self._connection.execute(locked(query) if lock else query).mappings().first()
         return None if found is None else _read(found)
 
     def link_by_id(self, link_id: str) -> Link | None:

@@ -23,7 +23,7 @@ from keyturn.core.instant import Instant
 from keyturn.core.letter import Letter
 from keyturn.core.notice import Notice
 from keyturn.ports import Page
-from keyturn.store.begun import Begun, Seen, columns, within
+from keyturn.store.begun import Begun, Seen, columns, locked, within
 from keyturn.store.tables import deliveries, letters, notices
 
 _INSERT_NOTICES = insert(notices).inline()
@@ -82,15 +82,14 @@ class Notices(Begun):
             .where(self._is_due(means))
             .order_by(deliveries.c.in_order, deliveries.c.number)  # letters first: somebody is waiting for them
             .limit(1)
-            .with_for_update(skip_locked=True, of=deliveries)
         )
-        found = self._connection.execute(query).mappings().first()
+        found = self._connection.execute(locked(query, skip_locked=True)).mappings().first()
         return None if found is None else _read_delivery(found)
 
     def delivery(self, delivery_id: str, *, lock: bool = False) -> Delivery | None:
         """One delivery."""
         query = select(deliveries).where(deliveries.c.id == delivery_id)
-        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
+        found = self._connection.execute(locked(query) if lock else query).mappings().first()
         return None if found is None else _read_delivery(found)
 
     def save_delivery(self, delivery: Delivery) -> None:
@@ -166,7 +165,7 @@ class Notices(Begun):
 
 
 def _new(query: Select[Any], name: str, number: ColumnElement[int], limit: int) -> Select[Any]:
-    return query.where(_NEW[name]).order_by(number).limit(limit).with_for_update(skip_locked=True)
+    return locked(query.where(_NEW[name]).order_by(number).limit(limit), skip_locked=True)
 
 
 def _read(kind: type[Any], row: RowMapping) -> Any:  # noqa: ANN401  # a value of that kind

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, sel
 from keyturn.core.account import Account, Member, User
 from keyturn.ports import Page
 from keyturn.store import rows
-from keyturn.store.begun import Begun, Seen, columns, within
+from keyturn.store.begun import Begun, Seen, columns, locked, within
 from keyturn.store.tables import accounts, authority, members, users
 
 _ACCOUNT = select(accounts).where(accounts.c.id == bindparam("id"))
@@ -22,7 +22,7 @@ class People(Begun):
 
     def may_found(self) -> bool:
         """Whether nobody has founded the deployment; until the end of this transaction nobody else does."""
-        founded = select(authority.c.deployment_account_id).with_for_update()
+        founded = locked(select(authority.c.deployment_account_id))
         return not self._connection.execute(founded).scalar_one()
 
     def found_deployment(self, account_id: str) -> None:
@@ -34,7 +34,7 @@ class People(Begun):
         """One account."""
         if account_id in self._accounts and not lock:
             return self._accounts[account_id]
-        query = _ACCOUNT.with_for_update() if lock else _ACCOUNT
+        query = locked(_ACCOUNT) if lock else _ACCOUNT
         found = self._connection.execute(query, {"id": account_id}).mappings().first()
         if found is None:
             return None

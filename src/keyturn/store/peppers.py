@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import Connection, Engine, select, update
 
 from keyturn.core.secret import Pepper
+from keyturn.store.begun import locked
 from keyturn.store.tables import authority
 
 
@@ -25,7 +26,7 @@ def agree(engine: Engine, load: Callable[[bool], Sequence[Pepper]]) -> Sequence[
     with writing as connection, connection.begin():
         # The row is held until the end: of servers that start at once, one makes the pepper and the others miss it.
         row = connection.execute(
-            select(authority.c.peppers, authority.c.deployment_account_id).with_for_update(),
+            locked(select(authority.c.peppers, authority.c.deployment_account_id)),
         ).one()
         peppers = load(not row.peppers and not row.deployment_account_id)
         lacking = _missing(row.peppers, peppers)

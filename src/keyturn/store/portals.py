@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from keyturn.core.instant import Instant
 from keyturn.core.portal import Portal
-from keyturn.store.begun import Begun, columns
+from keyturn.store.begun import Begun, columns, locked
 from keyturn.store.tables import portals
 
 
@@ -25,7 +25,7 @@ class Portals(Begun):
 
     def _portal(self, this: ColumnElement[bool], *, lock: bool) -> Portal | None:
         query = select(portals).where(this)
-        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
+        found = self._connection.execute(locked(query) if lock else query).mappings().first()
         return None if found is None else Portal(**{name: found[name] for name in Portal.__slots__})
 
     def save_portal(self, portal: Portal) -> None:

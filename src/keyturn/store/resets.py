@@ -9,14 +9,13 @@ from keyturn.core.reset import Reset
 from keyturn.core.stage import OPEN, Stage
 from keyturn.ports import Page
 from keyturn.store import rows
-from keyturn.store.begun import Begun, Seen, within
+from keyturn.store.begun import Begun, Seen, locked, parts, within
 from keyturn.store.tables import resets
 
 _OPEN_STAGES = tuple(stage.value for stage in OPEN)
 # Of the way every reset takes, built once.
 _LATEST_RESET = select(resets).where(resets.c.key_id == bindparam("key_id")).order_by(resets.c.number.desc()).limit(1)
 _INSERT_RESET = insert(resets).inline()
-_AT_ONCE = 500
 
 
 class Resets(Begun):
@@ -31,7 +30,7 @@ class Resets(Begun):
     def reset(self, reset_id: str, *, lock: bool = False) -> Reset | None:
         """One reset."""
         query = select(resets).where(resets.c.id == reset_id)
-        return self._first_reset(query.with_for_update() if lock else query)
+        return self._first_reset(locked(query) if lock else query)
 
     def latest_reset(self, key_id: str) -> Reset | None:
         """The key's newest reset."""
@@ -83,14 +82,13 @@ class Resets(Begun):
     def resets_open(self) -> Sequence[Reset]:
         """Every open reset, locked (R32)."""
         query = select(resets).where(resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at > self._now)
-        return [rows.read_reset(row) for row in self._find_resets(query.with_for_update())]
+        return [rows.read_reset(row) for row in self._find_resets(locked(query))]
 
     def resets_open_of(self, key_ids: Sequence[str]) -> Sequence[Reset]:
         """The resets of these keys that are open or have lapsed unnoticed."""
         found: list[Reset] = []
-        for at in range(0, len(key_ids), _AT_ONCE):
-            some = resets.c.key_id.in_(key_ids[at : at + _AT_ONCE])
-            query = select(resets).where(resets.c.stage.in_(_OPEN_STAGES), some)
+        for some in parts(key_ids):
+            query = select(resets).where(resets.c.stage.in_(_OPEN_STAGES), resets.c.key_id.in_(some))
             found += [rows.read_reset(row) for row in self._find_resets(query)]
         return found
 

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
 from keyturn.core.instant import Instant
 from keyturn.core.session import Device, Session, SessionStage
 from keyturn.store import rows
-from keyturn.store.begun import Begun, columns
+from keyturn.store.begun import Begun, columns, locked
 from keyturn.store.tables import devices, sessions
 
 
@@ -28,7 +28,7 @@ class Sessions(Begun):
 
     def _session(self, this: ColumnElement[bool], *, lock: bool) -> Session | None:
         query = select(sessions).where(this)
-        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
+        found = self._connection.execute(locked(query) if lock else query).mappings().first()
         return None if found is None else rows.read_session(found)
 
     def session_stands(self, session_id: str, version: int) -> bool:

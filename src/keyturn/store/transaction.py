@@ -83,6 +83,7 @@ class SqlTransaction(
 
     def flush(self) -> list[FeedEntry]:
         """Write what is still unwritten, and the feed entries of every key saved; called once, before the commit."""
+        self._allot_revs()
         entries = [self._entry(rev, state_for_verifiers(self._loaded[key_id])) for key_id, rev in self._revs.items()]
         entries += [self._entry(rev, predicate) for rev, predicate in self._bulk]
         entries.sort(key=lambda entry: entry.rev)

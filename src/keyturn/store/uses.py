@@ -1,17 +1,17 @@
 """Last uses, and who uses a watched secret (R20, R33)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import and_, bindparam, or_, select, tuple_, update
 
 from keyturn.core.instant import Instant
 from keyturn.ports import Use
-from keyturn.store.begun import Begun, columns
+from keyturn.store.begun import Begun, columns, locked, parts
 from keyturn.store.tables import keys, secrets, uses
+from keyturn.store.ways import WAY, Way, added, bounded, way
 
-_AT_ONCE = 500
 MOST_USES = 100
 """How many ways of use are kept for one watched secret."""
 
@@ -20,57 +20,66 @@ class Uses(Begun):
     """`ports.Transaction`'s questions about use."""
 
     def add_uses(self, batch: Sequence[Use]) -> None:
-        """Add to the tally of watched secrets, at most `MOST_USES` ways each."""
+        """Add to the tally of watched secrets, at most `MOST_USES` ways each; the rest together."""
+        found: defaultdict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
         for use in batch:
-            this = and_(uses.c.key_number == use.key_number, uses.c.version == use.version)
-            kinds = self._connection.execute(select(func.count()).select_from(uses).where(this)).scalar_one()
-            row = columns(use)
-            way = and_(*(uses.c[name] == row[name] for name in ("address", "permission", "user_agent")))
-            if kinds >= MOST_USES and self._connection.execute(select(uses.c.count).where(this, way)).first() is None:
-                row |= {"address": "", "permission": "", "user_agent": ""}  # the rest of them together
-            self._connection.execute(self._upsert_use(row))
-        # Last, and in one trip: whoever would stop one of these secrets waits from here on.
-        latest: dict[tuple[int, int], Instant] = {}
-        for use in batch:
-            secret = (use.key_number, use.version)
-            latest[secret] = max(use.last_seen, latest.get(secret, use.last_seen))
-        self._touch_secrets(latest)
+            found[use.key_number, use.version].append(columns(use))
+        known = self._ways_of(found)
+        rows = [row for of, of_secret in found.items() for row in bounded(of_secret, known.get(of, ()), most=MOST_USES)]
+        if rows:
+            # In one order everywhere, as for callers.
+            rows.sort(key=lambda row: (row["key_number"], row["version"], *way(row)))
+            self._connection.execute(added(uses, self._connection.dialect), rows)
 
-    def _touch_secrets(self, latest: Mapping[tuple[int, int], Instant]) -> None:
+    def _ways_of(self, watched: Collection[tuple[int, int]]) -> Mapping[tuple[int, int], set[Way]]:
+        c = uses.c
+        known: defaultdict[tuple[int, int], set[Way]] = defaultdict(set)
+        for part in parts(sorted(watched)):
+            this = tuple_(c.key_number, c.version).in_(part)
+            query = select(c.key_number, c.version, *(c[name] for name in WAY)).where(this)
+            for row in self._connection.execute(query).mappings():
+                known[row["key_number"], row["version"]].add(way(row))
+        return known
+
+    def touch_secrets(self, last_uses: Mapping[tuple[int, int], Instant]) -> None:
+        """Note the last use of secrets, by their keys' numbers and their versions; never earlier than known.
+
+        Whoever would stop one of them waits until this transaction ends.
+        """
         c, at = secrets.c, bindparam("at", type_=secrets.c.last_used_at.type)
         fresher = or_(c.last_used_at.is_(None), c.last_used_at < at)
         this = and_(c.key_number == bindparam("of"), c.version == bindparam("of_version"), fresher)
-        rows = [{"of": one[0], "of_version": one[1], "at": latest[one]} for one in sorted(latest)]
+        rows = [{"of": one[0], "of_version": one[1], "at": last_uses[one]} for one in sorted(last_uses)]
         if rows:
             self._connection.execute(update(secrets).where(this).values(last_used_at=at), rows)
 
-    def _upsert_use(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401  # two dialects' statements
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(uses).values(row)
-        seen = case(
-            (uses.c.last_seen < statement.excluded.last_seen, statement.excluded.last_seen), else_=uses.c.last_seen
-        )
-        return statement.on_conflict_do_update(
-            index_elements=list(uses.primary_key.columns),
-            set_={"count": uses.c.count + statement.excluded.count, "last_seen": seen},
-        )
-
     def known_numbers(self, numbers: Iterable[int]) -> frozenset[int]:
         """Those that are a key's."""
-        c, wanted = keys.c, sorted(set(numbers))
-        some = (wanted[at : at + _AT_ONCE] for at in range(0, len(wanted), _AT_ONCE))
-        found = (self._connection.execute(select(c.number).where(c.number.in_(part))).scalars() for part in some)
+        c = keys.c
+        found = (
+            self._connection.execute(select(c.number).where(c.number.in_(part))).scalars()
+            for part in parts(sorted(set(numbers)))
+        )
         return frozenset(number for part in found for number in part)
 
-    def touch(self, last_uses: Mapping[int, Instant]) -> None:
-        """Note the last use of keys, by number; never earlier than known."""
+    def touch(self, last_uses: Mapping[int, Instant]) -> frozenset[int]:
+        """Note the last use of keys, by number; never earlier than known.  Those that somebody holds are left out.
+
+        The answer is what was left out: whoever acts with a key, or changes it, is not waited for.
+        """
         c, at = keys.c, bindparam("at", type_=keys.c.last_used_at.type)
+        wanted = sorted(last_uses)
+        free: set[int] = set()
+        for part in parts(wanted):
+            query = locked(select(c.number).where(c.number.in_(part)).order_by(c.number), skip_locked=True)
+            free.update(self._connection.execute(query).scalars())
         fresher = or_(c.last_used_at.is_(None), c.last_used_at < at)
-        touched = update(keys).where(c.number == bindparam("of"), fresher).values(last_used_at=at)
-        # In one order everywhere, as for callers; and in one trip, for whoever would stop one of them waits.
-        rows = [{"of": number, "at": last_uses[number]} for number in sorted(last_uses)]
+        rows = [{"of": number, "at": last_uses[number]} for number in wanted if number in free]
         if rows:
-            self._connection.execute(touched, rows)
+            self._connection.execute(
+                update(keys).where(c.number == bindparam("of"), fresher).values(last_used_at=at), rows
+            )
+        return frozenset(wanted) - free
 
     def uses(self, key_number: int, version: int) -> Sequence[Use]:
         """How this secret was used while it was watched, latest first."""

@@ -6,7 +6,7 @@ from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
 
 from keyturn.core.webhook import Webhook
 from keyturn.ports import Page
-from keyturn.store.begun import Begun, columns, within
+from keyturn.store.begun import Begun, columns, locked, within
 from keyturn.store.tables import webhooks
 
 
@@ -16,7 +16,7 @@ class Webhooks(Begun):
     def webhook(self, webhook_id: str, *, lock: bool = False) -> Webhook | None:
         """One webhook."""
         query = select(webhooks).where(webhooks.c.id == webhook_id)
-        found = self._connection.execute(query.with_for_update() if lock else query).mappings().first()
+        found = self._connection.execute(locked(query) if lock else query).mappings().first()
         return None if found is None else _read(found)
 
     def webhooks(self, *, account_ids: Sequence[str] | None, page: Page) -> Sequence[tuple[int, Webhook]]:
