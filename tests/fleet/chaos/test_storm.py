@@ -116,4 +116,4 @@ def test_f0_under_faults(database: Postgres, tmp_path: Path) -> None:
 
 @pytest.mark.full
 def test_f0_over_ten_thousand_resets_under_faults(database: Postgres, tmp_path: Path) -> None:
-    _check(_run(tmp_path, database, resets=MANY, seconds=0, owners=12, calm=20, pause=0.1))
+    _check(_run(tmp_path, database, resets=MANY, seconds=0, owners=12, calm=4, pause=0.1))
