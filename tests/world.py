@@ -43,7 +43,7 @@ from keyturn.flow.key import KeyAnswer, KeyWish
 from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.proof import Showing
 from keyturn.flow.replay import Once
-from keyturn.flow.reset import ResetAnswer
+from keyturn.flow.step import ResetAnswer
 from keyturn.flow.user import UserWish
 from keyturn.outside import presets
 from keyturn.outside.authenticators import SystemAuthenticators

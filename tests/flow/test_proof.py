@@ -37,7 +37,7 @@ from keyturn.core.stage import Stage
 from keyturn.flow import policy as policies
 from keyturn.flow import proof as proofs
 from keyturn.flow.replay import Once
-from keyturn.flow.reset import ResetAnswer
+from keyturn.flow.step import ResetAnswer
 from keyturn.outside import presets
 from keyturn.outside.authenticators import SystemAuthenticators
 from tests.passkey import Passkey

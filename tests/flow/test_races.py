@@ -13,7 +13,7 @@ from keyturn.core.refusal import KeyChanged, Refusal
 from keyturn.flow import key as key_flow
 from keyturn.flow.key import KeyAnswer
 from keyturn.flow.replay import Once
-from keyturn.flow.reset import ResetAnswer
+from keyturn.flow.step import ResetAnswer
 from keyturn.ports import StoreBusy
 from keyturn.store.transaction import SqlTransaction
 from tests.attached import until

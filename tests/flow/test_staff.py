@@ -16,7 +16,7 @@ from keyturn.flow import key as keys
 from keyturn.flow import member as members
 from keyturn.flow import password as passwords
 from keyturn.flow.account import AccountEdit
-from keyturn.flow.reset import ResetAnswer
+from keyturn.flow.step import ResetAnswer
 from keyturn.ports import Page
 from tests.world import World, sure
 

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from keyturn.core.refusal import Refusal
-from keyturn.flow.reset import ResetAnswer
+from keyturn.flow.step import ResetAnswer
 from keyturn.ports import StoreBusy, StoreUnavailable
 from keyturn.store import database
 from keyturn.store import store as store_module

@@ -12,7 +12,7 @@ from keyturn.edge.refused import Refused
 from keyturn.edge.visit import Call, Committed, Visit
 from keyturn.flow import proof as proofs
 from keyturn.flow.proof import Showing
-from keyturn.flow.reset import ResetAnswer
+from keyturn.flow.step import ResetAnswer
 from keyturn.outside.forge import token_digest
 from keyturn.ports import CaptchaUnavailable
 

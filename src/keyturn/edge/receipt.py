@@ -6,7 +6,7 @@ import logging
 from keyturn.core.instant import Instant
 from keyturn.core.receipt import Receipt, to_note_text
 from keyturn.edge.node import Node
-from keyturn.flow.reset import ResetAnswer
+from keyturn.flow.step import ResetAnswer
 
 log = logging.getLogger("keyturn")
 

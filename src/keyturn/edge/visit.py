@@ -16,7 +16,7 @@ from keyturn.edge.slow import Slowly
 from keyturn.flow.credential import stands
 from keyturn.flow.evidence import refused
 from keyturn.flow.replay import Once
-from keyturn.flow.reset import ResetAnswer
+from keyturn.flow.step import ResetAnswer
 from keyturn.outside.forge import token_digest
 from keyturn.ports import Transaction
 

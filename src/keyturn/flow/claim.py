@@ -15,17 +15,8 @@ from keyturn.flow.key import find
 from keyturn.flow.policy import effective_for_key
 from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
-from keyturn.flow.reset import (
-    ResetAnswer,
-    answered,
-    answered_again,
-    can_show,
-    found_for_step,
-    go_on,
-    holder_gone,
-    lapse,
-    speaking_for_itself,
-)
+from keyturn.flow.reset import can_show, go_on, holder_gone
+from keyturn.flow.step import ResetAnswer, answered, answered_again, found_for_step, lapse, speaking_for_itself
 from keyturn.ports import Forge, Page, Transaction
 
 

@@ -20,7 +20,7 @@ from keyturn.core.reset import Asking, Reason, Reset, Step
 from keyturn.flow.claim import order_written
 from keyturn.flow.evidence import done, done_to_key, tell
 from keyturn.flow.policy import effective
-from keyturn.flow.reset import lapse
+from keyturn.flow.step import lapse
 from keyturn.ports import Forge, Transaction
 
 MANAGERS: Final = frozenset({Role.OWNER, Role.ADMIN})

@@ -7,7 +7,7 @@ from keyturn.core.refusal import NotFound, Refusal
 from keyturn.core.reset import Reset, Step
 from keyturn.core.stage import Event, Stage
 from keyturn.flow.evidence import done_to_key
-from keyturn.flow.reset import ResetAnswer, answered, lapse, written
+from keyturn.flow.step import ResetAnswer, answered, lapse, written
 from keyturn.ports import Transaction
 
 

@@ -13,7 +13,8 @@ from keyturn.core.key import Key
 from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Asking, Reset
 from keyturn.flow.key import find
-from keyturn.flow.reset import opened, planned, speaking_for_itself, with_vouched
+from keyturn.flow.reset import opened, with_vouched
+from keyturn.flow.step import planned, speaking_for_itself
 from keyturn.ports import Caller, Transaction
 
 LOOKS_BACK: Final = timedelta(hours=24)

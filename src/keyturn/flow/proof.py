@@ -36,7 +36,7 @@ from keyturn.flow import authenticator, throttle
 from keyturn.flow.created import suspend_created
 from keyturn.flow.evidence import done, refused, tell_of_key
 from keyturn.flow.replay import Once, remember, replayed
-from keyturn.flow.reset import ResetAnswer, answered, found_for_step, written
+from keyturn.flow.step import ResetAnswer, answered, found_for_step, written
 from keyturn.ports import Authenticators, Forge, Transaction
 
 _REFUSED: Final = "refused"

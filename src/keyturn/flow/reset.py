@@ -1,14 +1,11 @@
 """Resets, step by step (R10 to R25, R40): each function is one step of the protocol in one transaction."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 from keyturn.core import claim as claims
 from keyturn.core import reset as protocol
-from keyturn.core.actor import SYSTEM, Actor, Channel
-from keyturn.core.handover import Handover
-from keyturn.core.instant import to_text
-from keyturn.core.key import Key, StopReason
+from keyturn.core.actor import Actor, Channel
+from keyturn.core.key import Key
 from keyturn.core.permission import RIGHT_KEYS_READ, RIGHT_KEYS_RESET
 from keyturn.core.policy import Policy, allows_own_secret
 from keyturn.core.proof import CREDENTIAL, KEY_ITSELF, SECOND_FACTORS, Proof, vouched
@@ -17,12 +14,10 @@ from keyturn.core.refusal import (
     InvalidField,
     NotFound,
     NotTheAsker,
-    PermissionMissing,
     Refusal,
-    WiderThanActor,
 )
 from keyturn.core.reset import Asking, Reset, Step
-from keyturn.core.secret import Kept, SecretKind, SecretText
+from keyturn.core.secret import Kept, SecretKind
 from keyturn.core.session import is_on
 from keyturn.core.stage import Event, Stage
 from keyturn.flow.authenticator import enrolled
@@ -34,24 +29,16 @@ from keyturn.flow.key import find
 from keyturn.flow.policy import effective_for_key
 from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
-from keyturn.ports import Forge, Page, Transaction, Use
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResetAnswer:
-    """A reset as it now stands, with the secret where this very call minted it."""
-
-    reset: Reset
-    key: Key
-    plan: Handover | None
-    """The dates it would get if it were minted now; None once it has them or has ended."""
-    secret: SecretText | None = None
-    secret_shown: bool = False
-    has_minted: bool = False
-    """Whether this very call minted, also where the secret was brought and none is shown."""
-    rev: int = 0
-    used_by: Sequence[Use] = ()
-    """Who still uses the old secret (R33)."""
+from keyturn.flow.step import (
+    ResetAnswer,
+    answered,
+    answered_again,
+    found_for_step,
+    lapse,
+    speaking_for_itself,
+    written,
+)
+from keyturn.ports import Forge, Page, Transaction
 
 
 def ask(
@@ -292,31 +279,6 @@ def listing(
     return tx.resets(account_ids=account_ids, owner_id=owner_id, key_id=key_id, page=page)
 
 
-# Shared steps
-
-
-def speaking_for_itself(actor: Actor, key: Key) -> Actor:
-    """A key that asks for its own reset speaks as the key, whatever rights it holds (R40)."""
-    return replace(actor, channel=Channel.KEY) if actor.id == key.id else actor
-
-
-def found_for_step(tx: Transaction, actor: Actor, reset_id: str, *, action: str) -> tuple[Reset, Key] | Refusal:
-    """The reset and its key, locked, for a step; the right to reset is asked again at every step (pitfall 19)."""
-    seen = tx.reset(reset_id)
-    key = find(tx, actor, seen.key_id, lock=True) if seen else NotFound()
-    reset = tx.reset(reset_id, lock=True)
-    if isinstance(key, Refusal) or reset is None:
-        return refused(tx, actor, action, NotFound(), subject_id=reset_id)
-    if actor.id != key.id and not actor.may(RIGHT_KEYS_RESET, key.account_id):
-        refusal: Refusal = PermissionMissing(needed=RIGHT_KEYS_RESET)
-        return refused(tx, actor, action, refusal, subject_id=reset_id, account_id=key.account_id)
-    speaks_for = actor.id == key.id or protocol.owns(actor, key)
-    if not speaks_for and (beyond := actor.rights_beyond(key.permissions)):
-        refusal = WiderThanActor(beyond=beyond)
-        return refused(tx, actor, action, refusal, subject_id=reset_id, account_id=key.account_id)
-    return reset, key
-
-
 def _mint(
     tx: Transaction, actor: Actor, before: Step, *, waiting: Reset | None, forge: Forge, bring: Bring | None
 ) -> ResetAnswer | Refusal:
@@ -375,79 +337,3 @@ def _replace_unstarted(tx: Transaction, actor: Actor, earlier: Reset | None, min
         tx.save_reset(ended)
         detail = {"reason": ended.end_reason, "by": minted.reset.id}
         done_to_key(tx, actor, "reset.ended", minted.key, subject_id=ended.id, detail=detail)
-
-
-def lapse(tx: Transaction, reset: Reset | None, key: Key) -> Reset | None:
-    """Write down that a reset has lapsed, where its date says so."""
-    if reset is None or reset.stage not in (Stage.ASKED, Stage.PROVEN) or tx.now < reset.lapses_at:
-        return reset
-    lapsed = protocol.end(reset, Event.LAPSED, now=tx.now)
-    assert isinstance(lapsed, Reset)  # noqa: S101  # the line above asked for one that is due
-    tx.save_reset(lapsed)
-    done_to_key(tx, SYSTEM, "reset.lapsed", key, subject_id=reset.id)
-    return lapsed
-
-
-def written(
-    tx: Transaction,
-    actor: Actor,
-    before: Step,
-    after: Step,
-    *,
-    action: str = "",
-    detail: Mapping[str, str] | None = None,
-) -> None:
-    """Write one step: the reset, the key where it changed, the record and the notice."""
-    tx.save_reset(after.reset)
-    if after.key != before.key:
-        tx.save_key(after.key)
-    action = action or {Event.MINTED: "reset.minted"}.get(after.event or Event.PROOF_COMPLETED, "reset.proven")
-    told = {"key": after.key.id, "reason": after.reset.asking.reason.value}
-    for name, date in (("new_starts_at", after.reset.new_starts_at), ("old_stops_at", after.reset.old_stops_at)):
-        if date is not None:
-            told[name] = to_text(date)
-    done_to_key(tx, actor, action, after.key, subject_id=after.reset.id, detail=told | dict(detail or {}))
-
-
-def _old_version(reset: Reset, key: Key) -> int:
-    """The version that is handed over: the newest before the new one that was ever accepted."""
-    before = [one for one in key.secrets if one.version < (reset.new_version or 0)]
-    accepted = [one.version for one in before if one.stop_reason is not StopReason.NEVER_STARTED]
-    return max(accepted, default=0)
-
-
-def planned(tx: Transaction, reset: Reset, key: Key) -> Handover:
-    """The dates it would get if it were minted now."""
-    return protocol.preview(reset, key, now=tx.now, held_until=held_until(tx, reset))
-
-
-def answered(
-    tx: Transaction,
-    reset: Reset,
-    *,
-    key: Key | None = None,
-    secret: SecretText | None = None,
-    secret_shown: bool = False,
-    has_minted: bool = False,
-) -> ResetAnswer:
-    """A reset as it now stands."""
-    key = key or tx.key(reset.key_id)
-    assert key is not None  # noqa: S101  # a foreign key holds it
-    handing_over = reset.new_version is not None and reset.old_stops_at is not None and tx.now < reset.old_stops_at
-    return ResetAnswer(
-        reset=reset,
-        key=key,
-        plan=planned(tx, reset, key) if protocol.is_open(reset, tx.now) else None,
-        secret=secret,
-        secret_shown=secret_shown and key.kind is SecretKind.MADE,  # what is brought was shown to nobody
-        has_minted=has_minted,
-        used_by=tx.uses(key.number, _old_version(reset, key)) if handing_over and not has_minted else (),
-        rev=tx.rev_of(key.id),
-    )
-
-
-def answered_again(tx: Transaction, reset: Reset, *, key: Key, secret_shown: bool = False) -> ResetAnswer:
-    """What a repeat is answered, with the revision by which stands whatever has stopped (F10)."""
-    answer = answered(tx, reset, key=key, secret_shown=secret_shown)
-    stopped = key.suspension is not None or all(one.is_over(tx.now) for one in key.secrets)
-    return replace(answer, rev=tx.known_by(key.id)) if stopped or reset.new_version is not None else answer

@@ -14,7 +14,7 @@ from keyturn.edge.receipt import receipt, stopped_at
 from keyturn.edge.refused import Refused
 from keyturn.edge.visit import Call, Visit
 from keyturn.flow.key import KeyAnswer
-from keyturn.flow.reset import ResetAnswer
+from keyturn.flow.step import ResetAnswer
 from keyturn.ports import Transaction
 from keyturn.web.browser import Browser
 from keyturn.web.form import Form

@@ -11,7 +11,7 @@ from keyturn.edge.node import Node
 from keyturn.edge.receipt import stopped_at
 from keyturn.edge.visit import Committed
 from keyturn.flow.preview import Preview
-from keyturn.flow.reset import ResetAnswer
+from keyturn.flow.step import ResetAnswer
 from keyturn.ports import Caller, Use
 
 
