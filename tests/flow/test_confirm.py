@@ -34,6 +34,26 @@ def test_f5_a_node_that_has_applied_its_own_stop_need_not_wait(one: Member) -> N
     assert (confirmed.confirmed, confirmed.acknowledged, confirmed.waited_out) == (True, 1, ())
 
 
+def test_f11_who_is_further_behind_than_the_feed_is_kept_drops_everything(one: Member) -> None:
+    """And nothing of what it had acknowledged counts: whose past that was cannot be told (F9)."""
+    one.stop()
+    one.membership.renew()
+    applied, follow = one.verifier.applied_rev, one.here.store.follow
+    one.here.store.follow = lambda _entries: None  # away
+    one.stop()
+    rev = one.stop()
+    assert (
+        one.here.store.change(lambda tx: tx.forget_feed(before=Instant(tx.now + timedelta(days=1)), keep=1)) == rev - 1
+    )
+    one.here.store.follow = follow
+    Follower(one.here.store, one.verifier, applied=one.membership.applied).catch_up()
+    assert one.verifier.applied_rev == applied, "not past a gap"
+    one.membership.renew()
+    assert one.here.store.scan(rev).leases[0].acked_rev == 0
+    assert (one.verifier.applied_rev, one.membership.strayed, one.membership.acked()) == (rev, False, rev)
+    assert one.confirm(one.stop()).confirmed
+
+
 def test_f9_a_node_that_has_applied_what_the_authority_lost_confirms_nothing(one: Member) -> None:
     """Its memory passes the stop over, for it has applied another change under that number: it waits for itself, too.
 

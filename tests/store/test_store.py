@@ -744,6 +744,22 @@ def test_r15_pitfall_16_replays_are_remembered_for_each_caller_apart(store: SqlS
     assert store.read(lambda tx: tx.recall("key_9", "once")) is None
 
 
+def test_f11_the_feed_is_kept_without_gaps_for_so_long_and_so_many(store: SqlStore, clock: Clock) -> None:
+    for number in range(1, 7):  # the third was decided before the second, and committed after it
+        clock.at = T0 + (HOUR, 3 * HOUR, 2 * HOUR, 4 * HOUR, 5 * HOUR, 6 * HOUR)[number - 1]
+        insert(store, key(f"key_{number}"))
+
+    def kept(before: timedelta, keep: int) -> list[int]:
+        store.change(lambda tx: tx.forget_feed(before=at(before), keep=keep))
+        return [one.rev for one in store.feed_after(0, limit=9)]
+
+    assert kept(HOUR, 1) == [1, 2, 3, 4, 5, 6]
+    assert kept(3 * HOUR, 1) == [2, 3, 4, 5, 6]
+    assert kept(6 * HOUR, 4) == [3, 4, 5, 6]
+    assert kept(DAY, 1) == [6], "who is up to date can still be told from who is of another past (F9)"
+    assert kept(DAY, 0) == [6]
+
+
 # Use
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keyturn.core.feed import FeedEntry, KeyState, SecretState
 from keyturn.core.instant import EPOCH, FOREVER
-from keyturn.flow.follow import Follower
+from keyturn.flow.follow import Follower, Unfollowed, entries_beyond
 from keyturn.ports import StoreUnavailable
 from keyturn.verify.verifier import Verifier
 
@@ -49,13 +49,14 @@ class Feed:
     def __init__(self, count: int) -> None:
         self.entries = [entry(rev) for rev in range(1, count + 1)]
         self.away = False
+        self.kept_from = 1
         self.asked = 0
 
     def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]:
         self.asked += 1
         if self.away:
             raise StoreUnavailable
-        return self.entries[rev : rev + limit]
+        return self.entries[max(rev, self.kept_from - 1) :][:limit]
 
     def scan(self, rev: int) -> Any:
         raise NotImplementedError
@@ -111,6 +112,20 @@ def test_f6_after_an_outage_it_goes_on_where_it_was() -> None:
     assert verifier.heard == list(range(1, 3001))
     follower.catch_up()
     assert verifier.applied_rev == 3000
+
+
+@pytest.mark.parametrize("applied", [0, 2])
+def test_f11_nothing_is_applied_past_what_is_no_longer_kept(applied: int) -> None:
+    feed, verifier = Feed(9), Listening()
+    follower = Follower(feed, verifier)
+    verifier.apply(feed.entries[:applied])
+    feed.kept_from = 4
+    follower.catch_up()
+    assert verifier.applied_rev == applied
+    assert entries_beyond((applied, 0), feed.feed_after, limit=9) is Unfollowed.TRIMMED
+    assert entries_beyond((4, 0), feed.feed_after, limit=9) == feed.entries[4:]
+    assert entries_beyond((10, 0), feed.feed_after, limit=9) is Unfollowed.LOST
+    assert entries_beyond((4, 1), feed.feed_after, limit=9) is Unfollowed.LOST
 
 
 def test_f6_many_threads_that_commit_at_once_tell_one_story() -> None:

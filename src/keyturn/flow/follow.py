@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Final, Protocol
 
 from keyturn.core.feed import FeedEntry
@@ -18,16 +19,27 @@ class FeedAfter(Protocol):
     def __call__(self, rev: int, *, limit: int) -> Sequence[FeedEntry]: ...
 
 
-def entries_beyond(applied: tuple[int, int], feed_after: FeedAfter, *, limit: int) -> Sequence[FeedEntry] | None:
-    """What comes after the entry of that revision, written at that time; None where none like it is known (F9).
+class Unfollowed(Enum):
+    """Why nothing can be said to come after an entry."""
 
-    Two pasts, one of them lost, may share a revision, but no entry.
+    LOST = "lost"
+    """No entry like it is known: the authority has lost it (F9)."""
+    TRIMMED = "trimmed"
+    """It is so old that it is no longer kept (F11)."""
+
+
+def entries_beyond(applied: tuple[int, int], feed_after: FeedAfter, *, limit: int) -> Sequence[FeedEntry] | Unfollowed:
+    """What comes after the entry of that revision, written at that time.
+
+    Two pasts, one of them lost, may share a revision, but no entry (F9).
     """
     rev, at = applied
+    found = feed_after(rev - 1, limit=limit + 1) if rev else feed_after(0, limit=limit)
+    if found and found[0].rev > max(rev, 1):
+        return Unfollowed.TRIMMED
     if not rev:
-        return feed_after(rev, limit=limit)
-    found = feed_after(rev - 1, limit=limit + 1)
-    return found[1:] if found and (found[0].rev, to_micros(found[0].at)) == (rev, at) else None
+        return found
+    return found[1:] if found and to_micros(found[0].at) == at else Unfollowed.LOST
 
 
 class Follower:
@@ -71,17 +83,17 @@ class Follower:
     def catch_up(self) -> None:
         """Read and apply what is missing.  Raises StoreUnavailable; the next call goes on from there.
 
-        Nothing is applied where the database knows what was applied last by another time: that is of another past, and
-        the next renewal says so (F9).
+        Nothing is applied where the database does not know what was applied last (F9), or keeps it no longer (F11):
+        the next renewal says so, and it begins anew.
         """
         with self._lock:
-            while not self._verifier.estranged and (entries := self._beyond()):
+            while not self._verifier.estranged:
+                entries = entries_beyond(self._verifier.applied, self._store.feed_after, limit=_BATCH)
+                if isinstance(entries, Unfollowed) or not entries:
+                    return
                 self._apply(entries)
                 if len(entries) < _BATCH:
                     return
-
-    def _beyond(self) -> Sequence[FeedEntry] | None:
-        return entries_beyond(self._verifier.applied, self._store.feed_after, limit=_BATCH)
 
     def _apply(self, entries: Sequence[FeedEntry]) -> None:
         self._verifier.apply(entries)

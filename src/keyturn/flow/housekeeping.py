@@ -16,6 +16,7 @@ from keyturn.core.instant import Instant, from_micros
 from keyturn.core.throttle import LONGEST_QUIET
 from keyturn.flow import handover
 from keyturn.flow.follow import Follower
+from keyturn.flow.membership import MOST_ENTRIES
 from keyturn.flow.reports import Reports
 from keyturn.ports import Caller, Store, Transaction, Use
 from keyturn.verify.message import Report
@@ -32,6 +33,8 @@ DEVICES_LAST: Final = timedelta(days=180)
 TOLD_LASTS: Final = timedelta(days=90)
 BALANCES_LAST: Final = timedelta(hours=1)
 """Beyond the time at which a key's limit is whole again."""
+FEED_LASTS: Final = timedelta(days=7)
+"""Whoever was away for longer drops everything (F11); so does whoever is more than `MOST_ENTRIES` behind."""
 PORTALS_LAST: Final = timedelta(days=1)
 """Longer than any session that one may become."""
 _BATCH: Final = 200
@@ -69,8 +72,9 @@ class Housekeeper:
             self._store.change(lambda tx: handover.end_quiet(tx, limit=_BATCH))
 
     def forget(self) -> None:
-        """Drop what nobody will ask for any more: old replays and callers, ended sessions, old devices and mails."""
+        """Drop what nobody will ask for any more: replays, callers, entries of the feed, sessions, devices, mails."""
         self._store.change(_forget)
+        self._store.change(lambda tx: tx.forget_feed(before=Instant(tx.now - FEED_LASTS), keep=MOST_ENTRIES + 1))
         # By itself and quickly done: until it commits, nobody is lent anything of what it touches.
         self._store.change(lambda tx: tx.forget_balances(before=Instant(tx.now - BALANCES_LAST)))
 

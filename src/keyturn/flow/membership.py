@@ -9,7 +9,7 @@ from typing import Final
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import to_micros
 from keyturn.core.lease import AHEAD, FOR_GOOD, LAPSED, Denial, Grant, Lease, Renewal, Terms
-from keyturn.flow.follow import entries_beyond
+from keyturn.flow.follow import Unfollowed, entries_beyond
 from keyturn.ports import Hints, Store, Transaction
 from keyturn.verify.granter import Granter
 from keyturn.verify.holder import Holder
@@ -227,17 +227,18 @@ class Membership:
         applied = renewal.applied_rev, renewal.applied_at
         follows = renewal.epoch == tx.epoch
         entries = entries_beyond(applied, tx.feed_after, limit=MOST_ENTRIES + 1) if follows else ()
-        if entries is None:
+        if entries is Unfollowed.LOST:
             return Denial(nonce=renewal.nonce, reason=AHEAD)
+        too_far_behind = isinstance(entries, Unfollowed) or len(entries) > MOST_ENTRIES
         return Grant(
             nonce=renewal.nonce,
             length=self.terms.length,
             epoch=tx.epoch,
             rev=tx.rev,
-            entries=tuple(entries[:MOST_ENTRIES]),
+            entries=() if isinstance(entries, Unfollowed) or too_far_behind else tuple(entries),
             time=to_micros(tx.now),
             at=to_micros(tx.feed_after(tx.rev - 1, limit=1)[0].at),
-            anew=len(entries) > MOST_ENTRIES,
+            anew=too_far_behind,
         )
 
     def _sweep(self, leases: Sequence[Lease]) -> None:
@@ -254,6 +255,9 @@ class Membership:
 
 
 def _put_on_record(tx: Transaction, *, lease: Lease, applied: tuple[int, int]) -> None:
-    """What is of a past that the database has lost is no acknowledgement of what has come in its place (F9)."""
-    follows = lease.epoch != tx.epoch or entries_beyond(applied, tx.feed_after, limit=1) is not None
+    """What is of a past that the database has lost is no acknowledgement of what has come in its place (F9).
+
+    Nor is what is no longer kept: whose past that is of cannot be told, and its holder begins anew (F11).
+    """
+    follows = lease.epoch != tx.epoch or not isinstance(entries_beyond(applied, tx.feed_after, limit=1), Unfollowed)
     tx.renew_lease(lease if follows or lease.acked_rev == FOR_GOOD else replace(lease, acked_rev=0), anew=not follows)

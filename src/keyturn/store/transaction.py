@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from keyturn.core import feed as feeds
 from keyturn.core.feed import FeedEntry, KeyState, Predicate
+from keyturn.core.instant import Instant
 from keyturn.core.key import state_for_verifiers
 from keyturn.store.addresses import Addresses
 from keyturn.store.authenticators import Authenticators
@@ -80,6 +81,16 @@ class SqlTransaction(
             FeedEntry(rev=row.rev, at=row.at, change=feeds.from_json(row.change))
             for row in self._connection.execute(query)
         ]
+
+    def forget_feed(self, *, before: Instant, keep: int) -> int:
+        """Drop the entries written before the first that was written then or later; the newest `keep` stay.
+
+        What stays has no gaps.  How many went.
+        """
+        c, newest = feed.c, select(authority.c.rev).scalar_subquery()
+        recent = select(func.min(c.rev)).where(c.at >= before).scalar_subquery()
+        old = and_(c.rev <= newest - keep, c.rev < func.coalesce(recent, newest))
+        return self._connection.execute(delete(feed).where(old)).rowcount
 
     def flush(self) -> list[FeedEntry]:
         """Write what is still unwritten, and the feed entries of every key saved; called once, before the commit."""
