@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -197,7 +198,8 @@ class Postgres:
         if self._process is not None:
             os.killpg(self._process.pid, number)
             for child in _children(self._process.pid):  # each backend leads a session of its own
-                os.kill(child, number)
+                with suppress(ProcessLookupError):  # it has ended since
+                    os.kill(child, number)
 
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run(

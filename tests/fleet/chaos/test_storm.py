@@ -82,7 +82,10 @@ def _run(
         working = [Owner(fleet, done, nodes=(one, two), seed=f"{SEED}-{number}", keys=5) for number in range(owners)]
         began = time.monotonic()
         with storm.raging():
-            work(working, lambda: len(done.resets) >= resets and time.monotonic() >= began + seconds)
+            work(
+                working,
+                lambda: bool(storm.failures) or (len(done.resets) >= resets and time.monotonic() >= began + seconds),
+            )
         lasted = time.monotonic() - began
         for failure in storm.failures:
             raise failure
