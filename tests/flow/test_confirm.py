@@ -50,7 +50,7 @@ def test_f11_who_is_further_behind_than_the_feed_is_kept_drops_everything(one: M
     assert one.verifier.applied_rev == applied, "not past a gap"
     one.membership.renew()
     assert one.here.store.scan(rev).leases[0].acked_rev == 0
-    assert (one.verifier.applied_rev, one.membership.strayed, one.membership.acked()) == (rev, False, rev)
+    assert (one.verifier.applied_rev, one.membership.estranged, one.membership.acked()) == (rev, False, rev)
     assert one.confirm(one.stop()).confirmed
 
 
