@@ -5,7 +5,7 @@ Nothing in it is a stand-in but the clock: flows, store, forge and verifier are 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -206,8 +206,9 @@ class World:
         )
 
     def key(self, actor: Actor | None = None, **changes: Any) -> KeyAnswer:
-        """A new key, made by the administrator key where nobody else is named."""
-        return sure(self.try_key(actor or self.root, **changes))
+        """A new key as it is stored, made by the administrator key where nobody else is named."""
+        made = sure(self.try_key(actor or self.root, **changes))
+        return replace(made, key=self.get(made.key.id))
 
     def try_key(
         self, actor: Actor, once: Once | None = None, bring: Bring | str | None = None, **changes: Any

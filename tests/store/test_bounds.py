@@ -61,7 +61,7 @@ def stopped_in_the_middle(url: str, account_id: str) -> Iterator[subprocess.Pope
 
 def test_who_stops_in_the_middle_of_a_change_lets_go_of_it(postgres_url: str) -> None:
     with world(postgres_url) as here, stopped_in_the_middle(postgres_url, here.operator.id) as stopped:
-        made = here.get(here.key().key.id)
+        made = here.key().key
         stopped.send_signal(signal.SIGCONT)
         assert stopped.stdout is not None
         assert stopped.stdout.read().strip() == "StoreUnavailable", "it learns that it has changed nothing"

@@ -92,7 +92,7 @@ def test_a_connection_cut_in_the_middle_of_a_change_changes_nothing(postgres_url
 def test_sqlite_read_only_refuses_changes_and_answers_reads(sqlite_url: str) -> None:
     path = Path(sqlite_url.removeprefix("sqlite:///"))
     with world(sqlite_url) as here:
-        made = here.get(here.key().key.id)
+        made = here.key().key
     locked = connect(f"sqlite:///file:{path}?mode=ro&uri=true")
     with world_on(locked) as store:
         with pytest.raises(StoreUnavailable):
@@ -109,7 +109,7 @@ def world_on(engine: Engine) -> Iterator[SqlStore]:
 
 def test_postgresql_read_only_refuses_changes_and_mends(postgres_url: str) -> None:
     with world(postgres_url) as here:
-        made = here.get(here.key().key.id)
+        made = here.key().key
         name = postgres_url.rpartition("/")[2]
         with psycopg.connect(postgres_url, autocommit=True) as other:
             other.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
