@@ -41,12 +41,16 @@ _HIGHEST_FILE: Final = 4096
 
 
 class Forked:
-    """A running program, as `subprocess.Popen` has it."""
+    """A running program, as `subprocess.Popen` has it; several threads may wait for its end."""
 
     def __init__(self, pid: int, told: socket.socket) -> None:
         self.pid = pid
         self.returncode: int | None = None
         self._told = told
+        self._hearing = threading.Lock()
+
+    def __del__(self) -> None:
+        self._told.close()  # not before: others may be about to look whether it says something
 
     def poll(self) -> int | None:
         """Its exit status, once it has ended."""
@@ -74,10 +78,10 @@ class Forked:
         return bool(select.select([self._told], [], [], timeout)[0])
 
     def _hear(self) -> int:
-        status: int = json.loads(self._told.recv(_LONGEST))
-        self._told.close()
-        self.returncode = status
-        return status
+        with self._hearing:
+            if self.returncode is None:
+                self.returncode = int(self._told.recv(_LONGEST))
+            return self.returncode
 
 
 def start(program: str, arguments: Sequence[str], *, environment: Mapping[str, str], out: int) -> Forked:

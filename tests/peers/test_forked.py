@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,11 @@ def test_several_are_told_apart(run: Run) -> None:
         assert one.poll() is None
         one.kill()
         assert one.wait(20) == -signal.SIGKILL
+
+
+def test_whoever_waits_is_told(run: Run) -> None:
+    process = run("wait")
+    with ThreadPoolExecutor(4) as threads:
+        told = [threads.submit(process.wait, 20) for _ in range(4)]
+        process.kill()
+        assert [one.result() for one in told] == [-signal.SIGKILL] * 4
