@@ -1,6 +1,7 @@
 """Who waits for whom on PostgreSQL: a stop is not passed by those who go on using what it stops (F0)."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -9,14 +10,14 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import text, update
 
-from keyturn.core.feed import KeyState
+from keyturn.core.feed import FeedEntry, KeyState
 from keyturn.core.key import Suspension
 from keyturn.ports import Use
 from keyturn.store.tables import secrets
 from keyturn.store.transaction import SqlTransaction
 from keyturn.verify.message import Report
 from keyturn.verify.usage import Callers, Origin, Tally
-from tests.world import World, world
+from tests.world import World, sure, world
 
 T = TypeVar("T")
 
@@ -141,6 +142,28 @@ def test_f11_many_are_suspended_while_one_of_them_is_being_stopped(here: World) 
     assert begun == ["stop", "bulk"]
     assert rev == here.store.rev()
     assert here.get(made.key.id).suspension is None, "it had ended before"
+
+
+def test_many_who_reset_and_make_keys_of_one_owner_at_once_lock_nobody_up(here: World) -> None:
+    """PostgreSQL would end a ring of them after a second, and whoever it ends has to begin anew."""
+    keys = [here.key().key.id for _ in range(8)]
+    attempts: Counter[str] = Counter()
+    counted = here.store._attempt
+
+    def attempt(flow: Callable[[SqlTransaction], T]) -> tuple[T, list[FeedEntry]]:
+        attempts["all"] += 1
+        return counted(flow)
+
+    here.store._attempt = attempt  # type: ignore[method-assign]  # to count them
+
+    def work(key_id: str) -> None:
+        for _ in range(4):
+            sure(here.ask(here.root, key_id, "leaked"))
+            here.key()
+
+    with ThreadPoolExecutor(len(keys)) as pool:
+        list(pool.map(work, keys))
+    assert attempts["all"] == len(keys) * 4 * 2
 
 
 def test_k8_who_acts_with_a_key_is_not_waited_for_when_its_last_use_is_noted(here: World) -> None:

@@ -5,6 +5,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,10 +31,12 @@ from keyturn.verify.verifier import Verifier
 from keyturn.wiring import Node, open_node
 
 RESET_REACH: Final = 8.0
+AT_ONCE_REACH: Final = 1.5
 BULK_KEYS: Final = 1_000_000
 BULK_REACH: Final = 1.5
 BULK_SLACK_MS: Final = 1000.0
 _COLD_BATCH: Final = 50
+_CALLERS: Final = 12
 _INSERTED_AT_ONCE: Final = 10_000
 
 
@@ -47,6 +50,7 @@ def figures(*, rounds: int, database_url: str = "") -> list[Figure]:
             return [
                 _cold(node, floor, where=where, rounds=rounds),
                 _reset(node, floor, where=where, rounds=rounds * 5),
+                _at_once(node, where=where, rounds=rounds),
                 _bulk(node, where=where, rounds=max(3, rounds // 3)),
             ]
 
@@ -77,31 +81,66 @@ def over_http(*, rounds: int) -> Figure:
 
 def _reset(node: Node, floor: Engine, *, where: str, rounds: int) -> Figure:
     actor = _administrator(node)
-    key = _create(node, actor)
-    asking = Asking(reason=Reason.ROUTINE)
+    key_id = _create(node, actor).key.id
 
     def reset() -> float:
         began = time.perf_counter()
-        answer = node.store.change(
-            lambda tx: resets.ask(
-                tx,
-                actor=actor,
-                key_id=key.key.id,
-                asking=asking,
-                forge=node.forge,
-                once=None,
-                arrived_rev=node.verifier.applied_rev,
-            )
-        )
-        assert not isinstance(answer, Refusal), answer  # noqa: S101  # a refusal is not what is measured
-        confirmed = node.confirming.confirm(answer.rev, epoch=node.verifier.epoch).confirmed
-        elapsed = time.perf_counter() - began
-        assert confirmed  # noqa: S101  # as above
-        return elapsed
+        _turn_over(node, actor, key_id, Reason.ROUTINE)
+        return time.perf_counter() - began
 
     reset()
     ours, commit = interleaved(reset, lambda: _commit(floor), rounds=rounds)
     return _reset_figure(f"reset in process, ask to confirmed ({where})", ours, commit)
+
+
+def _at_once(node: Node, *, where: str, rounds: int) -> Figure:
+    """Whether callers hold one another up: a leaked key is stopped and minted while others are made for its owner."""
+    actor = _administrator(node)
+    known = [_create(node, actor).key.id for _ in range(_CALLERS)]
+
+    def work(key_id: str) -> None:
+        _turn_over(node, actor, key_id, Reason.LEAKED)
+        _create(node, actor)
+
+    def together() -> float:
+        began = time.perf_counter()
+        list(pool.map(work, known))
+        return time.perf_counter() - began
+
+    def alone() -> float:
+        began = time.perf_counter()
+        for one in known:
+            work(one)
+        return time.perf_counter() - began
+
+    with ThreadPoolExecutor(_CALLERS) as pool:
+        together()
+        ours, floor = interleaved(together, alone, rounds=rounds)
+    return Figure(
+        name=f"{_CALLERS} callers: a reset and a new key each, one owner ({where})",
+        ours=ours * 1e3,
+        floor=floor * 1e3,
+        unit="ms",
+        floor_name="one after the other",
+        reach=AT_ONCE_REACH,
+    )
+
+
+def _turn_over(node: Node, actor: Actor, key_id: str, reason: Reason) -> None:
+    """Reset a key, to its confirmation."""
+    answer = node.store.change(
+        lambda tx: resets.ask(
+            tx,
+            actor=actor,
+            key_id=key_id,
+            asking=Asking(reason=reason),
+            forge=node.forge,
+            once=None,
+            arrived_rev=node.verifier.applied_rev,
+        )
+    )
+    assert not isinstance(answer, Refusal), answer  # noqa: S101  # a refusal is not what is measured
+    assert node.confirming.confirm(answer.rev, epoch=node.verifier.epoch).confirmed  # noqa: S101  # as above
 
 
 def _reset_figure(name: str, ours: float, commit: float) -> Figure:
