@@ -34,6 +34,12 @@ def test_f5_a_node_that_has_applied_its_own_stop_need_not_wait(one: Member) -> N
     assert (confirmed.confirmed, confirmed.acknowledged, confirmed.waited_out) == (True, 1, ())
 
 
+def trimmed(one: Member) -> int:
+    """As if all but the newest entry were old; how many went."""
+    later = timedelta(days=1)
+    return one.here.store.change(lambda tx: tx.forget_feed(before=Instant(tx.now + later), keep=1, most=99))
+
+
 def test_f11_who_is_further_behind_than_the_feed_is_kept_drops_everything(one: Member) -> None:
     """And nothing of what it had acknowledged counts: whose past that was cannot be told (F9)."""
     one.stop()
@@ -42,9 +48,7 @@ def test_f11_who_is_further_behind_than_the_feed_is_kept_drops_everything(one: M
     one.here.store.follow = lambda _entries: None  # away
     one.stop()
     rev = one.stop()
-    assert (
-        one.here.store.change(lambda tx: tx.forget_feed(before=Instant(tx.now + timedelta(days=1)), keep=1)) == rev - 1
-    )
+    assert trimmed(one) == rev - 1
     one.here.store.follow = follow
     Follower(one.here.store, one.verifier, applied=one.membership.applied).catch_up()
     assert one.verifier.applied_rev == applied, "not past a gap"
@@ -52,6 +56,18 @@ def test_f11_who_is_further_behind_than_the_feed_is_kept_drops_everything(one: M
     assert one.here.store.scan(rev).leases[0].acked_rev == 0
     assert (one.verifier.applied_rev, one.membership.estranged, one.membership.acked()) == (rev, False, rev)
     assert one.confirm(one.stop()).confirmed
+
+
+def test_f9_who_knows_of_what_was_lost_goes_on_refusing_when_that_is_no_longer_kept(one: Member) -> None:
+    """Until the epoch is raised: what has stopped in its past stays so."""
+    lose(one)
+    one.stop()
+    one.membership.renew()
+    assert one.membership.estranged
+    one.stop()
+    assert trimmed(one)
+    one.membership.renew()
+    assert one.membership.estranged
 
 
 def test_f9_a_node_that_has_applied_what_the_authority_lost_confirms_nothing(one: Member) -> None:

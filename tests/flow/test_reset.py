@@ -20,8 +20,9 @@ from keyturn.flow import reset as reset_flow
 from keyturn.flow.account import AccountEdit
 from keyturn.flow.key import KeyAnswer, KeyEdit
 from keyturn.flow.replay import Once
-from keyturn.ports import Page
+from keyturn.ports import Page, StoreBusy
 from keyturn.store.tables import metadata
+from keyturn.store.transaction import SqlTransaction
 from tests.world import World, sure, unseen, world
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -367,6 +368,32 @@ def test_r33_quiet_ends_the_grace_once_the_old_secret_is_no_longer_used(here: He
     assert (last.action, last.actor_id, last.detail["by"]) == ("reset.finished", "system", "quiet")
 
 
+def test_r20_a_first_use_that_cannot_be_written_down_is_written_with_the_next_turn(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = here.world
+    minted = [sure(one.ask(here.machine, here.key().key, grace=HOUR)) for _ in range(2)]
+    for each in minted:
+        one.code(unseen(each))
+    report_use, tried = handover_flow.report_use, []
+
+    def busy(tx: SqlTransaction, *, key_number: int, **words: Any) -> Any:
+        tried.append(key_number)
+        if len(tried) == 2:
+            raise StoreBusy
+        return report_use(tx, key_number=key_number, **words)
+
+    monkeypatch.setattr(handover_flow, "report_use", busy)
+    housekeeper = one.housekeeper
+    with pytest.raises(StoreBusy):
+        housekeeper.write_uses()
+    housekeeper.write_uses()
+    assert tried == [minted[0].key.number, minted[1].key.number, minted[1].key.number]
+    found = [one.store.read(lambda tx, each=each: tx.reset(each.reset.id)) for each in minted]  # type: ignore[misc]  # bound now
+    assert [reset.first_used_at is not None for reset in found] == [True, True]
+    assert [one.get(each.key.id).secrets[-1].last_used_at is not None for each in minted] == [True, True]
+
+
 def test_r33_quiet_ends_every_grace_that_is_due_however_many_there_are(here: Here) -> None:
     one = here.world
     policy = one.policy(quiet_after="1h", grace_max="until_stopped", proofs=["password"], max_keys_per_user=1000)
@@ -378,8 +405,8 @@ def test_r33_quiet_ends_every_grace_that_is_due_however_many_there_are(here: Her
     sure(one.ask(here.machine, idle.key, grace=timedelta.max))
     one.housekeeper.tick()
     one.clock.advance(HOUR)
-    assert one.store.change(lambda tx: handover_flow.end_quiet(tx, limit=2)) == 2
-    assert one.store.change(lambda tx: handover_flow.end_quiet(tx, limit=2)) == 1
+    assert [len(one.store.read(lambda tx, most=most: handover_flow.quiet(tx, limit=most))) for most in (2, 9)] == [2, 3]  # type: ignore[misc]  # bound now
+    one.housekeeper.tick()
     assert [one.code(unseen(each)) for each in (*keys, idle)] == ["replaced"] * 3 + ["valid"]
 
 

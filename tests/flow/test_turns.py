@@ -1,17 +1,19 @@
 """Who waits for whom on PostgreSQL: a stop is not passed by those who go on using what it stops (F0)."""
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import text, update
 
 from keyturn.core.feed import FeedEntry, KeyState
 from keyturn.core.key import Suspension
+from keyturn.flow import evidence, housekeeping
 from keyturn.ports import Use
 from keyturn.store.tables import secrets
 from keyturn.store.transaction import SqlTransaction
@@ -144,26 +146,52 @@ def test_f11_many_are_suspended_while_one_of_them_is_being_stopped(here: World) 
     assert here.get(made.key.id).suspension is None, "it had ended before"
 
 
+@contextmanager
+def attempts(here: World) -> Iterator[list[int]]:
+    """How often a transaction was begun: once for each change, where nobody had to begin anew."""
+    begun: list[int] = []
+    real = here.store._attempt
+
+    def attempt(flow: Callable[[SqlTransaction], T]) -> tuple[T, list[FeedEntry]]:
+        begun.append(1)
+        return real(flow)
+
+    here.store._attempt = attempt  # type: ignore[method-assign]  # to count them
+    yield begun
+
+
+def test_f0_a_stop_that_waits_for_its_reset_keeps_nobody_waiting(here: World) -> None:
+    """A new policy holds all open resets, and then notes the time, under the lock that revisions are allotted by."""
+    made = here.key().key
+    owner = here.user(here.operator)
+    sure(here.ask(here.sign_in(owner), made))
+    here.clock.advance(timedelta(hours=1))
+
+    def policy(tx: SqlTransaction) -> Future[Any]:
+        assert len(tx.resets_open()) == 1
+        stopping = pool.submit(here.on_key, "revoke", here.root, made.id)
+        waiting(here, 1)
+        evidence.done(tx, here.root, "policy.stored", account_id=here.operator.id, subject_id="x")
+        return stopping
+
+    with attempts(here) as begun, ThreadPoolExecutor(1) as pool:
+        sure(here.store.change(policy).result(30))
+    assert len(begun) == 2
+
+
 def test_many_who_reset_and_make_keys_of_one_owner_at_once_lock_nobody_up(here: World) -> None:
     """PostgreSQL would end a ring of them after a second, and whoever it ends has to begin anew."""
     keys = [here.key().key.id for _ in range(8)]
-    attempts: Counter[str] = Counter()
-    counted = here.store._attempt
-
-    def attempt(flow: Callable[[SqlTransaction], T]) -> tuple[T, list[FeedEntry]]:
-        attempts["all"] += 1
-        return counted(flow)
-
-    here.store._attempt = attempt  # type: ignore[method-assign]  # to count them
 
     def work(key_id: str) -> None:
         for _ in range(4):
             sure(here.ask(here.root, key_id, "leaked"))
             here.key()
+            here.clock.advance(timedelta(seconds=1))
 
-    with ThreadPoolExecutor(len(keys)) as pool:
+    with attempts(here) as begun, ThreadPoolExecutor(len(keys)) as pool:
         list(pool.map(work, keys))
-    assert attempts["all"] == len(keys) * 4 * 2
+    assert len(begun) == len(keys) * 4 * 2
 
 
 def test_k8_who_acts_with_a_key_is_not_waited_for_when_its_last_use_is_noted(here: World) -> None:
@@ -208,3 +236,17 @@ def test_k8_who_writes_uses_down_keeps_nobody_from_acting_with_the_key_or_from_s
     assert found is not None
     assert found.last_used_at is not None
     assert found.secrets[0].last_used_at is not None
+
+
+def test_f11_the_feed_is_trimmed_a_part_at_a_time(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "MOST_ENTRIES", 2)
+    monkeypatch.setattr(housekeeping, "_TRIMMED_AT_ONCE", 2)
+    for _ in range(8):
+        here.key()
+    here.clock.advance(housekeeping.FEED_LASTS)
+    newest = here.store.rev()
+    here.housekeeper.forget()
+    assert len(here.store.feed_after(0, limit=99)) == newest, "not older than that"
+    here.clock.advance(timedelta(seconds=1))
+    here.housekeeper.forget()
+    assert [one.rev for one in here.store.feed_after(0, limit=99)] == [newest - 2, newest - 1, newest]

@@ -749,15 +749,43 @@ def test_f11_the_feed_is_kept_without_gaps_for_so_long_and_so_many(store: SqlSto
         clock.at = T0 + (HOUR, 3 * HOUR, 2 * HOUR, 4 * HOUR, 5 * HOUR, 6 * HOUR)[number - 1]
         insert(store, key(f"key_{number}"))
 
-    def kept(before: timedelta, keep: int) -> list[int]:
-        store.change(lambda tx: tx.forget_feed(before=at(before), keep=keep))
+    def kept(before: timedelta, keep: int, most: int = 9) -> list[int]:
+        store.change(lambda tx: tx.forget_feed(before=at(before), keep=keep, most=most))
         return [one.rev for one in store.feed_after(0, limit=9)]
 
     assert kept(HOUR, 1) == [1, 2, 3, 4, 5, 6]
     assert kept(3 * HOUR, 1) == [2, 3, 4, 5, 6]
+    assert kept(6 * HOUR, 4, 0) == [2, 3, 4, 5, 6]
     assert kept(6 * HOUR, 4) == [3, 4, 5, 6]
+    assert kept(DAY, 1, 2) == [5, 6]
     assert kept(DAY, 1) == [6], "who is up to date can still be told from who is of another past (F9)"
     assert kept(DAY, 0) == [6]
+
+
+def test_f0_a_key_is_not_changed_that_is_not_held(store: SqlStore) -> None:
+    """Somebody may have stopped its secret since it was read: to write what was read would bring that to life."""
+    insert(store, key())
+
+    def change(tx: SqlTransaction) -> None:
+        found = tx.key("key_1")
+        assert found is not None
+        tx.save_key(replace(found, owner_id="usr_b"))
+
+    with pytest.raises(AssertionError, match="locked"):
+        store.change(change)
+
+
+def test_f1_what_is_made_and_stopped_in_one_step_is_stored_as_stopped(store: SqlStore) -> None:
+    def change(tx: SqlTransaction) -> None:
+        made = tx.insert_key(key())
+        (one,) = made.secrets
+        tx.save_key(made.with_secret(replace(one, stopped_at=T0, stop_reason=StopReason.LEAKED)))
+
+    store.change(change)
+    (stored,) = load(store).secrets
+    (entry,) = store.feed_after(0, limit=9)
+    assert isinstance(entry.change, KeyState)
+    assert (stored.stopped_at, entry.change.secrets[0].stopped) == (T0, True)
 
 
 # Use
@@ -797,7 +825,8 @@ def test_r33_the_last_use_of_a_secret_never_goes_back(store: SqlStore) -> None:
 def test_the_last_use_of_a_key_never_goes_back(store: SqlStore) -> None:
     made = insert(store, key(), key("key_2"))
     store.change(lambda tx: tx.touch({made[0].number: at(DAY), made[1].number: at(HOUR)}))
-    store.change(lambda tx: tx.touch({made[0].number: at(HOUR), made[1].number: at(DAY), 99: at(DAY)}))
+    missed = store.change(lambda tx: tx.touch({made[0].number: at(HOUR), made[1].number: at(DAY), 99: at(DAY)}))
+    assert missed == frozenset(), "of what is no key nothing is kept for later"
     assert (load(store).last_used_at, load(store, "key_2").last_used_at) == (at(DAY), at(DAY))
     assert store.rev() == 2
 

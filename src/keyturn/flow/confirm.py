@@ -169,7 +169,8 @@ class Confirming:
         # What this node had applied before it looked cannot be news to the authority, unless that has lost a part of
         # its past (F9): then nothing that was applied here counts, and this node is waited for like any other.
         # An entry that is not there, but not above the newest, is just no longer kept (F11).
-        is_another = None not in (known_at, scan.written_at) and known_at != scan.written_at
+        is_kept = scan.written_at is not None or rev > newest
+        is_another = is_kept and known_at is not None and known_at != scan.written_at
         estranged = before.epoch == epoch and (before.applied_rev > newest or is_another)
         own = replace(before, acked_rev=0) if estranged else member.standing()
         leases = [own if one.instance == own.instance else one for one in scan.leases]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from heapq import heappop, heappush
 
 from keyturn.core.actor import Actor
 from keyturn.core.instant import Instant
@@ -31,12 +32,14 @@ def suspend_created(tx: Transaction, actor: Actor, proven: Step) -> None:
 
 
 def _descendants(tx: Transaction, key_id: str, *, since: Instant) -> Sequence[Key]:
-    """What the key created since then, and what that created in turn."""
-    found: dict[str, Key] = {}
-    waiting = [key_id]
+    """What the key created since then, and what that created in turn, locked."""
+    found: list[Key] = []
+    waiting = [(one.number, one.id) for one in tx.keys_created_by(key_id, since=since)]
     while waiting:
-        for created in tx.keys_created_by(waiting.pop(), since=since):
-            if created.id not in found:
-                found[created.id] = created
-                waiting.append(created.id)
-    return list(found.values())
+        # The lowest number first, as everywhere: what a key creates has a higher one than the key itself.
+        created = tx.key(heappop(waiting)[1], lock=True)
+        assert created is not None  # noqa: S101  # keys are never removed
+        found.append(created)
+        for one in tx.keys_created_by(created.id, since=since):  # once it is locked, it creates no more
+            heappush(waiting, (one.number, one.id))
+    return found

@@ -24,7 +24,7 @@ from keyturn.verify.usage import Callers, Origin, Tally
 from keyturn.verify.verifier import Verifier
 
 log = logging.getLogger("keyturn")
-Of = TypeVar("Of")
+T = TypeVar("T")
 REPLAYS_LAST: Final = timedelta(days=7)
 CALLERS_LAST: Final = timedelta(hours=25)
 """What is shown are the last 24 hours; buckets of an hour reach back one more."""
@@ -34,10 +34,11 @@ TOLD_LASTS: Final = timedelta(days=90)
 BALANCES_LAST: Final = timedelta(hours=1)
 """Beyond the time at which a key's limit is whole again."""
 FEED_LASTS: Final = timedelta(days=7)
-"""Whoever was away for longer drops everything (F11); so does whoever is more than `MOST_ENTRIES` behind."""
+"""The newest `MOST_ENTRIES` stay however old they are.  Whoever is behind what is kept drops everything (F11)."""
 PORTALS_LAST: Final = timedelta(days=1)
 """Longer than any session that one may become."""
-_BATCH: Final = 200
+_BATCH: Final = 50
+_TRIMMED_AT_ONCE: Final = 1000
 _CALLERS_A_TICK: Final = 200
 """How many callers may be written for each turn: the more there are, the longer they are gathered first."""
 
@@ -51,6 +52,7 @@ class Housekeeper:
         self._follower = follower
         # Drained from the verifier and not yet in the store: an outage loses none of them.
         self._last: dict[int, Instant] = {}
+        self._first_of_secrets: dict[tuple[int, int], Instant] = {}
         self._last_of_secrets: dict[tuple[int, int], Instant] = {}
         self._watched: list[tuple[Use, Instant]] = []
         self._callers: list[Caller] = []
@@ -66,15 +68,17 @@ class Housekeeper:
         """Every errand once.  Raises StoreUnavailable; nothing is lost, the next tick goes on."""
         self._follower.catch_up()
         self.write_uses()
-        if self._store.read(lambda tx: tx.resets_due(limit=1)):
-            self._store.change(lambda tx: handover.close_due(tx, limit=_BATCH))
-        if self._store.read(handover.any_quiet):
-            self._store.change(lambda tx: handover.end_quiet(tx, limit=_BATCH))
+        # One by one: each holds its key, and who holds several must take them in one order.
+        for reset_id in self._store.read(lambda tx: handover.due(tx, limit=_BATCH)):
+            self._store.change(partial(handover.close, reset_id=reset_id))
+        for reset_id in self._store.read(lambda tx: handover.quiet(tx, limit=_BATCH)):
+            self._store.change(partial(handover.end_quiet, reset_id=reset_id))
 
     def forget(self) -> None:
         """Drop what nobody will ask for any more: replays, callers, entries of the feed, sessions, devices, mails."""
         self._store.change(_forget)
-        self._store.change(lambda tx: tx.forget_feed(before=Instant(tx.now - FEED_LASTS), keep=MOST_ENTRIES + 1))
+        while self._store.change(_trim_feed) == _TRIMMED_AT_ONCE:
+            pass  # a part at a time, for whoever would change something may wait for it
         # By itself and quickly done: until it commits, nobody is lent anything of what it touches.
         self._store.change(lambda tx: tx.forget_balances(before=Instant(tx.now - BALANCES_LAST)))
 
@@ -89,12 +93,15 @@ class Housekeeper:
         self._callers += [_as_caller(caller) for one in reports for caller in one.callers]
         if self._watched or self._callers:
             watched, callers = tuple(self._watched), tuple(self._callers)
-            self._report_first_uses(watched)
             known = self._store.change(lambda tx: _write(tx, watched, callers))
             self._callers_rest += len(callers) // _CALLERS_A_TICK
             self._watched, self._callers = [], []
-            for use in known:
-                _raise(self._last_of_secrets, (use.key_number, use.version), use.last_seen)
+            for use, seen in known:
+                secret = (use.key_number, use.version)
+                self._first_of_secrets[secret] = min(seen, self._first_of_secrets.get(secret, seen))
+                _keep_latest(self._last_of_secrets, secret, use.last_seen)
+        if self._first_of_secrets:
+            self._report_first_uses()
         # Each by itself and quickly done: until it commits, nobody acts with a key, or stops a secret, that it touches.
         if self._last_of_secrets:
             of_secrets = self._last_of_secrets
@@ -105,18 +112,17 @@ class Housekeeper:
             left_out = self._store.change(lambda tx: tx.touch({number: min(at, tx.now) for number, at in last.items()}))
             self._last = {number: last[number] for number in left_out}
 
-    def _report_first_uses(self, watched: Sequence[tuple[Use, Instant]]) -> None:
-        """One by one, for each holds its key; known ones and those of no key are passed over."""
-        first: dict[tuple[int, int], Instant] = {}
-        for use, seen in watched:
-            secret = (use.key_number, use.version)
-            first[secret] = min(seen, first.get(secret, seen))
-        for (number, version), seen in first.items():
-            self._store.change(partial(_report_use, key_number=number, version=version, seen=seen))
+    def _report_first_uses(self) -> None:
+        """One by one, for each holds its key; those that are known already change nothing."""
+        seen = self._first_of_secrets
+        for number, version in self._store.read(lambda tx: handover.first_uses(tx, seen)):
+            used_at = seen[number, version]
+            self._store.change(partial(handover.report_use, key_number=number, version=version, used_at=used_at))
+        self._first_of_secrets = {}
 
     def _note(self, last: Mapping[int, int], watched: Mapping[Origin, Tally]) -> None:
         for number, micros in last.items():
-            _raise(self._last, number, from_micros(micros))
+            _keep_latest(self._last, number, from_micros(micros))
         self._watched += _as_uses(watched)
 
     def _gather_callers(self) -> None:
@@ -137,6 +143,10 @@ def _forget(tx: Transaction) -> None:
     tx.forget_portals(before=Instant(tx.now - PORTALS_LAST))
     tx.forget_devices(before=Instant(tx.now - DEVICES_LAST))
     tx.forget_told(before=Instant(tx.now - TOLD_LASTS))
+
+
+def _trim_feed(tx: Transaction) -> int:
+    return tx.forget_feed(before=Instant(tx.now - FEED_LASTS), keep=MOST_ENTRIES + 1, most=_TRIMMED_AT_ONCE)
 
 
 def _as_uses(watched: Mapping[Origin, Tally]) -> list[tuple[Use, Instant]]:
@@ -174,22 +184,25 @@ def _storable(text: str, longest: int) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "?")[:longest]
 
 
-def _raise(known: dict[Of, Instant], of: Of, at: Instant) -> None:
+def _keep_latest(known: dict[T, Instant], of: T, at: Instant) -> None:
     known[of] = max(at, known.get(of, at))
 
 
-# A verifier may say anything: of a key that there is none, or of a time to come.  It must not keep what the others have
-# counted from being written, nor stand for ever as the latest use.
+def _write(
+    tx: Transaction, watched: Sequence[tuple[Use, Instant]], callers: Sequence[Caller]
+) -> Sequence[tuple[Use, Instant]]:
+    """Answers the uses that are of a key, each with the instant it was first seen at.
 
-
-def _report_use(tx: Transaction, *, key_number: int, version: int, seen: Instant) -> None:
-    handover.report_use(tx, key_number=key_number, version=version, used_at=min(seen, tx.now))
-
-
-def _write(tx: Transaction, watched: Sequence[tuple[Use, Instant]], callers: Sequence[Caller]) -> Sequence[Use]:
+    A verifier may say anything: of a key that there is none, or of a time to come.  It must not keep what the others
+    have counted from being written, nor stand for ever as the latest use.
+    """
     known = tx.known_numbers([one.key_number for one in callers] + [use.key_number for use, _ in watched])
     now = tx.now
     tx.add_callers([replace(one, last_seen=min(one.last_seen, now)) for one in callers if one.key_number in known])
-    uses = [replace(use, last_seen=min(use.last_seen, now)) for use, _ in watched if use.key_number in known]
-    tx.add_uses(uses)
+    uses = [
+        (replace(use, last_seen=min(use.last_seen, now)), min(seen, now))
+        for use, seen in watched
+        if use.key_number in known
+    ]
+    tx.add_uses([use for use, _ in uses])
     return uses

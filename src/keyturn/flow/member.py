@@ -27,7 +27,7 @@ from keyturn.flow.consequence import after_member_added
 from keyturn.flow.evidence import done, done_to_key, refused
 from keyturn.flow.key import end_open_reset
 from keyturn.flow.policy import effective, floors
-from keyturn.ports import Forge, Page, Transaction
+from keyturn.ports import Forge, Transaction
 
 OWNER_LEFT = "owner_left"
 """Why a key is suspended whose owner is no member any more."""
@@ -109,8 +109,7 @@ def remove(
     member = _find(tx, actor, account_id, user_id)
     refusal: Refusal | None = member if isinstance(member, Refusal) else _check_remove(tx, actor, member)
     account = tx.account(account_id)
-    keys = tx.keys(account_ids=(account_id,), owner_id=user_id, page=_ALL) if refusal is None else ()
-    live = [one for one in keys if not one.has_ended(tx.now)]
+    live = tx.live_keys([user_id], account_id=account_id) if refusal is None else ()
     if refusal is None and keys_to is not None and account is not None:
         refusal = _check_heir(tx, actor, account, keys_to, live)
     if isinstance(member, Refusal) or refusal is not None:
@@ -172,7 +171,6 @@ def check_administers(tx: Transaction, actor: Actor, user_id: str) -> Refusal | 
 
 # Shared steps
 
-_ALL = Page(size=1_000_000)
 _HARMLESS = frozenset({Role.MEMBER, Role.AUDITOR})
 """Roles that reach no key but its member's own."""
 

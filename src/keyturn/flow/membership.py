@@ -227,7 +227,7 @@ class Membership:
         applied = renewal.applied_rev, renewal.applied_at
         follows = renewal.epoch == tx.epoch
         entries = entries_beyond(applied, tx.feed_after, limit=MOST_ENTRIES + 1) if follows else ()
-        if entries is Unfollowed.LOST:
+        if entries is Unfollowed.LOST or (entries is Unfollowed.TRIMMED and self.estranged):
             return Denial(nonce=renewal.nonce, reason=AHEAD)
         too_far_behind = isinstance(entries, Unfollowed) or len(entries) > MOST_ENTRIES
         return Grant(

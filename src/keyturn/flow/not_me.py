@@ -5,7 +5,7 @@ may be in a stranger's hands: then every session of theirs ends, every browser i
 All of it can be undone by the person, with full proof; none of it by whoever holds the link.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -55,14 +55,13 @@ def suspend(tx: Transaction, digest: bytes, *, sure: bool, address: str | None) 
     if not sure:
         unsure = InvalidField(field="sure", reason="tick the box as well: programs that open mails press buttons too")
         return refused(tx, actor, "link.not_me", unsure, subject_id=link.subject_id)
-    before = _of(tx, link, lock=True)
-    for key in before.keys:
+    if _is_whole_person(link):
+        _end_sessions(tx, actor, link)  # first: who acts in one of them may wait for one of the keys
+    for key in _keys(tx, link, lock=True):
         if _can_stop(key):
             held = replace(key, suspension=Suspension(at=tx.now, by=actor.id, reason=REASON))
             tx.save_key(held)
             done_to_key(tx, actor, "key.suspended", held, detail={"reason": REASON})
-    if before.whole_person:
-        _end_sessions(tx, actor, link)
     return _of(tx, link)
 
 
@@ -84,26 +83,32 @@ def _found(tx: Transaction, digest: bytes, *, lock: bool) -> Link | Refusal:
     return link
 
 
-def _of(tx: Transaction, link: Link, *, lock: bool = False) -> NotMe:
-    whole_person = link.subject_id == link.user_id
-    keys = tuple(_keys(tx, link, whole_person=whole_person, lock=lock))
+def _is_whole_person(link: Link) -> bool:
+    return link.subject_id == link.user_id
+
+
+def _of(tx: Transaction, link: Link) -> NotMe:
+    whole_person, keys = _is_whole_person(link), _keys(tx, link)
     return NotMe(keys=keys, whole_person=whole_person, stopped=not whole_person and not any(map(_can_stop, keys)))
 
 
-def _keys(tx: Transaction, link: Link, *, whole_person: bool, lock: bool) -> Iterator[Key]:
-    if not whole_person:
+def _keys(tx: Transaction, link: Link, *, lock: bool = False) -> tuple[Key, ...]:
+    """What the link stops, newest first; locked the oldest first, as everywhere."""
+    if not _is_whole_person(link):
         key = tx.key(link.subject_id, lock=lock)
         # Whoever has left the account since then has no say over its keys any more.
-        if key is not None and _is_told_of(tx, key, link.user_id):
-            yield key
-        return
-    before: int | None = None
-    while page := tx.keys(account_ids=None, owner_id=link.user_id, page=Page(size=_PAGE, before=before)):
-        for one in page:
-            key = tx.key(one.id, lock=lock)
-            if key is not None:
-                yield key
-        before = page[-1].number
+        return (key,) if key is not None and _is_told_of(tx, key, link.user_id) else ()
+    found: list[Key] = []
+    while page := tx.keys(account_ids=None, owner_id=link.user_id, page=Page(size=_PAGE, before=_last(found))):
+        found += page
+    if not lock:
+        return tuple(found)
+    held = [tx.key(one.id, lock=True) for one in reversed(found)]
+    return tuple(one for one in reversed(held) if one is not None)
+
+
+def _last(found: Sequence[Key]) -> int | None:
+    return found[-1].number if found else None
 
 
 def _is_told_of(tx: Transaction, key: Key, user_id: str) -> bool:

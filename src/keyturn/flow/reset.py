@@ -192,10 +192,7 @@ def mint(
     if isinstance(here, Refusal):
         return refused(tx, actor, "reset.minted", here, subject_id=reset_id, account_id=key.account_id)
     before = Step(event=None, reset=here, key=key)
-    answer = _mint(tx, actor, before, waiting=tx.waiting_reset(key.id), forge=forge, bring=bring)
-    if not isinstance(answer, Refusal):
-        remember(tx, once, reset.id)
-    return answer
+    return _mint(tx, actor, before, waiting=tx.waiting_reset(key.id), forge=forge, bring=bring, once=once)
 
 
 def _from_here(tx: Transaction, actor: Actor, reset: Reset) -> Reset | Refusal:
@@ -280,7 +277,14 @@ def listing(
 
 
 def _mint(
-    tx: Transaction, actor: Actor, before: Step, *, waiting: Reset | None, forge: Forge, bring: Bring | None
+    tx: Transaction,
+    actor: Actor,
+    before: Step,
+    *,
+    waiting: Reset | None,
+    forge: Forge,
+    bring: Bring | None,
+    once: Once | None = None,
 ) -> ResetAnswer | Refusal:
     reset, key = before.reset, before.key
     made = _next_secret(tx, actor, before, bring, forge=forge)
@@ -290,6 +294,7 @@ def _mint(
     assert isinstance(minted, Step)  # noqa: S101  # `_next_secret` has asked the very same
     written(tx, actor, before, minted, detail={"version": str(minted.reset.new_version)})
     _replace_unstarted(tx, actor, waiting, minted)
+    remember(tx, once, reset.id)
     return answered(tx, minted.reset, key=minted.key, secret=text_of(made), has_minted=True)
 
 

@@ -73,13 +73,14 @@ class Keys(Begun):
     def __init__(self, connection: Connection, seen: Seen) -> None:
         super().__init__(connection, seen)
         self._loaded: dict[str, Key] = {}
+        self._held: set[str] = set()
         self._unrevised: dict[str, None] = {}
         self._revs: dict[str, int] = {}
         self._before: dict[int, Instant | None] = {}
         self._bulk: list[tuple[int, Predicate]] = []
         self._last_bulk: list[Predicate] = []
         # Written together before the commit, or before something asks for them: fewer round trips a step.
-        self._new_secrets: list[tuple[Key, Secret]] = []
+        self._new_secrets: list[tuple[str, int]] = []
         self._ended_secrets: list[dict[str, Any]] = []
 
     def rev_of(self, key_id: str) -> int:
@@ -102,7 +103,7 @@ class Keys(Begun):
         if lock:
             self._queue_for_key(key_id, _ALONE)
         found = self._connection.execute(_KEY_LOCKED if lock else _KEY, {"id": key_id}).mappings().all()
-        loaded = self._with_secrets(found)
+        loaded = self._with_secrets(found, lock=lock)
         return loaded[0] if loaded else None
 
     def key_by_number(self, number: int, *, lock: bool = False) -> Key | None:
@@ -124,9 +125,10 @@ class Keys(Begun):
         return self._load_keys(query if account_id is None else query.where(keys.c.account_id == account_id), lock=True)
 
     def keys_created_by(self, key_id: str, *, since: Instant) -> Sequence[Key]:
-        """R25: what this key created, locked."""
-        query = select(keys).where(keys.c.created_by == key_id, keys.c.created_at >= since).order_by(keys.c.number)
-        return self._load_keys(query, lock=True)
+        """R25: what this key created."""
+        return self._load_keys(
+            select(keys).where(keys.c.created_by == key_id, keys.c.created_at >= since).order_by(keys.c.number)
+        )
 
     def _queue_for_key(self, key_id: str, queue: TextClause) -> None:
         """Wait in turn for the key, on PostgreSQL.
@@ -162,14 +164,15 @@ class Keys(Begun):
         """Add a key; the answer has its number."""
         number = self._connection.execute(insert(keys).values(rows.key_row(key)).returning(keys.c.number)).scalar_one()
         key = replace(key, number=number)
-        self._new_secrets += [(key, one) for one in key.secrets]
+        self._new_secrets += [(key.id, one.version) for one in key.secrets]
         self._unrevised[key.id] = None
         self._loaded[key.id] = key
+        self._held.add(key.id)
         return key
 
     def save_key(self, key: Key) -> None:
         """Write what differs from the key as it was loaded, and append to the feed what verifiers must know of it."""
-        before = self._loaded[key.id]
+        before = self._held_key(key.id)
         if state_for_verifiers(key) != state_for_verifiers(before) and key.id not in self._revs:
             self._unrevised[key.id] = None
         old_row, new_row = rows.key_row(before), rows.key_row(key)
@@ -179,10 +182,15 @@ class Keys(Begun):
         known = {one.version: one for one in before.secrets}
         for secret in key.secrets:
             if secret.version not in known:
-                self._new_secrets.append((key, secret))
+                self._new_secrets.append((key.id, secret.version))
             elif secret != known[secret.version]:
                 self._ended_secrets.append(_ends_row(key, secret))
         self._loaded[key.id] = key
+
+    def _held_key(self, key_id: str) -> Key:
+        """The key as it was loaded, and is still: else what somebody has stopped meanwhile would live again (F0)."""
+        assert key_id in self._held, "a key is locked before it is changed"  # noqa: S101  # a flow that does not is wrong
+        return self._loaded[key_id]
 
     def has_public_key(self, raw: bytes) -> bool:
         """Whether any secret of any key is this public key, or was (R42)."""
@@ -207,7 +215,7 @@ class Keys(Begun):
         """
         self._last_bulk.append(among)
         for key in changed:
-            before = self._loaded[key.id]
+            before = self._held_key(key.id)
             self._ended_secrets += [
                 _ends_row(key, secret) for secret in key.secrets if secret != before.secret(secret.version)
             ]
@@ -229,9 +237,9 @@ class Keys(Begun):
 
     def _load_keys(self, query: Select[Any], *, lock: bool = False) -> list[Key]:
         query = locked(query) if lock else query
-        return self._with_secrets(self._connection.execute(query).mappings().all())
+        return self._with_secrets(self._connection.execute(query).mappings().all(), lock=lock)
 
-    def _with_secrets(self, found: Sequence[RowMapping]) -> list[Key]:
+    def _with_secrets(self, found: Sequence[RowMapping], *, lock: bool) -> list[Key]:
         """The keys of these rows.  Their secrets are read after the rows were locked, so they are not older."""
         numbers = [row["number"] for row in found]
         if self._unwritten.intersection(numbers):
@@ -241,6 +249,8 @@ class Keys(Begun):
             known[row["key_number"]].append(rows.read_secret(row))
         loaded = [rows.read_key(row, sorted(known[row["number"]], key=_version)) for row in found]
         self._loaded.update((key.id, key) for key in loaded)
+        if lock:
+            self._held.update(key.id for key in loaded)
         return loaded
 
     def _secrets_of(self, numbers: Sequence[int]) -> Sequence[RowMapping]:
@@ -288,18 +298,26 @@ class Keys(Begun):
     @property
     def _unwritten(self) -> set[int]:
         """The keys whose secrets are not written as they were saved."""
-        return {key.number for key, _ in self._new_secrets}.union(row["of_key"] for row in self._ended_secrets)
+        new = {self._loaded[key_id].number for key_id, _ in self._new_secrets}
+        return new.union(row["of_key"] for row in self._ended_secrets)
 
     def _flush_secrets(self) -> None:
-        if self._ended_secrets:
-            self._connection.execute(_END_SECRET, sorted(self._ended_secrets, key=_which))  # in one order everywhere
+        self._flush_ends()
         if self._new_secrets:
             self._allot_revs()
             self._connection.execute(_INSERT_SECRET, [self._minted_row(*one) for one in self._new_secrets])
-        self._ended_secrets, self._new_secrets = [], []
+            self._new_secrets = []
 
-    def _minted_row(self, key: Key, secret: Secret) -> dict[str, Any]:
-        return rows.secret_row(replace(secret, rev=self._revs[key.id])) | {"key_number": key.number}
+    def _flush_ends(self) -> None:
+        if self._ended_secrets:
+            self._connection.execute(_END_SECRET, sorted(self._ended_secrets, key=_which))  # in one order everywhere
+            self._ended_secrets = []
+
+    def _minted_row(self, key_id: str, version: int) -> dict[str, Any]:
+        """As it is by now, which may not be as it was minted."""
+        key = self._loaded[key_id]
+        (secret,) = (one for one in key.secrets if one.version == version)
+        return rows.secret_row(replace(secret, rev=self._revs[key_id])) | {"key_number": key.number}
 
 
 def _which(row: Mapping[str, Any]) -> tuple[int, int]:

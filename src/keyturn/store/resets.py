@@ -82,7 +82,7 @@ class Resets(Begun):
     def resets_open(self) -> Sequence[Reset]:
         """Every open reset, locked (R32)."""
         query = select(resets).where(resets.c.stage.in_(_OPEN_STAGES), resets.c.lapses_at > self._now)
-        return [rows.read_reset(row) for row in self._find_resets(locked(query))]
+        return [rows.read_reset(row) for row in self._find_resets(locked(query.order_by(resets.c.number)))]
 
     def resets_open_of(self, key_ids: Sequence[str]) -> Sequence[Reset]:
         """The resets of these keys that are open or have lapsed unnoticed."""

@@ -82,15 +82,24 @@ class SqlTransaction(
             for row in self._connection.execute(query)
         ]
 
-    def forget_feed(self, *, before: Instant, keep: int) -> int:
+    def forget_feed(self, *, before: Instant, keep: int, most: int) -> int:
         """Drop the entries written before the first that was written then or later; the newest `keep` stay.
 
-        What stays has no gaps.  How many went.
+        What stays has no gaps.  How many went, at most so many at once.
         """
         c, newest = feed.c, select(authority.c.rev).scalar_subquery()
+        oldest = select(func.min(c.rev)).scalar_subquery()
         recent = select(func.min(c.rev)).where(c.at >= before).scalar_subquery()
-        old = and_(c.rev <= newest - keep, c.rev < func.coalesce(recent, newest))
+        old = and_(c.rev < oldest + most, c.rev <= newest - keep, c.rev < func.coalesce(recent, newest))
         return self._connection.execute(delete(feed).where(old)).rowcount
+
+    def _allot_revs(self) -> None:
+        """First what may have to wait: who holds a reset's row, or a secret's, may want a revision too."""
+        if self._unrevised:
+            with self._in_one_trip():
+                self._flush_ends()
+                self._flush_resets()
+        super()._allot_revs()
 
     def flush(self) -> list[FeedEntry]:
         """Write what is still unwritten, and the feed entries of every key saved; called once, before the commit."""

@@ -79,7 +79,7 @@ class Uses(Begun):
             self._connection.execute(
                 update(keys).where(c.number == bindparam("of"), fresher).values(last_used_at=at), rows
             )
-        return frozenset(wanted) - free
+        return self.known_numbers(frozenset(wanted) - free)
 
     def uses(self, key_number: int, version: int) -> Sequence[Use]:
         """How this secret was used while it was watched, latest first."""
