@@ -43,14 +43,14 @@ _HIGHEST_FILE: Final = 4096
 class Forked:
     """A running program, as `subprocess.Popen` has it; several threads may wait for its end."""
 
-    def __init__(self, pid: int, told: socket.socket) -> None:
+    def __init__(self, pid: int, told: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
         self._told = told
         self._hearing = threading.Lock()
 
     def __del__(self) -> None:
-        self._told.close()  # not before: others may be about to look whether it says something
+        os.close(self._told)  # not before: others may be about to look whether it says something
 
     def poll(self) -> int | None:
         """Its exit status, once it has ended."""
@@ -80,7 +80,7 @@ class Forked:
     def _hear(self) -> int:
         with self._hearing:
             if self.returncode is None:
-                self.returncode = int(self._told.recv(_LONGEST))
+                self.returncode = int(os.read(self._told, _LONGEST))
             return self.returncode
 
 
@@ -90,7 +90,8 @@ def start(program: str, arguments: Sequence[str], *, environment: Mapping[str, s
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         socket.send_fds(_asking(), [json.dumps(wish).encode()], [theirs.fileno(), out])
-    return Forked(json.loads(ours.recv(_LONGEST)), ours)
+    # A plain file: of a socket in a cycle with others nobody knows whether it is closed before it is collected.
+    return Forked(int(ours.recv(_LONGEST)), ours.detach())
 
 
 # -- the process that is forked, as it is asked

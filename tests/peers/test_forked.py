@@ -1,5 +1,7 @@
 """A forked program is a program of its own: its words, environment, folder, output, signals and end."""
 
+import gc
+import os
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -85,3 +87,15 @@ def test_whoever_waits_is_told(run: Run) -> None:
         told = [threads.submit(process.wait, 20) for _ in range(4)]
         process.kill()
         assert [one.result() for one in told] == [-signal.SIGKILL] * 4
+
+
+def test_one_that_nobody_waits_for_is_let_go_of_without_a_word(run: Run) -> None:
+    """Warnings are errors here, in whichever test they come up."""
+    process = run("wait")
+    process.itself = process  # type: ignore[attr-defined]  # a cycle, which is collected in any order
+    told = process._told
+    process.send_signal(signal.SIGKILL)
+    del process
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(told)
