@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -13,7 +14,8 @@ from sqlalchemy import text, update
 
 from keyturn.core.feed import FeedEntry, KeyState
 from keyturn.core.key import Suspension
-from keyturn.flow import evidence, housekeeping
+from keyturn.flow import evidence, foresight, housekeeping
+from keyturn.flow.foresight import Foresight
 from keyturn.ports import Use
 from keyturn.store.tables import secrets
 from keyturn.store.transaction import SqlTransaction
@@ -43,7 +45,8 @@ def waiting(here: World, wanted: int) -> None:
     pytest.fail(f"there are never {wanted} who wait")
 
 
-def test_f0_who_uses_a_key_without_pause_does_not_pass_who_would_stop_it(here: World) -> None:
+@pytest.mark.parametrize("what", ["the key", "all of its account", "all of its owner"])
+def test_f0_who_uses_a_key_without_pause_does_not_pass_who_would_stop_it(here: World, what: str) -> None:
     key = here.admin_key.id
     done: list[str] = []
     reached, go_on = threading.Event(), threading.Event()
@@ -54,7 +57,12 @@ def test_f0_who_uses_a_key_without_pause_does_not_pass_who_would_stop_it(here: W
         go_on.wait(10)
 
     def stop(tx: SqlTransaction) -> None:
-        tx.key(key, lock=True)
+        if what == "the key":
+            tx.key(key, lock=True)
+        elif what == "all of its account":
+            tx.suspend_account(here.operator.id, by="", reason="incident")
+        else:
+            tx.live_keys([here.admin_key.owner_id], lock=True)
         done.append("stop")
 
     def later(tx: SqlTransaction) -> None:
@@ -82,6 +90,17 @@ def at_once(here: World, flow: Callable[[SqlTransaction], T]) -> T:
     """Somebody else's change, while one is under way."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(here.store.change, flow).result(30)
+
+
+def test_what_would_come_of_a_change_is_shown_without_waiting_for_a_key(here: World) -> None:
+    owner_id = here.admin_key.owner_id
+
+    def look(tx: SqlTransaction) -> Foresight:
+        tx.key(here.admin_key.id, lock=True)
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(here.store.read, partial(foresight.password_changed, user_id=owner_id)).result(30)
+
+    assert here.store.change(look) == here.store.read(partial(foresight.password_changed, user_id=owner_id))
 
 
 def test_f0_a_stop_does_not_wait_for_whoever_makes_a_key_for_the_same_owner(here: World) -> None:

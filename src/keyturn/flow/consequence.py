@@ -36,7 +36,7 @@ def after_password_change(tx: Transaction, *, actor: Actor, user_id: str, forge:
 
     A first password changes nothing that anybody knew, so it brings nothing about: call this for the later ones.
     """
-    keys = tx.live_keys([user_id])
+    keys = tx.live_keys([user_id], lock=True)
     in_force = _policies(tx)
     _befall(tx, actor, Cause.PASSWORD_CHANGED, keys, in_force, among=Predicate(owner_id=user_id), forge=forge)
     _hold_person(tx, actor, Cause.PASSWORD_CHANGED, user_id, keys, in_force)
@@ -46,7 +46,7 @@ def after_member_added(tx: Transaction, *, actor: Actor, member: Member, forge: 
     """The account's shared keys, as each one's policy says under `on_member_added`."""
     members = tx.members(account_id=member.account_id)
     managers = frozenset(one.user_id for one in members if one.role in MANAGERS)
-    found = tx.live_keys(sorted(managers), account_id=member.account_id)
+    found = tx.live_keys(sorted(managers), account_id=member.account_id, lock=True)
     keys = [one for one in found if consequence.is_shared(one, managers=managers, newcomer=member.user_id)]
     in_force = _policies(tx)
     _befall(tx, actor, Cause.MEMBER_ADDED, keys, in_force, among=Predicate(account_id=member.account_id), forge=forge)
@@ -57,7 +57,7 @@ def after_member_added(tx: Transaction, *, actor: Actor, member: Member, forge: 
 
 def after_account_change(tx: Transaction, *, actor: Actor, user_id: str, cause: Cause) -> None:
     """Another address or second factor: the hold that the policies in force want under `hold_after_account_change`."""
-    _hold_person(tx, actor, cause, user_id, tx.live_keys([user_id]), _policies(tx))
+    _hold_person(tx, actor, cause, user_id, tx.live_keys([user_id], lock=True), _policies(tx))
 
 
 def _policies(tx: Transaction) -> _InForce:

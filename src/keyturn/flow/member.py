@@ -109,7 +109,7 @@ def remove(
     member = _find(tx, actor, account_id, user_id)
     refusal: Refusal | None = member if isinstance(member, Refusal) else _check_remove(tx, actor, member)
     account = tx.account(account_id)
-    live = tx.live_keys([user_id], account_id=account_id) if refusal is None else ()
+    live = tx.live_keys([user_id], account_id=account_id, lock=True) if refusal is None else ()
     if refusal is None and keys_to is not None and account is not None:
         refusal = _check_heir(tx, actor, account, keys_to, live)
     if isinstance(member, Refusal) or refusal is not None:

@@ -63,7 +63,11 @@ _END_SECRET = (
     .values({name: bindparam(name) for name in _SECRET_ENDS})
 )
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))")
-_TOGETHER = text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:id, 0))")
+_TOGETHER = text(
+    "SELECT pg_advisory_xact_lock_shared(hashtextextended(account_id, 0)),"
+    " pg_advisory_xact_lock_shared(hashtextextended(owner_id, 0)),"
+    " pg_advisory_xact_lock_shared(hashtextextended(id, 0)) FROM keys WHERE id = :id"
+)
 _INSERT_SECRET = insert(secrets).inline()  # nobody asks for their numbers
 
 
@@ -101,7 +105,7 @@ class Keys(Begun):
     def key(self, key_id: str, *, lock: bool = False) -> Key | None:
         """One key with its newest secrets."""
         if lock:
-            self._queue_for_key(key_id, _ALONE)
+            self._queue(_ALONE, key_id)
         found = self._connection.execute(_KEY_LOCKED if lock else _KEY, {"id": key_id}).mappings().all()
         loaded = self._with_secrets(found, lock=lock)
         return loaded[0] if loaded else None
@@ -118,11 +122,16 @@ class Keys(Begun):
             query = query.where(keys.c.owner_id == owner_id)
         return self._load_keys(query)
 
-    def live_keys(self, owner_ids: Sequence[str], *, account_id: str | None = None) -> Sequence[Key]:
-        """Every key of these owners that has not ended, locked; in one account or in all."""
+    def live_keys(
+        self, owner_ids: Sequence[str], *, account_id: str | None = None, lock: bool = False
+    ) -> Sequence[Key]:
+        """Every key of these owners that has not ended; in one account or in all."""
+        if lock:
+            for owner_id in sorted(owner_ids):
+                self._queue(_ALONE, owner_id)
         live = and_(keys.c.owner_id.in_(owner_ids), keys.c.revoked_at.is_(None), keys.c.expires_at > self._now)
         query = select(keys).where(live).order_by(keys.c.number)
-        return self._load_keys(query if account_id is None else query.where(keys.c.account_id == account_id), lock=True)
+        return self._load_keys(query if account_id is None else query.where(keys.c.account_id == account_id), lock=lock)
 
     def keys_created_by(self, key_id: str, *, since: Instant) -> Sequence[Key]:
         """R25: what this key created."""
@@ -130,18 +139,18 @@ class Keys(Begun):
             select(keys).where(keys.c.created_by == key_id, keys.c.created_at >= since).order_by(keys.c.number)
         )
 
-    def _queue_for_key(self, key_id: str, queue: TextClause) -> None:
-        """Wait in turn for the key, on PostgreSQL.
+    def _queue(self, statement: TextClause, subject_id: str) -> None:
+        """Wait in turn, on PostgreSQL: to act with a key (together), or to change it, or all of an account or owner.
 
         Whoever would share a row's lock passes those there who wait to change it, so a thief who calls without pause
         would keep a stop from ever coming; a lock of this kind is given in the order in which it was asked for.
         """
         if self._connection.dialect.name == "postgresql":
-            self._connection.execute(queue, {"id": key_id})
+            self._connection.execute(statement, {"id": subject_id})
 
     def stands(self, key_id: str, version: int) -> bool:
         """Whether that version of that key is accepted now; held against a stop until this transaction ends."""
-        self._queue_for_key(key_id, _TOGETHER)
+        self._queue(_TOGETHER, key_id)
         columns = (keys.c.number, keys.c.revoked_at, keys.c.suspended_at, keys.c.expires_at)
         query = select(*columns).where(keys.c.id == key_id).with_for_update(read=True, of=keys)
         key = self._connection.execute(query).first()
@@ -223,6 +232,7 @@ class Keys(Begun):
 
     def suspend_account(self, account_id: str, *, by: str, reason: str) -> tuple[int, int]:
         """Suspend every live key of an account in one statement and one feed entry (F11); how many, at which rev."""
+        self._queue(_ALONE, account_id)
         live = and_(
             keys.c.account_id == account_id,
             keys.c.revoked_at.is_(None),
