@@ -92,6 +92,26 @@ def at_once(here: World, flow: Callable[[SqlTransaction], T]) -> T:
         return pool.submit(here.store.change, flow).result(30)
 
 
+def test_f11_an_account_is_suspended_before_or_after_all_keys_of_an_owner_are_changed(here: World) -> None:
+    """The one takes its keys as the database finds them, the other in order: so neither holds some of them."""
+    held: list[int] = []
+
+    def change(tx: SqlTransaction) -> Future[Any]:
+        held.extend(key.number for key in tx.live_keys([here.admin_key.owner_id], lock=True))
+        suspending = pool.submit(here.store.change, suspend)
+        waiting(here, 1)
+        lines = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")
+        assert here.store.read(lambda other: other._connection.execute(lines).scalar_one()) == 1
+        return suspending
+
+    def suspend(tx: SqlTransaction) -> None:
+        tx.suspend_account(here.operator.id, by="", reason="incident")
+
+    with ThreadPoolExecutor(1) as pool:
+        here.store.change(change).result(30)
+    assert held
+
+
 def test_what_would_come_of_a_change_is_shown_without_waiting_for_a_key(here: World) -> None:
     owner_id = here.admin_key.owner_id
 

@@ -68,6 +68,10 @@ _TOGETHER = text(
     " pg_advisory_xact_lock_shared(hashtextextended(owner_id, 0)),"
     " pg_advisory_xact_lock_shared(hashtextextended(id, 0)) FROM keys WHERE id = :id"
 )
+_ACCOUNTS_TOGETHER = text(
+    "SELECT pg_advisory_xact_lock_shared(hashtextextended(account_id, 0))"
+    " FROM (SELECT DISTINCT account_id FROM keys WHERE owner_id = :id ORDER BY account_id) AS accounts"
+)
 _INSERT_SECRET = insert(secrets).inline()  # nobody asks for their numbers
 
 
@@ -127,8 +131,9 @@ class Keys(Begun):
     ) -> Sequence[Key]:
         """Every key of these owners that has not ended; in one account or in all."""
         if lock:
-            for owner_id in sorted(owner_ids):
-                self._queue(_ALONE, owner_id)
+            for queue in (_ACCOUNTS_TOGETHER, _ALONE):
+                for owner_id in sorted(owner_ids):
+                    self._queue(queue, owner_id)
         live = and_(keys.c.owner_id.in_(owner_ids), keys.c.revoked_at.is_(None), keys.c.expires_at > self._now)
         query = select(keys).where(live).order_by(keys.c.number)
         return self._load_keys(query if account_id is None else query.where(keys.c.account_id == account_id), lock=lock)
