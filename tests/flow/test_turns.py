@@ -14,8 +14,10 @@ from sqlalchemy import text, update
 
 from keyturn.core.feed import FeedEntry, KeyState
 from keyturn.core.key import Suspension
+from keyturn.core.refusal import IdempotencyKeyReused
 from keyturn.flow import evidence, foresight, housekeeping
 from keyturn.flow.foresight import Foresight
+from keyturn.flow.replay import Once, remember
 from keyturn.ports import Use
 from keyturn.store.tables import secrets
 from keyturn.store.transaction import SqlTransaction
@@ -216,6 +218,27 @@ def test_f0_a_stop_that_waits_for_its_reset_keeps_nobody_waiting(here: World) ->
     with attempts(here) as begun, ThreadPoolExecutor(1) as pool:
         sure(here.store.change(policy).result(30))
     assert len(begun) == 2
+
+
+def test_r15_a_mint_that_waits_for_its_idempotency_key_keeps_nobody_waiting(here: World) -> None:
+    """Another call under the same one is under way."""
+    person = here.sign_in(here.user(here.operator))
+    made, other = here.key(policy=here.policy(proofs=["password"])).key, here.key().key
+    reset = sure(here.ask(person, made)).reset
+    sure(here.prove(person, reset.id))
+    once = Once(caller=person.id, idempotency_key="x", request=b"r" * 32)
+
+    def meanwhile(tx: SqlTransaction) -> Future[Any]:
+        remember(tx, replace(once, request=b"s" * 32), "another")
+        minting = pool.submit(here.mint, person, reset.id, once)
+        waiting(here, 1)
+        with ThreadPoolExecutor(1) as others:
+            assert sure(others.submit(here.on_key, "revoke", here.root, other.id).result(30)).key.revoked_at is not None
+        return minting
+
+    with ThreadPoolExecutor(1) as pool:
+        minted = here.store.change(meanwhile).result(30)
+    assert isinstance(minted, IdempotencyKeyReused)
 
 
 def test_many_who_reset_and_make_keys_of_one_owner_at_once_lock_nobody_up(here: World) -> None:
