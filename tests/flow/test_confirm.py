@@ -100,6 +100,24 @@ def lose(one: Member) -> FeedEntry:
     return lost
 
 
+def test_f9_what_comes_while_a_stop_is_looked_at_may_be_of_a_lost_past(
+    one: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came after this node had said how far it stands, and the authority has nothing by that revision."""
+    rev = one.verifier.applied_rev + 1
+    standing, came = one.membership.standing, list[FeedEntry]()
+
+    def meanwhile() -> Lease:
+        found = standing()
+        came.append(came[0] if came else lose(one))
+        return found
+
+    monkeypatch.setattr(one.membership, "standing", meanwhile)
+    found = one.confirm(rev)
+    assert came[0].rev == rev
+    assert (found.confirmed, found.reason) == (False, ESTRANGED)
+
+
 @pytest.mark.parametrize("further", [0, 1, 2])
 def test_f9_an_authority_that_has_come_as_far_again_is_another_one_all_the_same(one: Member, further: int) -> None:
     lost = lose(one)
