@@ -64,29 +64,76 @@ def test_f13_a_commit_survives_a_killed_postgresql(own_postgres: Postgres) -> No
         revoked = sure(here.on_key("revoke", here.root, made.key.id))
         own_postgres.kill()
         own_postgres.start()
-        with pytest.raises(StoreUnavailable):
-            here.get(made.key.id)  # the pool's connections are gone; the first call finds out
-        assert here.get(made.key.id) == revoked.key
+        assert here.get(made.key.id) == revoked.key, "the pool's connections are gone; the call makes another"
         assert here.cold_code(unseen(made)) == "revoked"
 
 
-def test_a_connection_cut_in_the_middle_of_a_change_changes_nothing(postgres_url: str) -> None:
+def cut_off(postgres_url: str) -> None:
+    """End every connection to this database but the one that does it."""
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'keyturn' AND datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@pytest.mark.parametrize("cuts", [1, 2])
+def test_a_connection_cut_in_the_middle_of_a_change_changes_nothing_and_is_made_anew_once(
+    postgres_url: str, cuts: int
+) -> None:
     with world(postgres_url) as here:
         before = everything(here.store._engine)
+        tries: list[int] = []
 
-        def flow(tx: Any) -> None:
+        def flow(tx: Any) -> int:
+            tries.append(tx.rev)
             tx.suspend_account(here.operator.id, by="x", reason="")
-            with psycopg.connect(postgres_url, autocommit=True) as other:
-                other.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE application_name = 'keyturn' AND datname = current_database() AND pid <> pg_backend_pid()"
-                )
+            if len(tries) <= cuts:
+                cut_off(postgres_url)
             tx.rev_of("x")
             tx.account("x")
+            return len(tries)
 
+        if cuts == 1:
+            assert here.store.change(flow) == 2
+            assert [entry.rev for entry in entries_of(here.store)] == [1, 2], "once"
+        else:
+            with pytest.raises(StoreUnavailable):
+                here.store.change(flow)
+            assert everything(here.store._engine) == before
+        assert tries == [1, 1]
+
+
+def test_a_connection_cut_in_the_middle_of_a_look_is_made_anew_once(postgres_url: str) -> None:
+    with world(postgres_url) as here:
+        cuts = [True, False, True, True]
+
+        def query(tx: Any) -> int:
+            if cuts.pop(0):
+                cut_off(postgres_url)
+            return sum(1 for _ in tx.feed_after(0, limit=10))
+
+        assert here.store.read(query) == 1
+        with pytest.raises(StoreUnavailable):
+            here.store.read(query)
+
+
+def test_a_connection_cut_at_the_commit_may_have_changed_it_and_is_not_tried_again(postgres_url: str) -> None:
+    with world(postgres_url) as here:
+        tries: list[int] = []
+
+        def flow(tx: Any) -> None:
+            tries.append(tx.rev)
+            tx.suspend_account(here.operator.id, by="x", reason="")
+
+        def at_commit(_connection: object) -> None:
+            cut_off(postgres_url)
+
+        event.listen(here.store._engine, "commit", at_commit)
         with pytest.raises(StoreUnavailable):
             here.store.change(flow)
-        assert everything(here.store._engine) == before
+        event.remove(here.store._engine, "commit", at_commit)
+        assert tries == [1]
 
 
 def test_sqlite_read_only_refuses_changes_and_answers_reads(sqlite_url: str) -> None:

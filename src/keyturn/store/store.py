@@ -4,8 +4,8 @@
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -65,32 +65,15 @@ class SqlStore:
         self._turn = threading.Lock() if self._is_sqlite else None
 
     def change(self, flow: Callable[[SqlTransaction], T]) -> T:
-        """Run `flow` in one write transaction, whole again after a conflict; then let the cache follow."""
-        last: DBAPIError | None = None
-        for _ in range(_ATTEMPTS):
-            try:
-                answer, entries = self._attempt(flow)
-            except DBAPIError as error:
-                if not is_conflict(error):
-                    raise _broken_world(error) from error
-                last = error
-            except PoolTimeout as error:
-                raise StoreBusy from error
-            else:
-                if entries:
-                    self.follow(entries)
-                return answer
-        raise StoreBusy from last
+        """Run `flow` in one write transaction, whole again where it was undone; then let the cache follow."""
+        answer, entries = _whole(lambda: self._attempt(flow))
+        if entries:
+            self.follow(entries)
+        return answer
 
     def read(self, query: Callable[[SqlTransaction], T]) -> T:
-        """Run `query` on one snapshot."""
-        try:
-            with self._snapshot() as connection, connection.begin():
-                return query(self._transaction(connection))
-        except DBAPIError as error:
-            raise _broken_world(error) from error
-        except PoolTimeout as error:
-            raise StoreBusy from error
+        """Run `query` on one snapshot, whole again where that was lost."""
+        return _whole(lambda: self._look(query))
 
     def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]:
         """Feed entries after `rev`, in order."""
@@ -102,13 +85,7 @@ class SqlStore:
 
     def scan(self, rev: int) -> Scan:
         """Every lease on record, and where the authority stands, also with regard to that revision (F5, F9)."""
-        try:
-            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                return fleet.scan(connection, rev)
-        except DBAPIError as error:
-            raise _broken_world(error) from error
-        except PoolTimeout as error:
-            raise StoreBusy from error
+        return _whole(lambda: self._scan(rev))
 
     def lookup(self, fingerprint: bytes) -> Fill:
         """What a verifier needs of the secret with this SHA-256, with the revision it was read at (F4)."""
@@ -172,10 +149,19 @@ class SqlStore:
 
     def _attempt(self, flow: Callable[[SqlTransaction], T]) -> tuple[T, list[FeedEntry]]:
         writing = self._engine.connect().execution_options(keyturn_writes=True)
-        with self._my_turn(), writing as connection, connection.begin():
+        with self._my_turn(), writing as connection, connection.begin(), _before_commit():
             tx = self._transaction(connection)
             answer = flow(tx)
             return answer, tx.flush()
+
+    def _look(self, query: Callable[[SqlTransaction], T]) -> T:
+        with self._snapshot() as connection, connection.begin(), _before_commit():
+            return query(self._transaction(connection))
+
+    def _scan(self, rev: int) -> Scan:
+        looking = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with looking as connection, _before_commit():
+            return fleet.scan(connection, rev)
 
     def _my_turn(self) -> AbstractContextManager[object]:
         if self._turn is None:
@@ -218,6 +204,44 @@ class _Turn:
 
     def __exit__(self, *_: object) -> None:
         self.lock.release()
+
+
+class _LostError(Exception):
+    """The connection was gone before COMMIT was asked for: nothing of the transaction stands."""
+
+
+@contextmanager
+def _before_commit() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise _LostError from error
+        raise
+
+
+def _whole(attempt: Callable[[], T]) -> T:
+    """What the first attempt comes to that is not undone, by a conflict or by the loss of its connection.
+
+    The latter once only: its process stood still (`IDLE_SECONDS`), or the database went down, and may be up again.
+    Raises StoreBusy or StoreUnavailable.
+    """
+    last: DBAPIError | None = None
+    is_lost = False
+    for _ in range(_ATTEMPTS):
+        try:
+            return attempt()
+        except _LostError as error:
+            if is_lost:
+                raise StoreUnavailable(type(error).__name__) from error
+            is_lost = True
+        except DBAPIError as error:
+            if not is_conflict(error):
+                raise _broken_world(error) from error
+            last = error
+        except PoolTimeout as error:
+            raise StoreBusy from error
+    raise StoreBusy from last
 
 
 def _broken_world(error: DBAPIError) -> Exception:
