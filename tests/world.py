@@ -49,7 +49,7 @@ from keyturn.outside import presets
 from keyturn.outside.authenticators import SystemAuthenticators
 from keyturn.outside.forge import SystemForge
 from keyturn.outside.stretcher import Argon2Stretcher
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from keyturn.store.database import connect
 from keyturn.store.store import SqlStore
 from keyturn.store.transaction import SqlTransaction

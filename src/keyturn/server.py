@@ -13,7 +13,7 @@ from keyturn.api.app import build_app
 from keyturn.api.server import listen, load_certificate, run
 from keyturn.core.delivery import Means
 from keyturn.flow.telling import Turn
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 from keyturn.settings import Settings
 from keyturn.store.durability import Durability
 from keyturn.store.hints import PostgresHints

@@ -30,7 +30,9 @@ from keyturn.outside.oidc import OidcClient
 from keyturn.outside.passwords import Argon2Passwords
 from keyturn.outside.stretcher import Argon2Stretcher
 from keyturn.outside.webhook import WebhookSender
-from keyturn.ports import Captcha, StoreUnavailable, Transaction
+from keyturn.ports.captcha import Captcha
+from keyturn.ports.store import StoreUnavailable
+from keyturn.ports.transaction import Transaction
 from keyturn.settings import Settings
 from keyturn.store.database import connect, libpq_address, sqlite_file
 from keyturn.store.durability import Durability, Durable

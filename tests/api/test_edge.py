@@ -23,7 +23,7 @@ from keyturn.core.instant import Instant
 from keyturn.edge.node import Authority
 from keyturn.flow.confirm import LOST
 from keyturn.outside.clock import AuthorityClock
-from keyturn.ports import StoreBusy, StoreUnavailable
+from keyturn.ports.store import StoreBusy, StoreUnavailable
 from keyturn.settings import Settings
 from keyturn.wiring import Node
 from tests.serving import Serving

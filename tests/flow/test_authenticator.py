@@ -18,7 +18,7 @@ from keyturn.core.refusal import (
     TooManyRequests,
 )
 from keyturn.outside.authenticators import SystemAuthenticators
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from tests.passkey import PRESENT, Passkey
 from tests.person import STEP, Person, at_once
 from tests.world import BASE_URL, T0, World, sure

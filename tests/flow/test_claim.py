@@ -9,7 +9,7 @@ from keyturn.core.stage import Stage
 from keyturn.flow import claim as claim_flow
 from keyturn.flow import session as session_flow
 from keyturn.flow.replay import Once
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from tests.flow.test_reset import DAY, HOUR, MINUTE, Here, everything, kind
 from tests.flow.test_reset import here as here  # noqa: PLC0414  # the fixture
 from tests.world import sure, unseen

@@ -14,7 +14,7 @@ from keyturn.core.lease import Lease, Scan
 from keyturn.flow import fleet
 from keyturn.flow.confirm import AWAY, ESTRANGED, LOST, Confirmation
 from keyturn.flow.follow import Follower
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 from keyturn.store.store import SqlStore
 from keyturn.verify.holder import Alarm
 from tests.attached import until

@@ -22,7 +22,7 @@ from keyturn.flow.key import KeyEdit
 from keyturn.flow.replay import Once
 from keyturn.flow.user import UserWish
 from keyturn.outside.forge import SystemForge
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from tests.flow.test_reset import everything, kind
 from tests.world import PEPPER, T0, World, sure, unseen
 

@@ -37,7 +37,7 @@ from keyturn.flow import policy as policy_flow
 from keyturn.flow.follow import Follower
 from keyturn.flow.key import KeyEdit
 from keyturn.flow.replay import Once
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from keyturn.verify.decision import MISS
 from keyturn.verify.verifier import Verifier
 from tests.flow.model import NEVER, MKey, MReset, MSecret, Terms

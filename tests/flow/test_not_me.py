@@ -16,7 +16,7 @@ from keyturn.flow import device, not_me
 from keyturn.flow import notice as flow
 from keyturn.flow.not_me import NotMe
 from keyturn.outside.forge import token_digest
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from keyturn.store.tables import members, metadata
 from tests.world import World, sure, unseen, world
 

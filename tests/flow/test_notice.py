@@ -21,7 +21,9 @@ from keyturn.flow import notice as flow
 from keyturn.flow.telling import Teller, Turn
 from keyturn.outside.forge import token_digest
 from keyturn.outside.mail import MailSender, SmtpServer
-from keyturn.ports import Consignment, Page, StoreUnavailable
+from keyturn.ports.page import Page
+from keyturn.ports.sender import Consignment
+from keyturn.ports.store import StoreUnavailable
 from keyturn.store.transaction import SqlTransaction
 from tests.mailbox import Mailbox, Manner
 from tests.world import World, sure, world

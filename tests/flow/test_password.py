@@ -27,7 +27,7 @@ from keyturn.flow import password as flow
 from keyturn.flow import session as sessions
 from keyturn.flow import sign_in as signing_in
 from keyturn.outside.forge import token_digest
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from keyturn.store.transaction import SqlTransaction
 from tests.flow.test_session import with_app
 from tests.world import World, sure

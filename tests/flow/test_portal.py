@@ -33,7 +33,8 @@ from keyturn.flow import sign_in as signing_in
 from keyturn.flow import user as users
 from keyturn.flow.portal import Minted, Opened, PortalWish
 from keyturn.outside.forge import token_digest
-from keyturn.ports import Page, Transaction
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 from tests.world import T0, World, sure
 
 APP = "https://app.example.com"

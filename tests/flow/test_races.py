@@ -14,7 +14,7 @@ from keyturn.flow import key as key_flow
 from keyturn.flow.key import KeyAnswer
 from keyturn.flow.replay import Once
 from keyturn.flow.step import ResetAnswer
-from keyturn.ports import StoreBusy
+from keyturn.ports.store import StoreBusy
 from keyturn.store.transaction import SqlTransaction
 from tests.attached import until
 from tests.world import World, sure, unseen, world

@@ -20,7 +20,8 @@ from keyturn.flow import reset as reset_flow
 from keyturn.flow.account import AccountEdit
 from keyturn.flow.key import KeyAnswer, KeyEdit
 from keyturn.flow.replay import Once
-from keyturn.ports import Page, StoreBusy
+from keyturn.ports.page import Page
+from keyturn.ports.store import StoreBusy
 from keyturn.store.tables import metadata
 from keyturn.store.transaction import SqlTransaction
 from tests.world import World, sure, unseen, world

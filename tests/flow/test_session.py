@@ -28,7 +28,7 @@ from keyturn.flow import session as flow
 from keyturn.flow import sign_in as signing_in
 from keyturn.flow.session import SignedIn
 from keyturn.outside.forge import token_digest
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from tests.world import World, sure
 
 SPANS = Spans()

@@ -13,7 +13,7 @@ from keyturn.flow import session as flow
 from keyturn.flow import sign_in as signing_in
 from keyturn.flow.session import SignedIn
 from keyturn.outside.forge import token_digest
-from keyturn.ports import Forge
+from keyturn.ports.forge import Forge
 from tests.world import World, sure, world
 
 

@@ -17,7 +17,7 @@ from keyturn.flow import member as members
 from keyturn.flow import password as passwords
 from keyturn.flow.account import AccountEdit
 from keyturn.flow.step import ResetAnswer
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from tests.world import World, sure
 
 STAFF = (Role.SUPPORT, Role.SECURITY, Role.AUDITOR)

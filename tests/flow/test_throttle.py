@@ -24,7 +24,7 @@ from keyturn.flow.session import SignedIn
 from keyturn.flow.throttle import Attempt
 from keyturn.outside import presets
 from keyturn.outside.forge import token_digest
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from keyturn.store.database import connect
 from keyturn.store.store import SqlStore
 from tests import databases

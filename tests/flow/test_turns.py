@@ -18,7 +18,7 @@ from keyturn.core.refusal import IdempotencyKeyReused
 from keyturn.flow import evidence, foresight, housekeeping
 from keyturn.flow.foresight import Foresight
 from keyturn.flow.replay import Once, remember
-from keyturn.ports import Use
+from keyturn.ports.use import Use
 from keyturn.store.tables import secrets
 from keyturn.store.transaction import SqlTransaction
 from keyturn.verify.message import Report

@@ -18,7 +18,7 @@ from keyturn.flow.replay import Once
 from keyturn.flow.telling import Teller, Turn
 from keyturn.flow.webhook import WebhookAnswer, WebhookEdit, WebhookWish
 from keyturn.outside.webhook import WebhookSender
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from keyturn.store.tables import metadata
 from tests.loopback import Reply
 from tests.webhook_receiver import BROKEN, WebhookReceiver

@@ -17,7 +17,7 @@ from keyturn.outside import captcha
 from keyturn.outside.captcha import Altcha
 from keyturn.outside.captcha import SiteVerify as Service
 from keyturn.outside.forge import SystemForge
-from keyturn.ports import CaptchaUnavailable
+from keyturn.ports.captcha import CaptchaUnavailable
 from keyturn.settings import SettingError, Settings
 from tests.captcha import GARBAGE, SECRET, UNAVAILABLE, SiteVerify, solve
 from tests.loopback import Reply

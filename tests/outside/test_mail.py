@@ -24,7 +24,7 @@ from keyturn.core.notice import Notice
 from keyturn.outside import mail as mails
 from keyturn.outside import words
 from keyturn.outside.mail import Console, MailFolder, MailSender, SmtpServer, Transport, compose, transport
-from keyturn.ports import Consignment
+from keyturn.ports.sender import Consignment
 from keyturn.settings import SettingError, Settings
 from tests.certificate import Certificate, self_signed
 from tests.dripping import dripping

@@ -11,7 +11,7 @@ from keyturn.core.oidc import OidcProvider
 from keyturn.outside import clock, oidc
 from keyturn.outside.clock import Tick
 from keyturn.outside.oidc import OidcClient
-from keyturn.ports import ProviderUnavailable
+from keyturn.ports.oidc import ProviderUnavailable
 from tests.loopback import Loopback, Reply
 from tests.oidc_provider import ADA, CLIENT, SECRET, Algorithm, Flaw, Provider
 

@@ -12,7 +12,7 @@ from keyturn.core.notice import Notice
 from keyturn.core.webhook import Webhook, secret_text
 from keyturn.outside import webhook as outside
 from keyturn.outside.webhook import WebhookSender, resolve
-from keyturn.ports import Consignment
+from keyturn.ports.sender import Consignment
 from tests.certificate import Certificate, self_signed
 from tests.dripping import dripping
 from tests.loopback import Reply

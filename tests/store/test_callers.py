@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from keyturn.core.instant import Instant
-from keyturn.ports import Caller
+from keyturn.ports.use import Caller
 from keyturn.store import begun
 from keyturn.store.callers import MOST_CALLERS
 from keyturn.store.tables import callers

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from keyturn.core.refusal import Refusal
 from keyturn.flow.step import ResetAnswer
-from keyturn.ports import StoreBusy, StoreUnavailable
+from keyturn.ports.store import StoreBusy, StoreUnavailable
 from keyturn.store import database
 from keyturn.store import store as store_module
 from keyturn.store.database import connect, has_wal_fix

@@ -14,7 +14,8 @@ from keyturn.core.instant import Instant, to_micros
 from keyturn.core.share import HOLD, Rest, Share, Wish
 from keyturn.flow.housekeeping import BALANCES_LAST
 from keyturn.flow.sharing import Sharing, limits_for
-from keyturn.ports import CounterHeld, Transaction
+from keyturn.ports.store import CounterHeld
+from keyturn.ports.transaction import Transaction
 from keyturn.store.database import libpq_address
 from tests.world import World, world
 

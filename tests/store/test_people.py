@@ -10,7 +10,7 @@ import pytest
 from keyturn.core.account import Role
 from keyturn.core.instant import Instant
 from keyturn.core.session import Device, Session, SessionKind, SessionStage
-from keyturn.ports import StoreBusy
+from keyturn.ports.store import StoreBusy
 from keyturn.store.store import SqlStore
 from keyturn.store.transaction import SqlTransaction
 from tests.world import T0, Clock

@@ -35,7 +35,10 @@ from keyturn.core.reset import Asking, Narrowing, Reason, Reset
 from keyturn.core.secret import Pepper, at_rest
 from keyturn.core.stage import Stage
 from keyturn.outside import presets
-from keyturn.ports import Page, Remembered, StoreBusy, Use
+from keyturn.ports.page import Page
+from keyturn.ports.remembered import Remembered
+from keyturn.ports.store import StoreBusy
+from keyturn.ports.use import Use
 from keyturn.store.store import SqlStore
 from keyturn.store.transaction import SqlTransaction
 from keyturn.store.uses import MOST_USES

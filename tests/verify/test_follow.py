@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from keyturn.core.feed import FeedEntry, KeyState, SecretState
 from keyturn.core.instant import EPOCH, FOREVER
 from keyturn.flow.follow import Follower, Unfollowed, entries_beyond
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 from keyturn.verify.verifier import Verifier
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from keyturn import wiring
 from keyturn.api.app import build_app
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 from keyturn.settings import Settings
 from keyturn.web.app import Dashboard
 from keyturn.wiring import Node

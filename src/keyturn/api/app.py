@@ -61,7 +61,7 @@ from keyturn.edge.node import Node
 from keyturn.edge.refused import Refused
 from keyturn.edge.slow import Slowly
 from keyturn.edge.visit import Surroundings
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 
 log = logging.getLogger("keyturn.request")
 _PARTS: Final = (

@@ -43,7 +43,7 @@ from keyturn.edge.node import Node
 from keyturn.edge.refused import Refused
 from keyturn.edge.url import url_holds_secret
 from keyturn.flow.own_secret import TooManyFailures
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 from keyturn.verify.message import GiveBack, Message, Report, read, write
 
 FEED: Final = "/v1/feed"

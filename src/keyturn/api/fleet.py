@@ -11,7 +11,7 @@ from keyturn.api.call import AnyCall
 from keyturn.api.schemas import EpochShown, FenceShown, FleetShown, RaiseEpoch, SetTerms, TermsShown
 from keyturn.core.lease import Terms
 from keyturn.flow import fleet
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 
 router = APIRouter(prefix="/v1/fleet", tags=["fleet"])
 log = logging.getLogger("keyturn")

@@ -8,7 +8,7 @@ from fastapi import Query
 
 from keyturn.core.refusal import InvalidField
 from keyturn.edge.refused import Refused
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 
 MOST: Final = 200
 USUAL: Final = 50

@@ -14,7 +14,7 @@ from keyturn.edge.refused import Refused
 from keyturn.flow import policy as flow
 from keyturn.flow.key import find
 from keyturn.flow.policy import Drafted
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
 _TAKEN = frozenset({"explain"})

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from keyturn.api.problem import of_outage, problem, problem_headers
 from keyturn.edge.metrics import CONTENT_TYPE
 from keyturn.edge.visit import Surroundings
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 
 router = APIRouter(include_in_schema=False)
 _PROBE: Final = ["GET", "HEAD"]

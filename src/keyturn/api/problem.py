@@ -27,7 +27,7 @@ from keyturn.core.refusal import (
     Unauthenticated,
     UnknownField,
 )
-from keyturn.ports import StoreBusy, StoreUnavailable
+from keyturn.ports.store import StoreBusy, StoreUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 CHALLENGE: Final = 'Bearer realm="keyturn"'

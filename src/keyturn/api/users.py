@@ -16,7 +16,7 @@ from keyturn.edge.password import fitted, rules
 from keyturn.flow import password as passwords
 from keyturn.flow import user as users
 from keyturn.flow.user import UserEdit, UserWish
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 
 router = APIRouter()
 

@@ -49,7 +49,7 @@ from keyturn.edge.node import Node
 from keyturn.edge.url import query_holds_secret
 from keyturn.flow.own_secret import TooManyFailures
 from keyturn.outside import ed25519
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 from keyturn.verify.decision import ASK, MISS, RATE_LIMITED, UNKNOWN_VERDICT, Verdict, wait_verdict
 from keyturn.verify.entry import view
 from keyturn.verify.memory import Fill

@@ -22,7 +22,7 @@ from keyturn.core.reset import Asking, Reason
 from keyturn.core.secret import fingerprint
 from keyturn.flow import key as keys
 from keyturn.flow import reset as resets
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from keyturn.server import leasing
 from keyturn.settings import Settings
 from keyturn.store.database import connect

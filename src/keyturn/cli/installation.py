@@ -62,7 +62,7 @@ def sentences() -> Iterator[None]:
     """Turn what stands in the way into a sentence and a hint."""
     from keyturn.api.server import CannotListen
     from keyturn.outside.folder import FolderInUse
-    from keyturn.ports import StoreUnavailable
+    from keyturn.ports.store import StoreUnavailable
     from keyturn.store.presence import NotAlone
 
     try:

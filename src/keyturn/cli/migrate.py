@@ -33,7 +33,7 @@ def _migrate(settings: "Settings") -> tuple[str | None, str | None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from keyturn.outside import folder
-    from keyturn.ports import StoreUnavailable
+    from keyturn.ports.store import StoreUnavailable
     from keyturn.store.database import connect, sqlite_file
     from keyturn.store.migrate import migrate, revisions
     from keyturn.store.presence import Presence

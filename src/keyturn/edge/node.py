@@ -12,7 +12,12 @@ from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.sharing import Sharing
 from keyturn.flow.telling import Teller
 from keyturn.outside.notary import Notary
-from keyturn.ports import Authenticators, Captcha, Forge, Oidc, Passwords, Store
+from keyturn.ports.authenticators import Authenticators
+from keyturn.ports.captcha import Captcha
+from keyturn.ports.forge import Forge
+from keyturn.ports.oidc import Oidc
+from keyturn.ports.passwords import Passwords
+from keyturn.ports.store import Store
 from keyturn.settings import Settings
 from keyturn.store.durability import Durability
 from keyturn.verify.memory import Fill

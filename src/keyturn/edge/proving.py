@@ -14,7 +14,7 @@ from keyturn.flow import proof as proofs
 from keyturn.flow.proof import Showing
 from keyturn.flow.step import ResetAnswer
 from keyturn.outside.forge import token_digest
-from keyturn.ports import CaptchaUnavailable
+from keyturn.ports.captcha import CaptchaUnavailable
 
 
 def matched_password(call: Call, password: str | None) -> str:

@@ -7,7 +7,7 @@ from keyturn.core.actor import Actor
 from keyturn.edge.node import Node
 from keyturn.flow import session as sessions
 from keyturn.outside.forge import token_digest
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 
 PREFIX: Final = "kts_"
 

@@ -18,7 +18,7 @@ from keyturn.flow.evidence import refused
 from keyturn.flow.replay import Once
 from keyturn.flow.step import ResetAnswer
 from keyturn.outside.forge import token_digest
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 
 T = TypeVar("T")
 ARRIVED_REV: Final = "keyturn.arrived_rev"

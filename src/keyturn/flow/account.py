@@ -12,7 +12,9 @@ from keyturn.flow.authenticator import check_recent
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.hold import check_held
 from keyturn.flow.reach import reach
-from keyturn.ports import Forge, Page, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,8 @@ from keyturn.flow import throttle
 from keyturn.flow.consequence import after_account_change
 from keyturn.flow.evidence import done, done_to_person, refused
 from keyturn.flow.session_proof import check_change, check_person
-from keyturn.ports import Forge, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 
 def listing(tx: Transaction, *, actor: Actor) -> Sequence[Address]:

@@ -10,7 +10,8 @@ from keyturn.core.key import Key
 from keyturn.core.refusal import Refusal
 from keyturn.flow import key as keys
 from keyturn.flow.policy import effective_for_key
-from keyturn.ports import Page, Transaction
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from keyturn.core.instant import later
 from keyturn.core.notice import Notice
 from keyturn.core.proof import PASSKEY, RECOVERY_CODE, TOTP
 from keyturn.core.refusal import AuthenticatorRefused, NotFound, PasskeysUnavailable, ProofRequired, Refusal
-from keyturn.ports import Authenticators, Transaction
+from keyturn.ports.authenticators import Authenticators
+from keyturn.ports.transaction import Transaction
 
 
 def enrolled(tx: Transaction, user_id: str) -> frozenset[str]:

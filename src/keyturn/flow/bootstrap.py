@@ -11,7 +11,8 @@ from keyturn.core.permission import RIGHT_ADMIN
 from keyturn.core.policy import DEFAULT_NAME
 from keyturn.core.secret import SecretText
 from keyturn.flow.evidence import done
-from keyturn.ports import Forge, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 OWNER_EMAIL: Final = "admin@localhost"
 

@@ -16,7 +16,8 @@ from keyturn.core.refusal import (
     Refusal,
 )
 from keyturn.core.secret import Kept, NewSecret, SecretKind, SecretText, labelled
-from keyturn.ports import Forge, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 Bring = PublicKey | Brought
 _FIELD: Final = {SecretKind.PUBLIC_KEY: "public_key", SecretKind.OWN: "own_secret"}

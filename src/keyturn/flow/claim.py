@@ -17,7 +17,9 @@ from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
 from keyturn.flow.reset import can_show, go_on, holder_gone
 from keyturn.flow.step import ResetAnswer, answered, answered_again, found_for_step, lapse, speaking_for_itself
-from keyturn.ports import Forge, Page, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 
 
 def ask_for_claim(

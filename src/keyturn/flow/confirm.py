@@ -8,7 +8,7 @@ from typing import Final
 
 from keyturn.core.lease import Attached, Lease
 from keyturn.flow.membership import Membership
-from keyturn.ports import Store, StoreUnavailable
+from keyturn.ports.store import Store, StoreUnavailable
 from keyturn.verify.fence import Fence
 
 LOOK_AGAIN: Final = 100_000

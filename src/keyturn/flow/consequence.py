@@ -21,7 +21,8 @@ from keyturn.flow.claim import order_written
 from keyturn.flow.evidence import done, done_to_key, tell
 from keyturn.flow.policy import effective
 from keyturn.flow.step import lapse
-from keyturn.ports import Forge, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 MANAGERS: Final = frozenset({Role.OWNER, Role.ADMIN})
 """Whose keys a new member of the account comes to share: they see and touch each other's."""

@@ -10,7 +10,7 @@ from keyturn.core.key import Key, Suspension
 from keyturn.core.reset import Reason, Step
 from keyturn.core.stage import Event
 from keyturn.flow.evidence import done, done_to_key
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 
 
 def suspend_created(tx: Transaction, actor: Actor, proven: Step) -> None:

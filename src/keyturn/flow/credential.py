@@ -2,7 +2,7 @@
 
 from keyturn.core.actor import Actor
 from keyturn.core.portal import still_vouched
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 
 
 def stands(tx: Transaction, actor: Actor) -> bool:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from keyturn.core.session import Device, SessionStage, Visitor
 from keyturn.flow.session import SignedIn
-from keyturn.ports import Forge, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 
 def known(tx: Transaction, answer: SignedIn, visitor: Visitor, forge: Forge) -> SignedIn:

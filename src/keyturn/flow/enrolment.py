@@ -18,7 +18,9 @@ from keyturn.flow import consequence
 from keyturn.flow.authenticator import enrolled, passkeys, put_challenge, taken
 from keyturn.flow.evidence import done, refused, tell
 from keyturn.flow.session_proof import check_change, check_person
-from keyturn.ports import Authenticators, Forge, Transaction
+from keyturn.ports.authenticators import Authenticators
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

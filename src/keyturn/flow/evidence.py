@@ -11,7 +11,8 @@ from keyturn.core.notice import Notice
 from keyturn.core.permission import RIGHT_AUDIT_READ
 from keyturn.core.refusal import Refusal
 from keyturn.flow.reach import reach
-from keyturn.ports import Page, Transaction
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 
 R = TypeVar("R", bound=Refusal)
 LONGEST_SUBJECT = 64

@@ -10,7 +10,7 @@ from keyturn.core.permission import RIGHT_ADMIN, RIGHT_AUDIT_READ
 from keyturn.core.refusal import InvalidField, NotFound, PermissionMissing, Refusal
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.membership import Membership
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 
 _RAISED: Final = "fleet.epoch_raised"
 _TERMS_SET: Final = "fleet.terms_set"

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import to_micros
-from keyturn.ports import Store
+from keyturn.ports.store import Store
 from keyturn.verify.verifier import Verifier
 
 _BATCH: Final = 1000

@@ -12,7 +12,7 @@ from keyturn.core.key import Key
 from keyturn.core.policy import Effective, Rule
 from keyturn.flow.consequence import MANAGERS
 from keyturn.flow.policy import effective
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from keyturn.core.reset import Reset, Step
 from keyturn.core.stage import Event, Stage
 from keyturn.flow.evidence import done_to_key
 from keyturn.flow.step import ResetAnswer, answered, lapse, written
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 
 
 def due(tx: Transaction, *, limit: int) -> Sequence[str]:

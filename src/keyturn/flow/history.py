@@ -10,7 +10,8 @@ from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Reset
 from keyturn.flow import age as ages
 from keyturn.flow.age import AgedKey
-from keyturn.ports import Page, Transaction
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from keyturn.core.consequence import Hold
 from keyturn.core.instant import Instant
 from keyturn.core.refusal import AccountHeld
 from keyturn.core.reset import Reset
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 
 
 def held(tx: Transaction, *people: str) -> Hold | None:

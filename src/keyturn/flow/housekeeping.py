@@ -18,7 +18,9 @@ from keyturn.flow import handover
 from keyturn.flow.follow import Follower
 from keyturn.flow.membership import MOST_ENTRIES
 from keyturn.flow.reports import Reports
-from keyturn.ports import Caller, Store, Transaction, Use
+from keyturn.ports.store import Store
+from keyturn.ports.transaction import Transaction
+from keyturn.ports.use import Caller, Use
 from keyturn.verify.message import Report
 from keyturn.verify.usage import Callers, Origin, Tally
 from keyturn.verify.verifier import Verifier

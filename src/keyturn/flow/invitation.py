@@ -26,7 +26,8 @@ from keyturn.flow import member as members
 from keyturn.flow import sign_in, throttle
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.session import SignedIn
-from keyturn.ports import Forge, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 INVITED = "invitation"
 """How a session began that follows from an accepted invitation."""

@@ -45,7 +45,9 @@ from keyturn.flow.hold import check_held, starts_at
 from keyturn.flow.policy import effective, effective_for_key, floors
 from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
-from keyturn.ports import Forge, Page, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

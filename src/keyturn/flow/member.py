@@ -27,7 +27,8 @@ from keyturn.flow.consequence import after_member_added
 from keyturn.flow.evidence import done, done_to_key, refused
 from keyturn.flow.key import end_open_reset
 from keyturn.flow.policy import effective, floors
-from keyturn.ports import Forge, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 OWNER_LEFT = "owner_left"
 """Why a key is suspended whose owner is no member any more."""

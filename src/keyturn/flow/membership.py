@@ -10,7 +10,9 @@ from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import to_micros
 from keyturn.core.lease import AHEAD, FOR_GOOD, LAPSED, Denial, Grant, Lease, Renewal, Terms
 from keyturn.flow.follow import Unfollowed, entries_beyond
-from keyturn.ports import Hints, Store, Transaction
+from keyturn.ports.hints import Hints
+from keyturn.ports.store import Store
+from keyturn.ports.transaction import Transaction
 from keyturn.verify.granter import Granter
 from keyturn.verify.holder import Holder
 from keyturn.verify.recent import Recent

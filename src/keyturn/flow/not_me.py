@@ -15,7 +15,8 @@ from keyturn.core.key import Key, Suspension
 from keyturn.core.link import Link, LinkKind, check_link
 from keyturn.core.refusal import InvalidField, NotFound, Refusal
 from keyturn.flow.evidence import done, done_to_key, refused, tell
-from keyturn.ports import Page, Transaction
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 
 REASON: Final = "not_me"
 _PAGE: Final = 200

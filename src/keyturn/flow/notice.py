@@ -20,7 +20,10 @@ from keyturn.core.refusal import Refusal
 from keyturn.core.webhook import Webhook
 from keyturn.flow import webhook as webhook_flow
 from keyturn.flow.reach import reach
-from keyturn.ports import Consignment, Forge, Page, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.page import Page
+from keyturn.ports.sender import Consignment
+from keyturn.ports.transaction import Transaction
 
 
 def address(tx: Transaction, *, forge: Forge, limit: int) -> Sequence[Notice]:

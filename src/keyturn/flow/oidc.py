@@ -28,7 +28,8 @@ from keyturn.flow.evidence import done_to_person, refused
 from keyturn.flow.invitation import Newcomer
 from keyturn.flow.session import SignedIn
 from keyturn.flow.session_proof import check_change, check_person
-from keyturn.ports import Forge, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 HOW = "oidc"
 

@@ -17,7 +17,8 @@ from keyturn.core.secret import Pepper, SecretText, fingerprint
 from keyturn.flow import key as keys
 from keyturn.flow import reset as resets
 from keyturn.flow.key import KeyWish
-from keyturn.ports import Store, Stretcher
+from keyturn.ports.store import Store
+from keyturn.ports.stretcher import Stretcher
 from keyturn.verify.counters import Counters
 from keyturn.verify.memory import Fill
 

@@ -29,7 +29,9 @@ from keyturn.flow.consequence import after_password_change
 from keyturn.flow.evidence import done, done_to_person, refused
 from keyturn.flow.member import check_administers
 from keyturn.flow.session import SignedIn
-from keyturn.ports import Authenticators, Forge, Transaction
+from keyturn.ports.authenticators import Authenticators
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 _OWN_NAME: Final = "keyturn"
 

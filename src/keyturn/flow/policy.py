@@ -15,7 +15,8 @@ from keyturn.core.refusal import InvalidField, NameTaken, NotFound, PermissionMi
 from keyturn.core.reset import Reset, tighten
 from keyturn.flow.authenticator import enrolled
 from keyturn.flow.evidence import done, refused
-from keyturn.ports import Page, Transaction
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 
 _EVERY: Final = Page(size=1_000_000)
 

@@ -24,7 +24,8 @@ from keyturn.core.session import Session, SessionKind, Visitor
 from keyturn.flow import session as sessions
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.policy import effective
-from keyturn.ports import Forge, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 MINTED: Final = "portal.minted"
 OPENED: Final = "portal.opened"

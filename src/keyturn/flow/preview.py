@@ -15,7 +15,8 @@ from keyturn.core.reset import Asking, Reset
 from keyturn.flow.key import find
 from keyturn.flow.reset import opened, with_vouched
 from keyturn.flow.step import planned, speaking_for_itself
-from keyturn.ports import Caller, Transaction
+from keyturn.ports.transaction import Transaction
+from keyturn.ports.use import Caller
 
 LOOKS_BACK: Final = timedelta(hours=24)
 

@@ -37,7 +37,9 @@ from keyturn.flow.created import suspend_created
 from keyturn.flow.evidence import done, refused, tell_of_key
 from keyturn.flow.replay import Once, remember, replayed
 from keyturn.flow.step import ResetAnswer, answered, found_for_step, written
-from keyturn.ports import Authenticators, Forge, Transaction
+from keyturn.ports.authenticators import Authenticators
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 _REFUSED: Final = "refused"
 """What is remembered of a proof that was not accepted."""

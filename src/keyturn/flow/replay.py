@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from keyturn.core.refusal import IdempotencyKeyReused, Refusal
-from keyturn.ports import Remembered, Transaction
+from keyturn.ports.remembered import Remembered
+from keyturn.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

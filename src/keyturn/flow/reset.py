@@ -38,7 +38,9 @@ from keyturn.flow.step import (
     speaking_for_itself,
     written,
 )
-from keyturn.ports import Forge, Page, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 
 
 def ask(

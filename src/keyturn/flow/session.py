@@ -18,7 +18,8 @@ from keyturn.core.refusal import (
 from keyturn.core.session import Session, SessionKind, Spans
 from keyturn.flow.credential import rests_on_good_word
 from keyturn.flow.evidence import done, refused
-from keyturn.ports import Forge, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,9 @@ from keyturn.flow.authenticator import ask_passkey as ask_for_purpose
 from keyturn.flow.authenticator import check, check_recent, enrolled
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.session import SignedIn
-from keyturn.ports import Authenticators, Forge, Transaction
+from keyturn.ports.authenticators import Authenticators
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

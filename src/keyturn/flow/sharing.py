@@ -10,7 +10,8 @@ from keyturn.core.instant import to_micros
 from keyturn.core.limit import Limit
 from keyturn.core.share import Balance, Rest, Share, Wish
 from keyturn.flow.follow import Follower
-from keyturn.ports import CounterHeld, Store, StoreBusy, Transaction
+from keyturn.ports.store import CounterHeld, Store, StoreBusy
+from keyturn.ports.transaction import Transaction
 from keyturn.verify.borrower import Borrower
 from keyturn.verify.counters import Counters
 from keyturn.verify.decision import ASK, Verdict

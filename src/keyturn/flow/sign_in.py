@@ -20,7 +20,9 @@ from keyturn.flow import authenticator, device, throttle
 from keyturn.flow.evidence import done, refused, tell
 from keyturn.flow.session import SignedIn, person, sign_out
 from keyturn.flow.throttle import Attempt
-from keyturn.ports import Authenticators, Forge, Transaction
+from keyturn.ports.authenticators import Authenticators
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from keyturn.core.stage import Event, Stage
 from keyturn.flow.evidence import done_to_key, refused
 from keyturn.flow.hold import held_until
 from keyturn.flow.key import find
-from keyturn.ports import Transaction, Use
+from keyturn.ports.transaction import Transaction
+from keyturn.ports.use import Use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,9 @@ from typing import Final
 from keyturn.core.delivery import Attempt, Backlog, Delivery, Means, Result
 from keyturn.core.notice import Notice
 from keyturn.flow import notice as flow
-from keyturn.ports import Consignment, Forge, Sender, Store, StoreUnavailable
+from keyturn.ports.forge import Forge
+from keyturn.ports.sender import Consignment, Sender
+from keyturn.ports.store import Store, StoreUnavailable
 
 _BATCH: Final = 200
 log = logging.getLogger("keyturn")

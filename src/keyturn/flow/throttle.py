@@ -23,7 +23,8 @@ from keyturn.core.link import LinkKind
 from keyturn.core.refusal import CaptchaRequired, Refusal, TooManyRequests
 from keyturn.core.session import Visitor
 from keyturn.core.throttle import CaptchaFirst, Counted, Wait
-from keyturn.ports import Forge, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.transaction import Transaction
 
 _LONGEST_NAME: Final = 320
 _SECOND: Final = timedelta(seconds=1)

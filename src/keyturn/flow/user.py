@@ -11,7 +11,9 @@ from keyturn.core.refusal import NameTaken, NotFound, PermissionMissing, Refusal
 from keyturn.flow.evidence import done, refused
 from keyturn.flow.member import add, check_administers, check_role
 from keyturn.flow.reach import reach
-from keyturn.ports import Forge, Page, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

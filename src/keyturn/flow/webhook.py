@@ -16,7 +16,9 @@ from keyturn.core.webhook import MOST_PER_ACCOUNT, Webhook, parse_url
 from keyturn.flow.evidence import done, refused, tell
 from keyturn.flow.reach import reach
 from keyturn.flow.replay import Once, remember, replayed
-from keyturn.ports import Forge, Page, Transaction
+from keyturn.ports.forge import Forge
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 
 PURPOSE: Final = "webhook"
 

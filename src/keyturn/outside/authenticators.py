@@ -25,7 +25,7 @@ from keyturn.core.authenticator import (
 from keyturn.core.instant import Instant
 from keyturn.core.secret import SecretText
 from keyturn.outside.passkeys import Passkeys, challenge_in
-from keyturn.ports import Forge
+from keyturn.ports.forge import Forge
 
 ISSUER: Final = "keyturn"
 _CHALLENGE_BYTES: Final = 32
@@ -34,7 +34,7 @@ _CODE_BYTES: Final = RECOVERY_CHARS * 5 // 8
 
 
 class SystemAuthenticators:
-    """`ports.Authenticators`."""
+    """`ports.authenticators.Authenticators`."""
 
     def __init__(self, forge: Forge, *, base_url: str) -> None:
         self._forge = forge

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from keyturn.core.captcha import ALTCHA, LASTS, Solved
 from keyturn.core.instant import Instant, from_micros, later, to_micros
-from keyturn.ports import Captcha, CaptchaUnavailable, Forge
+from keyturn.ports.captcha import Captcha, CaptchaUnavailable
+from keyturn.ports.forge import Forge
 from keyturn.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def load(settings: Settings, forge: Forge) -> Captcha:
 
 
 class Altcha:
-    """`ports.Captcha` on the `altcha` package: the browser looks for a number, and we know which."""
+    """`ports.captcha.Captcha` on the `altcha` package: the browser looks for a number, and we know which."""
 
     provider = ALTCHA
     site_key = ""
@@ -84,7 +85,7 @@ class Altcha:
 
 
 class SiteVerify:
-    """`ports.Captcha` on Turnstile, hCaptcha or reCAPTCHA, which all take the same question."""
+    """`ports.captcha.Captcha` on Turnstile, hCaptcha or reCAPTCHA, which all take the same question."""
 
     def __init__(self, provider: str, *, site_key: str, secret: str, host: str, endpoint: str = "") -> None:
         self.provider = provider

@@ -29,7 +29,7 @@ _PEPPER_NAME: Final = re.compile(r"[0-9A-Za-z-]{1,30}", re.ASCII)
 
 
 class SystemForge:
-    """`ports.Forge` on `secrets`.  Peppers come newest first; new digests are made with the newest."""
+    """`ports.forge.Forge` on `secrets`.  Peppers come newest first; new digests are made with the newest."""
 
     def __init__(self, pepper: Pepper, *older: Pepper) -> None:
         self._pepper = pepper

@@ -26,7 +26,7 @@ from keyturn.core.visible import visible
 from keyturn.outside import folder
 from keyturn.outside.cut_off import CutOff
 from keyturn.outside.mail_text import write
-from keyturn.ports import Consignment
+from keyturn.ports.sender import Consignment
 from keyturn.settings import Settings
 
 FOLDER: Final = "mails"
@@ -48,7 +48,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MailSender:
-    """`ports.Sender` for mails."""
+    """`ports.sender.Sender` for mails."""
 
     transport: Transport
     sent_from: str

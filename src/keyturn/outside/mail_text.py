@@ -19,7 +19,7 @@ from keyturn.core.notice import Notice
 from keyturn.core.visible import visible
 from keyturn.outside import words as catalogue
 from keyturn.outside.words import Words
-from keyturn.ports import Consignment
+from keyturn.ports.sender import Consignment
 
 if TYPE_CHECKING:
     from jinja2 import Environment

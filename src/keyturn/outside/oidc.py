@@ -16,7 +16,7 @@ from keyturn.core.instant import Instant
 from keyturn.core.oidc import ALGORITHMS, Identity, OidcProvider, is_safe_url, read_identity
 from keyturn.outside import clock
 from keyturn.outside.clock import Tick
-from keyturn.ports import ProviderUnavailable
+from keyturn.ports.oidc import ProviderUnavailable
 
 if TYPE_CHECKING:
     import httpx2
@@ -48,7 +48,7 @@ def _secret_of(provider: OidcProvider) -> str:
 
 
 class OidcClient:
-    """`ports.Oidc`: one provider."""
+    """`ports.oidc.Oidc`: one provider."""
 
     def __init__(self, provider: OidcProvider, secret: str) -> None:
         self.provider = provider

@@ -18,7 +18,7 @@ PARALLELISM: Final = 4
 
 
 class Argon2Passwords:
-    """`ports.Passwords`."""
+    """`ports.passwords.Passwords`."""
 
     def __init__(self, *, time_cost: int = TIME_COST, memory_cost: int = MEMORY_COST) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_cost, parallelism=PARALLELISM)

@@ -8,7 +8,7 @@ from typing import Final
 from argon2.low_level import Type, hash_secret_raw
 
 from keyturn.core.own_secret import JUDGED, LONGEST
-from keyturn.ports import StoreBusy
+from keyturn.ports.store import StoreBusy
 
 MOST_AT_ONCE: Final = 2
 """Each takes 64 MiB and some 50 to 200 ms of one core."""
@@ -37,7 +37,7 @@ def what_is_judged(text: str) -> str:
 
 
 class Argon2Stretcher:
-    """`ports.Stretcher`."""
+    """`ports.stretcher.Stretcher`."""
 
     def __init__(self, *, time_cost: int = TIME_COST, memory_cost: int = MEMORY_COST) -> None:
         self._time_cost = time_cost

@@ -16,7 +16,7 @@ from keyturn.core.secret import SecretText
 from keyturn.core.webhook import Target
 from keyturn.outside import clock
 from keyturn.outside.cut_off import CutOff
-from keyturn.ports import Consignment
+from keyturn.ports.sender import Consignment
 
 _ANSWER_SECONDS: Final = 10
 _ALL_SECONDS: Final = 15
@@ -36,7 +36,7 @@ def resolve(host: str, port: int) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookSender:
-    """`ports.Sender` for webhooks."""
+    """`ports.sender.Sender` for webhooks."""
 
     to_loopback: bool = False
     context: ssl.SSLContext = field(default_factory=ssl.create_default_context)

@@ -11,7 +11,7 @@ from keyturn.store.tables import addresses, users
 
 
 class Addresses(Begun):
-    """`ports.Transaction`'s questions about where people are told."""
+    """`ports.transaction.Transaction`'s questions about where people are told."""
 
     def addresses(self, user_id: str) -> Sequence[Address]:
         """A person's further addresses that are not removed, oldest first."""

@@ -13,7 +13,7 @@ from keyturn.store.tables import authenticators, challenges, recovery_codes, ses
 
 
 class Authenticators(Begun):
-    """`ports.Transaction`'s questions about second factors."""
+    """`ports.transaction.Transaction`'s questions about second factors."""
 
     def authenticators(self, user_id: str, *, lock: bool = False) -> Sequence[Authenticator]:
         """Those of a user, oldest first, also what is not confirmed."""

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, Table
 
 from keyturn.core.instant import Instant
 from keyturn.core.policy import Policy
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 
 T = TypeVar("T")
 _AT_ONCE: Final = 500

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import and_, delete, func, select
 
 from keyturn.core.instant import EPOCH, Instant
-from keyturn.ports import Caller
+from keyturn.ports.use import Caller
 from keyturn.store.begun import Begun, columns, parts
 from keyturn.store.tables import callers
 from keyturn.store.ways import WAY, Way, added, bounded, way
@@ -20,7 +20,7 @@ _Row = dict[str, Any]
 
 
 class Callers(Begun):
-    """`ports.Transaction`'s questions about callers."""
+    """`ports.transaction.Transaction`'s questions about callers."""
 
     def add_callers(self, batch: Sequence[Caller]) -> None:
         """Add to the tally of the hour, at most `MOST_CALLERS` ways a key; the rest together."""

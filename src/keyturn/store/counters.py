@@ -15,7 +15,7 @@ Subjects = Mapping[Counted, bytes]
 
 
 class Counters(Begun):
-    """`ports.Transaction`'s questions about counters."""
+    """`ports.transaction.Transaction`'s questions about counters."""
 
     def counters(self, subjects: Subjects, *, lock: bool = False) -> Mapping[Counted, Counter]:
         """The counter of each subject; `lock` holds them all, also those that nothing was counted in yet."""

@@ -6,7 +6,8 @@ from sqlalchemy import Connection, and_, delete, insert, select
 
 from keyturn.core.audit import AuditRecord
 from keyturn.core.instant import Instant
-from keyturn.ports import Page, Remembered
+from keyturn.ports.page import Page
+from keyturn.ports.remembered import Remembered
 from keyturn.store import rows
 from keyturn.store.begun import Begun, Seen, columns, within
 from keyturn.store.tables import audit, idempotency
@@ -15,7 +16,7 @@ _INSERT_AUDIT = insert(audit).inline()
 
 
 class Evidence(Begun):
-    """`ports.Transaction`'s questions about what was done and answered."""
+    """`ports.transaction.Transaction`'s questions about what was done and answered."""
 
     def __init__(self, connection: Connection, seen: Seen) -> None:
         super().__init__(connection, seen)

@@ -27,7 +27,7 @@ from keyturn.store.tables import authority, feed, leases
 
 
 class Fleet(Begun):
-    """`ports.Transaction`'s questions about nodes."""
+    """`ports.transaction.Transaction`'s questions about nodes."""
 
     def terms(self) -> Terms:
         """For how long leases are given."""

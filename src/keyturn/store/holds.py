@@ -11,7 +11,7 @@ from keyturn.store.tables import holds
 
 
 class Holds(Begun):
-    """`ports.Transaction`'s questions about holds."""
+    """`ports.transaction.Transaction`'s questions about holds."""
 
     def hold(self, user_id: str) -> Hold | None:
         """The person's hold, where it is still on."""

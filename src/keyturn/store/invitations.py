@@ -12,7 +12,7 @@ from keyturn.store.tables import invitations
 
 
 class Invitations(Begun):
-    """`ports.Transaction`'s questions about invitations."""
+    """`ports.transaction.Transaction`'s questions about invitations."""
 
     def insert_invitation(self, invitation: Invitation) -> None:
         """Add one."""

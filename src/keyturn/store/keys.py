@@ -28,7 +28,7 @@ from keyturn.core.feed import KeyState, Predicate
 from keyturn.core.instant import Instant
 from keyturn.core.key import MOST_REMEMBERED, Key, Secret, state_for_verifiers
 from keyturn.core.secret import SecretKind
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from keyturn.store import rows
 from keyturn.store.begun import Begun, Seen, locked, within
 from keyturn.store.tables import Moment, authority, keys, secrets, users
@@ -76,7 +76,7 @@ _INSERT_SECRET = insert(secrets).inline()  # nobody asks for their numbers
 
 
 class Keys(Begun):
-    """`ports.Transaction`'s questions about keys."""
+    """`ports.transaction.Transaction`'s questions about keys."""
 
     def __init__(self, connection: Connection, seen: Seen) -> None:
         super().__init__(connection, seen)

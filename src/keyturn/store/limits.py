@@ -14,7 +14,7 @@ from keyturn.core import limit
 from keyturn.core.instant import Instant, to_micros
 from keyturn.core.limit import Limit
 from keyturn.core.share import Balance, Loan
-from keyturn.ports import CounterHeld
+from keyturn.ports.store import CounterHeld
 from keyturn.store.begun import Begun, locked
 from keyturn.store.database import is_lock_timeout
 from keyturn.store.tables import keys, limits
@@ -27,7 +27,7 @@ _SAVE: Final = (
 
 
 class Limits(Begun):
-    """`ports.Transaction`'s questions about limits."""
+    """`ports.transaction.Transaction`'s questions about limits."""
 
     def limits_of(self, key_ids: Collection[str]) -> Mapping[str, tuple[int, Limit]]:
         """The number and the limit of each of these keys that has one."""

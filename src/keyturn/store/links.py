@@ -10,7 +10,7 @@ from keyturn.store.tables import links
 
 
 class Links(Begun):
-    """`ports.Transaction`'s questions about mailed links."""
+    """`ports.transaction.Transaction`'s questions about mailed links."""
 
     def insert_link(self, link: Link, *, digest: bytes) -> None:
         """Add a link."""

@@ -22,7 +22,7 @@ from keyturn.core.delivery import Backlog, Delivery, Means, Parcel, State
 from keyturn.core.instant import Instant
 from keyturn.core.letter import Letter
 from keyturn.core.notice import Notice
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from keyturn.store.begun import Begun, Seen, columns, locked, within
 from keyturn.store.tables import deliveries, letters, notices
 
@@ -32,7 +32,7 @@ _earlier = deliveries.alias("earlier")
 
 
 class Notices(Begun):
-    """`ports.Transaction`'s questions about notices, letters and their deliveries."""
+    """`ports.transaction.Transaction`'s questions about notices, letters and their deliveries."""
 
     def __init__(self, connection: Connection, seen: Seen) -> None:
         super().__init__(connection, seen)

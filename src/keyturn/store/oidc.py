@@ -12,7 +12,7 @@ from keyturn.store.tables import identities, oidc_tries, users
 
 
 class Oidc(Begun):
-    """`ports.Transaction`'s questions about identities."""
+    """`ports.transaction.Transaction`'s questions about identities."""
 
     def insert_identity(self, identity: Identity, *, user_id: str) -> None:
         """Let a user sign in with it."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from keyturn.core.account import Account, Member, User
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from keyturn.store import rows
 from keyturn.store.begun import Begun, Seen, columns, locked, within
 from keyturn.store.tables import accounts, authority, members, users
@@ -14,7 +14,7 @@ _ACCOUNT = select(accounts).where(accounts.c.id == bindparam("id"))
 
 
 class People(Begun):
-    """`ports.Transaction`'s questions about accounts and people."""
+    """`ports.transaction.Transaction`'s questions about accounts and people."""
 
     def __init__(self, connection: Connection, seen: Seen) -> None:
         super().__init__(connection, seen)

@@ -11,7 +11,7 @@ from keyturn.store.tables import policies
 
 
 class Policies(Begun):
-    """`ports.Transaction`'s questions about policies."""
+    """`ports.transaction.Transaction`'s questions about policies."""
 
     def __init__(self, connection: Connection, seen: Seen) -> None:
         super().__init__(connection, seen)

@@ -9,7 +9,7 @@ from keyturn.store.tables import portals
 
 
 class Portals(Begun):
-    """`ports.Transaction`'s questions about portals."""
+    """`ports.transaction.Transaction`'s questions about portals."""
 
     def insert_portal(self, portal: Portal, *, digest: bytes) -> None:
         """Add a portal that nobody has opened yet."""

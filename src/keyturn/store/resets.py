@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping, Select, Text, and_, bindparam, in
 
 from keyturn.core.reset import Reset
 from keyturn.core.stage import OPEN, Stage
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from keyturn.store import rows
 from keyturn.store.begun import Begun, Seen, locked, parts, within
 from keyturn.store.tables import resets
@@ -19,7 +19,7 @@ _INSERT_RESET = insert(resets).inline()
 
 
 class Resets(Begun):
-    """`ports.Transaction`'s questions about resets."""
+    """`ports.transaction.Transaction`'s questions about resets."""
 
     def __init__(self, connection: Connection, seen: Seen) -> None:
         super().__init__(connection, seen)

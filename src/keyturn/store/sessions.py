@@ -12,7 +12,7 @@ from keyturn.store.tables import devices, sessions
 
 
 class Sessions(Begun):
-    """`ports.Transaction`'s questions about sessions."""
+    """`ports.transaction.Transaction`'s questions about sessions."""
 
     def insert_session(self, session: Session, *, digest: bytes) -> None:
         """Add a session, known by the digest of its token."""

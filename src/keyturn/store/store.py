@@ -19,7 +19,7 @@ from keyturn.core.instant import Instant, from_micros, to_micros
 from keyturn.core.lease import Scan
 from keyturn.core.policy import Policy
 from keyturn.core.secret import Pepper, at_rest
-from keyturn.ports import StoreBusy, StoreUnavailable
+from keyturn.ports.store import StoreBusy, StoreUnavailable
 from keyturn.store import fleet
 from keyturn.store.begun import Seen
 from keyturn.store.database import BUSY_SECONDS, is_conflict, is_outage
@@ -37,7 +37,7 @@ _DATABASE_MICROS: Final[ColumnElement[int]] = literal_column(
 
 
 class SqlStore:
-    """`ports.Store` on SQLAlchemy Core.
+    """`ports.store.Store` on SQLAlchemy Core.
 
     `system_now` is the clock of this machine; it is the authority's time on SQLite only.  On PostgreSQL the database
     is asked (F8), unless `clock` stands in for either: a clock that a rehearsal can turn.  `follow` is called after

@@ -72,7 +72,7 @@ class SqlTransaction(
     Fleet,
     Limits,
 ):
-    """`ports.Transaction` on one connection inside one database transaction."""
+    """`ports.transaction.Transaction` on one connection inside one database transaction."""
 
     def feed_after(self, rev: int, *, limit: int) -> list[FeedEntry]:
         """Entries after `rev`, in order."""

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, or_, select, tuple_, update
 
 from keyturn.core.instant import Instant
-from keyturn.ports import Use
+from keyturn.ports.use import Use
 from keyturn.store.begun import Begun, columns, locked, parts
 from keyturn.store.tables import keys, secrets, uses
 from keyturn.store.ways import WAY, Way, added, bounded, way
@@ -17,7 +17,7 @@ MOST_USES = 100
 
 
 class Uses(Begun):
-    """`ports.Transaction`'s questions about use."""
+    """`ports.transaction.Transaction`'s questions about use."""
 
     def add_uses(self, batch: Sequence[Use]) -> None:
         """Add to the tally of watched secrets, at most `MOST_USES` ways each; the rest together."""

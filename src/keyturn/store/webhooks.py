@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
 
 from keyturn.core.webhook import Webhook
-from keyturn.ports import Page
+from keyturn.ports.page import Page
 from keyturn.store.begun import Begun, columns, locked, within
 from keyturn.store.tables import webhooks
 
 
 class Webhooks(Begun):
-    """`ports.Transaction`'s questions about webhooks."""
+    """`ports.transaction.Transaction`'s questions about webhooks."""
 
     def webhook(self, webhook_id: str, *, lock: bool = False) -> Webhook | None:
         """One webhook."""

@@ -9,7 +9,7 @@ from keyturn.core.permission import RIGHT_ACCOUNTS_READ
 from keyturn.flow import account as accounts
 from keyturn.flow import policy as policies
 from keyturn.flow import session as sessions
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from keyturn.web.arrival import HOME, keep
 from keyturn.web.asked import SignedIn
 from keyturn.web.route import Place, posted_by_members, shown_to_members

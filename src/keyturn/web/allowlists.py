@@ -12,7 +12,7 @@ from keyturn.flow import account as accounts
 from keyturn.flow import policy as policies
 from keyturn.flow import session_proof
 from keyturn.flow.account import AccountEdit
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from keyturn.web import account
 from keyturn.web.asked import SignedIn
 from keyturn.web.route import Place, posted_by_members, shown_to_members

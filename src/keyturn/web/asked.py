@@ -15,7 +15,7 @@ from keyturn.edge.refused import Refused
 from keyturn.edge.visit import Call, Visit
 from keyturn.flow.key import KeyAnswer
 from keyturn.flow.step import ResetAnswer
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from keyturn.web.browser import Browser
 from keyturn.web.form import Form
 from keyturn.web.page import Pages, answer, refusal_text, see_other

@@ -19,7 +19,8 @@ from keyturn.flow import claim as claims
 from keyturn.flow import history as histories
 from keyturn.flow import key as keys
 from keyturn.flow.age import AgedKey
-from keyturn.ports import Page, Transaction
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 from keyturn.web.asked import SignedIn
 from keyturn.web.key_form import KeyForm, filled, read_edit, stamp
 from keyturn.web.route import Place, posted_by_members, shown_to_members

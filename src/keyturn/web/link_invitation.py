@@ -12,7 +12,7 @@ from keyturn.flow import invitation as invitations
 from keyturn.flow import session as sessions
 from keyturn.flow.invitation import Newcomer, Opened
 from keyturn.flow.session import SignedIn as Rotated
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from keyturn.web.arrival import HOME, enter, keep
 from keyturn.web.asked import Asked, SignedIn
 from keyturn.web.browser import DEVICE

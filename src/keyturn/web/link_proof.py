@@ -10,7 +10,7 @@ from keyturn.core.refusal import Refusal, Unauthenticated, WrongBrowser
 from keyturn.edge.proving import Sent, prove_reset
 from keyturn.edge.refused import Refused
 from keyturn.flow import reset as resets
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from keyturn.web.asked import Asked, SignedIn
 from keyturn.web.door import DASHBOARD, PORTAL
 from keyturn.web.page import see_other

@@ -12,7 +12,8 @@ from keyturn.flow import foresight, session_proof
 from keyturn.flow import invitation as invitations
 from keyturn.flow import key as keys
 from keyturn.flow import member as members
-from keyturn.ports import Page, Transaction
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 from keyturn.web import account
 from keyturn.web.asked import SignedIn
 from keyturn.web.route import Place, posted_by_members, shown_to_members

@@ -9,7 +9,7 @@ from keyturn.edge.refused import Refused
 from keyturn.flow import key as keys
 from keyturn.flow import policy as policies
 from keyturn.flow.bring import Bring
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from keyturn.web.asked import SignedIn
 from keyturn.web.key_form import KeyForm, empty, read_wish
 from keyturn.web.route import Place, posted_by_members, shown_to_members

@@ -16,7 +16,8 @@ from keyturn.flow import session_proof
 from keyturn.flow import user as users
 from keyturn.flow.user import UserEdit
 from keyturn.outside.words import LANGUAGES
-from keyturn.ports import Page, Transaction
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 from keyturn.web import account
 from keyturn.web.asked import SignedIn
 from keyturn.web.route import Place, posted_by_members, shown_to_members

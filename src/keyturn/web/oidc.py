@@ -13,7 +13,8 @@ from keyturn.flow import oidc
 from keyturn.flow.oidc import Begun, Taken
 from keyturn.flow.session import SignedIn as Entered
 from keyturn.outside.forge import token_digest
-from keyturn.ports import Oidc, ProviderUnavailable, Transaction
+from keyturn.ports.oidc import Oidc, ProviderUnavailable
+from keyturn.ports.transaction import Transaction
 from keyturn.web import sign_in
 from keyturn.web.arrival import enter
 from keyturn.web.asked import Asked, SignedIn

@@ -30,7 +30,7 @@ from keyturn.flow import proof as proofs
 from keyturn.flow import reset as resets
 from keyturn.flow.bring import Bring
 from keyturn.flow.step import ResetAnswer
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from keyturn.web import captcha, showing
 from keyturn.web.asked import SignedIn
 from keyturn.web.key_form import brought

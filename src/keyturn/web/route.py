@@ -25,7 +25,8 @@ from keyturn.flow import portal as portals
 from keyturn.flow import session as sessions
 from keyturn.flow.replay import Once
 from keyturn.outside.forge import token_digest
-from keyturn.ports import StoreBusy, StoreUnavailable, Transaction
+from keyturn.ports.store import StoreBusy, StoreUnavailable
+from keyturn.ports.transaction import Transaction
 from keyturn.web.asked import Asked, SignedIn
 from keyturn.web.browser import SESSION, Browser, browser_of, check_same_site
 from keyturn.web.door import DASHBOARD, Door

@@ -20,7 +20,7 @@ from keyturn.flow import enrolment, foresight, session_proof
 from keyturn.flow import password as passwords
 from keyturn.flow.authenticator import enrolled
 from keyturn.flow.enrolment import Enrolled
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from keyturn.web import account, showing
 from keyturn.web.arrival import keep
 from keyturn.web.asked import SignedIn

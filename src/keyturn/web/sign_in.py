@@ -11,7 +11,7 @@ from keyturn.edge.refused import Refused
 from keyturn.flow import session as sessions
 from keyturn.flow import sign_in as signing_in
 from keyturn.outside.forge import token_digest
-from keyturn.ports import Transaction
+from keyturn.ports.transaction import Transaction
 from keyturn.web import captcha
 from keyturn.web.arrival import HOME, SECOND_STEP, enter
 from keyturn.web.asked import Asked, SignedIn

@@ -12,7 +12,8 @@ from keyturn.core.webhook import ALL_EVENTS, parse_events
 from keyturn.edge.refused import Refused
 from keyturn.flow import webhook as webhooks
 from keyturn.flow.webhook import WebhookAnswer, WebhookWish
-from keyturn.ports import Page, Transaction
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 from keyturn.web import account
 from keyturn.web.asked import SignedIn
 from keyturn.web.route import Place, posted_by_members, shown_to_members

@@ -11,7 +11,8 @@ from typing import Protocol, TypeVar, cast
 from keyturn.core.feed import FeedEntry, KeyState, Predicate
 from keyturn.core.instant import from_micros, to_micros
 from keyturn.core.lease import Lease, Scan, Terms, everybody_before
-from keyturn.ports import StoreUnavailable, Transaction
+from keyturn.ports.store import StoreUnavailable
+from keyturn.ports.transaction import Transaction
 from keyturn.verify.memory import Fill
 from tests.fleet.simulation.clockwork import Clockwork, Machine
 from tests.verify.states import NOW, digest, key, version
@@ -34,7 +35,7 @@ class Snapshot:
 
 
 class Reading:
-    """`ports.Transaction`'s questions, those that leases and verifications ask, about one snapshot."""
+    """`ports.transaction.Transaction`'s questions, those that leases and verifications ask, about one snapshot."""
 
     def __init__(self, seen: Snapshot, micros: int, terms: Terms) -> None:
         self.seen = seen
@@ -151,7 +152,7 @@ class Authority:
 
 
 class Connection:
-    """`ports.Store` of one node, and its look-up of a secret that memory does not know."""
+    """`ports.store.Store` of one node, and its look-up of a secret that memory does not know."""
 
     def __init__(self, authority: Authority, machine: Machine, network: Network) -> None:
         self.follow: Callable[[Sequence[FeedEntry]], None] = lambda _: None

@@ -12,7 +12,7 @@ from keyturn.core.lease import FOR_GOOD, Acknowledgement, Grant, Push, Renewal, 
 from keyturn.flow.confirm import Confirming
 from keyturn.flow.follow import Follower
 from keyturn.flow.membership import Clocks, Membership
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 from keyturn.verify.decision import MISS, Verdict
 from keyturn.verify.memory import Fill
 from keyturn.verify.message import Message, read, write
@@ -80,7 +80,7 @@ class Node(Machine):
         self.crash()
 
     def acknowledged(self, instance: str, *, epoch: int, rev: int, at: int) -> None:
-        """`ports.Hints`: told to the other nodes, or not (F14)."""
+        """`ports.hints.Hints`: told to the other nodes, or not (F14)."""
         for node in self.world.nodes:
             if node is not self and not self.world.hints_lost:
                 for delay in self.world.air.deliveries():

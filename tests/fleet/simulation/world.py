@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from keyturn.core.lease import Terms
-from keyturn.ports import StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 from keyturn.verify.holder import Alarm
 from tests.fleet.simulation.attached import Attached
 from tests.fleet.simulation.authority import Authority

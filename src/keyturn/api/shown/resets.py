@@ -12,7 +12,7 @@ from keyturn.edge.receipt import stopped_at
 from keyturn.edge.visit import Committed
 from keyturn.flow.preview import Preview
 from keyturn.flow.step import ResetAnswer
-from keyturn.ports import Caller, Use
+from keyturn.ports.use import Caller, Use
 
 
 def listed_reset(one: Reset, now: Instant) -> Wire:

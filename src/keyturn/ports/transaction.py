@@ -1,115 +1,36 @@
-"""What flows need from outside, as protocols; each says what its outage means."""
+"""What is asked of the store and told to it, in one transaction."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from keyturn.core.account import Account, Member, User
 from keyturn.core.address import Address
 from keyturn.core.audit import AuditRecord
-from keyturn.core.authenticator import Authenticator, Challenge, NewPasskey, SessionProof
+from keyturn.core.authenticator import Authenticator, Challenge, SessionProof
 from keyturn.core.captcha import Solved
 from keyturn.core.consequence import Hold
-from keyturn.core.delivery import Attempt, Backlog, Delivery, Means, Parcel
+from keyturn.core.delivery import Backlog, Delivery, Means, Parcel
 from keyturn.core.feed import FeedEntry, Predicate
 from keyturn.core.instant import Instant
 from keyturn.core.invitation import Invitation
 from keyturn.core.key import Key
-from keyturn.core.lease import Lease, Scan, Terms
+from keyturn.core.lease import Lease, Terms
 from keyturn.core.letter import Letter
 from keyturn.core.limit import Limit
 from keyturn.core.link import Link, LinkKind
 from keyturn.core.notice import Notice
-from keyturn.core.oidc import Identity, OidcProvider, OidcTry
-from keyturn.core.password import Rules
+from keyturn.core.oidc import Identity, OidcTry
 from keyturn.core.policy import Policy
 from keyturn.core.portal import Portal
-from keyturn.core.public_key import PublicKey
-from keyturn.core.refusal import PasswordUnfit
 from keyturn.core.reset import Reset
-from keyturn.core.secret import Kept, NewSecret, SecretText
 from keyturn.core.session import Device, Session
 from keyturn.core.share import Balance
 from keyturn.core.throttle import Counted, Counter
 from keyturn.core.webhook import Webhook
-
-T = TypeVar("T")
-
-
-class StoreUnavailable(Exception):  # noqa: N818  # the world broke; not an error of ours
-    """The database cannot be reached or written.  Closed for changes; answers from memory go on."""
-
-
-class StoreBusy(StoreUnavailable):
-    """The database answers, but the change could not get its turn.  Nothing was changed."""
-
-
-class CounterHeld(StoreBusy):
-    """Somebody else holds a key's counter, and for longer than it is waited for."""
-
-
-class CaptchaUnavailable(Exception):  # noqa: N818  # as above
-    """The CAPTCHA's service says neither yes nor no.  Closed: that proof is not to be had, and nobody passes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Where a list goes on: rows before `before` (an internal number, newest first), at most `size`."""
-
-    size: int
-    before: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
-    """An earlier answer under the same Idempotency-Key (R15)."""
-
-    request: bytes
-    """A digest of what was asked."""
-    subject_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """How often, and when last, a watched secret was used in one way (R33)."""
-
-    key_number: int
-    version: int
-    address: str
-    permission: str
-    user_agent: str
-    last_seen: Instant
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """How often, and when last, a key was used from one address for one thing by one program."""
-
-    key_number: int
-    address: str
-    permission: str
-    user_agent: str
-    last_seen: Instant
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consignment:
-    """A delivery on its way out, with what its sender has to say."""
-
-    parcel: Parcel
-    key: Key | None = None
-    account: Account | None = None
-    user: User | None = None
-    actor: str = ""
-    """The name of whoever did it, where that is somebody else."""
-    link_token: str = ""
-    link_ends_at: Instant | None = None
-    webhook: Webhook | None = None
-    signed_with: tuple[SecretText, ...] = ()
-    """The webhook's signing secrets that are good now, the newest first."""
+from keyturn.ports.page import Page
+from keyturn.ports.remembered import Remembered
+from keyturn.ports.use import Caller, Use
 
 
 class Transaction(Protocol):
@@ -320,138 +241,3 @@ class Transaction(Protocol):
     def forget_feed(self, *, before: Instant, keep: int, most: int) -> int: ...
     @property
     def epoch(self) -> int: ...
-
-
-class Store(Protocol):
-    """The authority.  Its outage: closed for changes (`StoreUnavailable`), open for answers from memory."""
-
-    def change(self, flow: Callable[[Transaction], T]) -> T:
-        """Run `flow` in one write transaction, commit, and let the node's cache follow before returning.
-
-        The flow is run again, whole, after a conflict.  Raises StoreUnavailable; then nothing was changed, or the
-        commit's fate is unknown and a retry under the same Idempotency-Key will tell.
-        """
-        ...
-
-    def read(self, query: Callable[[Transaction], T]) -> T:
-        """Run `query` on one snapshot.  Raises StoreUnavailable."""
-        ...
-
-    def scan(self, rev: int) -> Scan:
-        """Every lease on record, and where the authority stands, in one snapshot.  Raises StoreUnavailable.
-
-        With when the entry `rev` was written: two pasts may share a revision, but not that (F9).
-        """
-        ...
-
-    def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]:
-        """Feed entries after `rev`, in order.  Raises StoreUnavailable."""
-        ...
-
-
-class Hints(Protocol):
-    """How nodes on one database tell one another quickly.  Only hints: safety comes from leases alone (F14)."""
-
-    def acknowledged(self, instance: str, *, epoch: int, rev: int, at: int) -> None:
-        """Tell every node; `at` is when that entry was written.  Never raises, and never waits for long."""
-        ...
-
-
-class Forge(Protocol):
-    """Where new secrets and ids come from: the operating system's CSPRNG (K7).  It has no outage."""
-
-    def secret(self, *, brand: str, environment: str) -> NewSecret: ...
-    def public_key(self, brought: PublicKey) -> Kept: ...
-    def id(self, prefix: str) -> str: ...
-    def token(self) -> tuple[str, bytes]: ...
-    def device_token(self) -> tuple[str, bytes]: ...
-    def portal_token(self) -> tuple[str, bytes]: ...
-    def link_token(self, link_id: str) -> tuple[str, bytes]: ...
-    def derived(self, purpose: str, name: str) -> bytes: ...
-    def derived_by_each(self, purpose: str, name: str) -> Sequence[bytes]: ...
-
-
-class Stretcher(Protocol):
-    """Argon2id of own secrets, and how hard they are to guess (R42).  Too many at once: `StoreBusy`, closed."""
-
-    def stretch(self, secret: bytes, salt: bytes) -> bytes: ...
-    def estimate(self, text: str, *, known: Sequence[str]) -> tuple[int, float]: ...
-
-
-class Passwords(Protocol):
-    """Argon2id in a bounded pool.  Its outage: closed, nobody is proved."""
-
-    def unfit(self, password: str, rules: Rules) -> PasswordUnfit | None: ...
-    def hash(self, password: str) -> str: ...
-    def check(self, stored: str, password: str) -> bool: ...
-
-
-class Authenticators(Protocol):
-    """Second factors by their standards: TOTP (RFC 6238), passkeys (WebAuthn), recovery codes.
-
-    They have no outage.  Where passkeys cannot be used, `no_passkeys` says why, and nobody is proved by one.
-    """
-
-    @property
-    def no_passkeys(self) -> str: ...
-    def totp_secret(self, authenticator_id: str) -> SecretText: ...
-    def totp_uri(self, authenticator_id: str, *, user_name: str) -> SecretText: ...
-    def totp_step(self, authenticator_id: str, code: str, *, now: Instant) -> int | None: ...
-    def new_recovery_codes(self) -> Sequence[SecretText]: ...
-    def recovery_digest(self, user_id: str, code: str) -> bytes: ...
-    def recovery_digests(self, user_id: str, code: str) -> Sequence[bytes]: ...
-    def new_challenge(self) -> bytes: ...
-    def to_create(self, user: User, *, challenge: bytes, known: Sequence[bytes]) -> Mapping[str, Any]:
-        """What `navigator.credentials.create()` takes, in its JSON form."""
-        ...
-
-    def to_get(self, *, challenge: bytes, known: Sequence[bytes]) -> Mapping[str, Any]:
-        """What `navigator.credentials.get()` takes, in its JSON form."""
-        ...
-
-    def challenge_in(self, credential: Mapping[str, Any]) -> bytes:
-        """The challenge that a passkey says it signed; empty where it says nothing that can be read."""
-        ...
-
-    def created(self, credential: Mapping[str, Any], *, challenge: bytes) -> NewPasskey | None:
-        """The new passkey, or None where anything about it is wrong."""
-        ...
-
-    def count_shown(
-        self, credential: Mapping[str, Any], *, challenge: bytes, passkeys: Sequence[Authenticator]
-    ) -> tuple[Authenticator, int] | None:
-        """Which of these passkeys signed the challenge, and its own count of uses; None where none did."""
-        ...
-
-
-class Captcha(Protocol):
-    """Whether somebody is there who takes some trouble.  Its outage: `CaptchaUnavailable`, nobody passes."""
-
-    @property
-    def provider(self) -> str: ...
-    @property
-    def site_key(self) -> str: ...
-    def challenge(self, *, now: Instant) -> Mapping[str, Any]: ...
-    def check(self, answer: str, *, address: str | None, now: Instant) -> Solved | None:
-        """What was solved, or None for a wrong answer.  It may ask a service, so never in a transaction."""
-
-
-class Sender(Protocol):
-    """Makes one kind of delivery.  Its outage: whatever there is to tell waits in the outbox (R51)."""
-
-    def send(self, consignment: Consignment) -> Attempt:
-        """Try once, within `core.delivery.LEASE`; never raises for what the other side does."""
-        ...
-
-
-class ProviderUnavailable(Exception):  # noqa: N818  # the world broke; not an error of ours
-    """A provider cannot be reached, or answers nothing that can be used.  Closed: nobody signs in with it."""
-
-
-class Oidc(Protocol):
-    """One OpenID Connect provider.  Its outage: closed, people sign in another way."""
-
-    @property
-    def provider(self) -> OidcProvider: ...
-    def address(self, *, state: str, nonce: str, challenge: str, redirect_uri: str) -> str: ...
-    def redeem(self, code: str, *, verifier: str, nonce: str, redirect_uri: str, now: Instant) -> Identity | None: ...
