@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from tests.serving import Answer
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "howto" / "middleware"
 _UVICORN: Final = ("-m", "uvicorn", "--no-proxy-headers", "--port", "{port}", "--app-dir", str(FOLDER))
-APPLICATIONS: Final[Mapping[str, Sequence[str]]] = {
+APPLICATIONS: Final[dict[str, Sequence[str]]] = {
     "asgi": (*_UVICORN, "asgi_app:app"),
     "fastapi": (*_UVICORN, "fastapi_app:app"),
     "wsgi": (str(FOLDER / "wsgi_app.py"), "{port}"),
@@ -27,6 +27,11 @@ APPLICATIONS: Final[Mapping[str, Sequence[str]]] = {
     "django": (str(FOLDER / "django_app.py"), "{port}"),
     "django on asgi": (*_UVICORN, "django_app:asgi"),
 }
+_TELLER: Final = (*_UVICORN[:-1], str(Path(__file__).parents[2]))
+_OTHERS: Final[dict[str, Sequence[str]]] = {
+    "teller": (*_TELLER, "tests.middleware.teller:app"),
+    "fastapi teller": (*_TELLER, "tests.middleware.teller:api"),
+}
 _READY_SECONDS: Final = 60.0
 
 
@@ -34,6 +39,7 @@ _READY_SECONDS: Final = 60.0
 class Application:
     """One that is running."""
 
+    name: str
     port: int
 
     def call(
@@ -61,13 +67,13 @@ class Application:
 @contextmanager
 def running(name: str, *, keyturn: Sequence[str], credential: Path, proxies: str = "") -> Iterator[Application]:
     """The application with this name, asking these nodes."""
-    application = Application(free_port())
+    application = Application(name, free_port())
     environment = os.environ | {
         "KEYTURN_URL": " ".join(keyturn),
         "KEYTURN_CREDENTIAL_FILE": str(credential),
         "PROXIES": proxies,
     }
-    words = [one.format(port=application.port) for one in APPLICATIONS[name]]
+    words = [one.format(port=application.port) for one in (APPLICATIONS | _OTHERS)[name]]
     log = credential.with_name(f"{name}-{application.port}.log")
     with log.open("wb") as out:
         process = subprocess.Popen(

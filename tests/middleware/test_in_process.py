@@ -270,6 +270,7 @@ async def _answering(_scope: Any, _receive: Any, send: Any) -> None:
 def test_a_websocket_of_fastapi(site: Site, verifier: Verifier, made: dict[str, Any]) -> None:
     keys = Keyturn(verifier)
     app = FastAPI()
+    keys.install(app)
 
     @app.websocket("/orders")
     async def orders(websocket: WebSocket, _: Annotated[AcceptedKey, Depends(keys.needs("orders"))]) -> None:
@@ -278,7 +279,11 @@ def test_a_websocket_of_fastapi(site: Site, verifier: Verifier, made: dict[str, 
     reads = site.secret(permissions=["orders:read"])
     accepted, refused = (asyncio.run(ask(app, scope(one, type="websocket"))) for one in (made["secret"], reads))
     assert [one["type"] for one in accepted][:1] == ["websocket.accept"]
-    assert "websocket.accept" not in [one["type"] for one in refused]
+    assert refused == [{"type": "websocket.close", "code": 1008}]
+    able = scope(reads, type="websocket", extensions={"websocket.http.response": {}})
+    start, body = asyncio.run(ask(app, able))
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", HTTPStatus.FORBIDDEN)
+    assert b"permission_missing" in body["body"]
 
 
 def test_what_begins_and_ends_with_the_server_passes_and_what_nobody_knows_does_not(verifier: Verifier) -> None:

@@ -13,12 +13,23 @@ from keyturn.sdk.asgi import OPEN, KeyturnMiddleware
 
 async def orders(scope: Any, receive: Any, send: Any) -> None:
     """Answer whose key came; it is None where none was asked for."""
-    if scope["type"] != "http":
+    if scope["type"] == "lifespan":
         return
     key = scope["keyturn"]
+    if scope["type"] == "websocket":
+        await talk(key.key_id, receive, send)
+        return
     body = json.dumps({"orders": [], "key_id": key and key.key_id}).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": body})
+
+
+async def talk(key_id: str, receive: Any, send: Any) -> None:
+    """Answer each message with whose key it came by."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": json.dumps({"key_id": key_id, "heard": message["text"]})})
 
 
 app = KeyturnMiddleware(

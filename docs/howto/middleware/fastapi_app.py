@@ -6,7 +6,7 @@ KEYTURN_URL=http://127.0.0.1:8787 KEYTURN_CREDENTIAL_FILE=verifier.key uvicorn -
 import os
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, WebSocket
 
 from keyturn.sdk import Verifier
 from keyturn.sdk.fastapi import AcceptedKey, Keyturn
@@ -32,6 +32,14 @@ def orders(key: Orders) -> dict[str, Any]:
 def drop_orders(key: OrdersAdmin) -> dict[str, Any]:
     """Whatever the method, `orders:admin`."""
     return {"orders": [], "key_id": key.key_id}
+
+
+@app.websocket("/orders")
+async def talk(websocket: WebSocket, key: Orders) -> None:
+    """A WebSocket reads and writes, so `orders:write`."""
+    await websocket.accept()
+    async for heard in websocket.iter_text():
+        await websocket.send_json({"key_id": key.key_id, "heard": heard})
 
 
 @app.get("/health")

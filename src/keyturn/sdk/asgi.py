@@ -39,7 +39,7 @@ class KeyturnMiddleware(Middleware[App]):
             return
         answer = await self._asking.admit(read(scope))
         if isinstance(answer, Problem):
-            await _refuse(answer, scope, send)
+            await refuse(answer, scope, send)
             return
         key = answer if isinstance(answer, AcceptedKey) else None
         headers = cleaned(scope["headers"])
@@ -72,7 +72,8 @@ def cleaned(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]
     return [one for one in headers if one[0][:1] not in b"xX" or not is_reserved(one[0].decode("latin-1"))]
 
 
-async def _refuse(problem: Problem, scope: Scope, send: Send) -> None:
+async def refuse(problem: Problem, scope: Scope, send: Send) -> None:
+    """Answer with the problem.  A WebSocket that begins is answered so where its server can, else with 403."""
     websocket = scope["type"] == "websocket"
     if websocket and _CAN_REFUSE not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": _POLICY})  # before it is accepted: the server answers 403

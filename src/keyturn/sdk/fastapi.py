@@ -17,9 +17,10 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import HTTPConnection
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from keyturn.sdk.admission import AcceptedKey, Admission, Problem, Question
-from keyturn.sdk.asgi import KeyturnMiddleware, cleaned, read
+from keyturn.sdk.asgi import KeyturnMiddleware, cleaned, read, refuse
 from keyturn.sdk.asking import Asking
 from keyturn.sdk.needs import Named, kept, named
 from keyturn.sdk.verifier import Verifier
@@ -51,7 +52,7 @@ class Keyturn:
 
     def install(self, app: FastAPI) -> None:
         """Answer refusals as problems (RFC 9457)."""
-        app.add_exception_handler(Refused, _answer)
+        app.add_exception_handler(Refused, _answer)  # type: ignore[arg-type]  # the types know handlers for one of both
 
     def needs(self, need: Named = ()) -> Callable[..., Awaitable[AcceptedKey]]:
         """A dependency: `orders` by the method of each request, `orders:admin`, or without a word any key.
@@ -78,8 +79,11 @@ class Keyturn:
         return key
 
 
-async def _answer(_: StarletteRequest, refused: Exception) -> Response:
+async def _answer(asked: StarletteRequest | WebSocket, refused: Exception) -> Response | None:
     problem = refused.problem if isinstance(refused, Refused) else None
     if problem is None:
         raise refused
+    if isinstance(asked, WebSocket):
+        await refuse(problem, asked.scope, asked.send)
+        return None
     return Response(problem.body, problem.status, dict(problem.headers))
