@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tests.fleet.model.bounds import Terms
 from tests.fleet.model.clock import after_tick
 from tests.fleet.model.places import put
-from tests.fleet.model.state import Absent, Authority, Feed, Row, Rows, State, Step
+from tests.fleet.model.state import Absent, Authority, Feed, Row, Rows, Stalled, State, Step
 
 MOST_RENEWALS = 3  # that are counted, where a mutant begins to count anew with a new row
 
@@ -22,9 +22,10 @@ def serves(authority: Authority, terms: Terms) -> bool:
 
 
 def commits(state: State, terms: Terms) -> Iterator[Step]:
-    """F1: a change, in the order of the revs."""
+    """F1: a change, in the order of the revs.  A process may stand still after its own."""
     authority = state.authority
-    if authority.made >= terms.bounds.changes or not serves(authority, terms):
+    served = serves(authority, terms)
+    if authority.made >= terms.bounds.changes or not (served or terms.bounds.stalls):
         return
     feeds = [(*authority.feed, 1 << authority.made)]
     if not terms.rules.revs_commit_in_order:
@@ -34,7 +35,15 @@ def commits(state: State, terms: Terms) -> Iterator[Step]:
             replayed = authority.replayed if terms.bounds.replica else len(feed)
             mark = max(authority.mark, len(feed))
             after = authority._replace(feed=feed, made=authority.made + 1, mark=mark, replayed=replayed)
-            yield f"a stop is committed: the feed is {told(feed)}", state._replace(authority=after)
+            following = state._replace(authority=after)
+            label = f"a stop is committed: the feed is {told(feed)}"
+            if not served:
+                yield f"somebody who knows of no restore commits: the feed is {told(feed)}", following
+            elif terms.bounds.stalls and not state.stalled:
+                stalled = Stalled(len(feed), feed[-1], authority.epoch)
+                yield f"{label}, and its process stands still", following._replace(stalled=stalled)
+            else:
+                yield label, following
 
 
 def _out_of_order(feed: Feed, rev: int) -> Feed:

@@ -24,6 +24,7 @@ class Bounds:
     replica: bool = False  # there is one that lags
     failover: bool = False  # to a standby
     restore: bool = False  # of a backup, until the epoch is raised
+    stalls: bool = False  # a process stands still between its commit and its scan; who knows nothing commits meanwhile
     fills: bool = False
     checks: bool = False  # verifications go step by step; else they take no time, and one is made in every state
     # what is left out, and why that leaves no violation out

@@ -76,7 +76,7 @@ def settled(state: State, terms: Terms) -> State:
     authority = state.authority
     if authority.made < terms.bounds.changes or sum(authority.feed) & ~state.confirmed:
         return state
-    if any(wait and not wait.change & state.confirmed for wait in state.waits):
+    if state.stalled or any(wait and not wait.change & state.confirmed for wait in state.waits):
         return state
     nodes = tuple(node._replace(acked=0, look=(), records=((),) * len(node.records)) for node in state.nodes)
     rows, waits = ((),) * len(authority.rows), ((),) * len(state.waits)

@@ -17,14 +17,34 @@ def scans(state: State, terms: Terms) -> Iterator[Step]:
     feed = authority.feed
     if not terms.rules.waits_from_commit and authority.made < terms.bounds.changes:
         feed = (*feed, 1 << authority.made)
-    length = terms.bounds.lease + terms.rules.margins_waited * terms.bounds.error
     for rev, change in enumerate(feed, 1):
         if change and not change & state.confirmed:
-            seen = tuple(
-                row.counter if row and not _has_acknowledged(authority, row, rev) else 0 for row in authority.rows
-            )
-            wait = Wait(rev, change, authority.epoch, terms.waited(length), seen)
-            yield f"the reset at rev {rev} scans the rows", with_wait(state, state.waits.index(()), wait)
+            yield f"the reset at rev {rev} scans the rows", _begun(state, rev, change, change, terms)
+
+
+def wakes(state: State, terms: Terms) -> Iterator[Step]:
+    """F9: who stood still scans at last, and may find another past; restored or not, for it compares.  Or it ends."""
+    stalled, authority = state.stalled, state.authority
+    if not stalled:
+        return
+    name, woken = f"the reset at rev {stalled.rev}", state._replace(stalled=())
+    yield f"{name} ends where it stood still", woken
+    found = authority.feed[stalled.rev - 1] if stalled.rev <= authority.rev else 0
+    is_another = stalled.epoch == authority.epoch and found != stalled.change
+    if terms.rules.epoch_of_the_commit and stalled.epoch != authority.epoch:
+        yield f"{name} wakes to another epoch and returns unconfirmed", woken
+    elif not found or (is_another and terms.rules.entry_at_the_scan):
+        yield f"{name} wakes, does not find its entry and returns unconfirmed", woken
+    elif () in state.waits:
+        yield f"{name} wakes and scans the rows", _begun(woken, stalled.rev, stalled.change, found, terms)
+
+
+def _begun(state: State, rev: int, change: int, found: int, terms: Terms) -> State:
+    authority = state.authority
+    seen = tuple(row.counter if row and not _has_acknowledged(authority, row, rev) else 0 for row in authority.rows)
+    length = terms.bounds.lease + terms.rules.margins_waited * terms.bounds.error
+    wait = Wait(rev, change, authority.epoch, found, terms.waited(length), seen)
+    return with_wait(state, state.waits.index(()), wait)
 
 
 def _has_acknowledged(authority: Authority, row: Row, rev: int) -> bool:
@@ -45,7 +65,9 @@ def confirms(state: State, terms: Terms) -> Iterator[Step]:
 def _may_confirm(authority: Authority, wait: Wait, terms: Terms) -> bool:
     if authority.quiet.running:
         return False
-    here = wait.change in authority.feed
+    here = wait.rev <= authority.rev
+    if terms.rules.entry_after_the_wait:
+        here = here and authority.feed[wait.rev - 1] == wait.found
     if terms.rules.confirmed_in_own_epoch:
         if not here or wait.epoch != authority.epoch:
             return False

@@ -28,6 +28,9 @@ class Rules:
     removed_by_counter: bool = True
     counters_never_return: bool = True  # not with a new row either
     confirmed_in_own_epoch: bool = True
+    epoch_of_the_commit: bool = True  # is what a stop counts in; else that of the scan
+    entry_at_the_scan: bool = True  # has to be the stop's own; else whatever has its rev
+    entry_after_the_wait: bool = True  # has to be the one that the scan found
     # F6
     applied_before_acknowledging: bool = True
     newer_entries_kept: bool = True

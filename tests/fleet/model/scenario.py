@@ -51,6 +51,7 @@ FILLS = Bounds(fills=True, replica=True)
 CHECKS = Bounds(checks=True)
 FAILOVER = Bounds(failover=True, replica=True, restarts=True)
 RESTORE = Bounds(changes=2, restore=True, restarts=True, drifts=False, delays=False)
+STALLED = replace(RESTORE, restarts=False, stalls=True, pauses=False)
 NODE = Bounds(nodes=1, drifts=False, delays=False)
 NODE_CLOCKS = Bounds(nodes=1, delays=False, pauses=False)
 NODE_MESSAGES = Bounds(nodes=1, drifts=False)
@@ -64,6 +65,7 @@ FILLED = ("stores the fill", "drops the fill", "evicts")
 CHECKED = ("looks the key up and answers", "reads its deadline and refuses")
 FAILED_OVER = ("takes over", "the replica replays")
 RESTORED = ("is restored", "epoch is raised", "joins anew")
+WOKEN = ("wakes and scans", "wakes to another epoch", "does not find its entry", "somebody who knows of no restore")
 GRANTED = ("records verifier", "reads its deadline", "answers verifier", "looks at its records", "may acknowledge")
 REFUSED = ("refuses verifier",)
 ENDED = ("dies and starts again", "leaves, without a live grant")
@@ -90,6 +92,7 @@ QUICK: Mapping[str, Scenario] = {
     "restored backup, two verifiers": Scenario(
         bounds=replace(_two(RESTORE), changes=1), more_than=10_000, marks=RESTORED
     ),
+    "reset that stands still, one verifier": Scenario(bounds=STALLED, more_than=30_000, marks=RESTORED + WOKEN),
     "node, one verifier": Scenario(bounds=NODE, more_than=4_000, marks=GRANTED + REFUSED),
     "node, two verifiers": Scenario(bounds=_two(NODE), more_than=1_000, marks=GRANTED + REFUSED),
     "node with every drift, one verifier": Scenario(bounds=NODE_CLOCKS, more_than=1_500, marks=GRANTED),
@@ -104,6 +107,12 @@ QUICK: Mapping[str, Scenario] = {
 THOROUGH: Mapping[str, Scenario] = {
     "clocks with late messages, two verifiers": Scenario(bounds=replace(CLOCKS, verifiers=2), more_than=180_000),
     "clocks with a wide margin, one verifier": Scenario(bounds=replace(CLOCKS, lease=4, error=2), more_than=10_000),
+    "reset that stands still, with pauses, one verifier": Scenario(
+        bounds=replace(STALLED, pauses=True), more_than=80_000, marks=RESTORED + WOKEN
+    ),
+    "reset that stands still, two verifiers": Scenario(
+        bounds=replace(_two(STALLED), changes=1), more_than=30_000, marks=RESTORED + WOKEN
+    ),
 }
 
 
@@ -174,4 +183,7 @@ MUTANTS: Mapping[str, Mutant] = {
     "a restored backup noticed by its rev only": Mutant(rules=Rules(restore_noticed="by rev"), bounds=RESTORE),
     "an acknowledgement without its epoch": Mutant(rules=Rules(acknowledgements_carry_epoch=False), bounds=RESTORE),
     "a reset confirmed in a later epoch": Mutant(rules=Rules(confirmed_in_own_epoch=False), bounds=RESTORE),
+    "a stop's epoch is that of the scan": Mutant(rules=Rules(epoch_of_the_commit=False), bounds=STALLED),
+    "a scan that takes any entry for the stop's own": Mutant(rules=Rules(entry_at_the_scan=False), bounds=STALLED),
+    "a wait that ends with another entry": Mutant(rules=Rules(entry_after_the_wait=False), bounds=STALLED),
 }

@@ -119,18 +119,28 @@ class Node(NamedTuple):
     look: Look | Absent
 
 
+class Stalled(NamedTuple):
+    """A process that stands still: its stop is committed, and it has not scanned the rows yet."""
+
+    rev: int
+    change: int
+    epoch: int  # of its transaction
+
+
 class Wait(NamedTuple):
     """A process that waits for one reset to be confirmed; another one may wait for the same reset, after a retry."""
 
     rev: int
     change: int
     epoch: int
+    found: int  # the entry that the scan met at `rev`: the change itself, but for mutants
     left: Timer
     seen: tuple[int, ...]  # the counter of each row that it waits for; 0: it does not
 
 
 class State(NamedTuple):
     authority: Authority
+    stalled: Stalled | Absent
     waits: tuple[Wait | Absent, ...]
     nodes: tuple[Node, ...]
     verifiers: tuple[Holder, ...]

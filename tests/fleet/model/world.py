@@ -38,6 +38,7 @@ class Fleet:
         )
         return State(
             authority=authority,
+            stalled=(),
             waits=((),) * bounds.waits,
             nodes=(nodes.fresh(terms),) * bounds.nodes,
             verifiers=(holders.fresh(terms),) * bounds.verifiers,
@@ -60,12 +61,15 @@ class Fleet:
         yield from self._ticks(state)
 
     def _commits(self, state: State) -> Iterator[Step]:
+        yield from resetting.wakes(state, self.terms)
         commits = authorities.commits(state, self.terms)
         if self.terms.bounds.pauses:
             yield from commits
             yield from resetting.scans(state, self.terms)
         else:
             for label, committed in commits:
+                if self.terms.bounds.stalls:
+                    yield label, committed
                 for also, scanned in resetting.scans(committed, self.terms):
                     yield f"{label}; {also}", scanned
 
@@ -83,7 +87,7 @@ class Fleet:
             for waits in _all_ways(state.waits, resetting.runs, resetting.after_ticks, terms):
                 for its_nodes in _all_ways(state.nodes, nodes.runs, nodes.after_ticks, terms):
                     for verifiers in _all_ways(state.verifiers, holders.runs, holders.after_ticks, terms):
-                        yield "a tick", State(authority, waits, its_nodes, verifiers, state.confirmed)
+                        yield "a tick", State(authority, state.stalled, waits, its_nodes, verifiers, state.confirmed)
 
     def alike(self, state: State) -> State:
         terms = self.terms
