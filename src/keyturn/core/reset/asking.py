@@ -8,6 +8,7 @@ from keyturn.core.instant import Instant, later
 from keyturn.core.key import Key, Suspension
 from keyturn.core.permission import RIGHT_KEYS_RESET
 from keyturn.core.policy import Effective
+from keyturn.core.proof import ProofSets
 from keyturn.core.refusal import (
     AllowlistTooLong,
     ClaimTaken,
@@ -61,12 +62,21 @@ def ask(
     )
     if refusal is not None:
         return refusal
-    policy = effective.policy
     wanted = wanted_of(actor, asking, effective, enrolled=enrolled, reset_allowlist=reset_allowlist)
     if isinstance(wanted, Refusal):
         return wanted
-    terms = terms_of(asking, policy, actor.channel)
-    reset = Reset(
+    reset = _opened(key, asking, actor=actor, effective=effective, wanted=wanted, reset_id=reset_id, now=now)
+    event = None
+    if open_one is not None:
+        reset, event = _in_place_of(open_one, reset, now=now), Event.CLAIMED
+    return Step(event=event, reset=reset, key=suspend_first(key, reset, by=actor.id, now=now))
+
+
+def _opened(
+    key: Key, asking: Asking, *, actor: Actor, effective: Effective, wanted: ProofSets, reset_id: str, now: Instant
+) -> Reset:
+    policy = effective.policy
+    return Reset(
         id=reset_id,
         key_id=key.id,
         account_id=key.account_id,
@@ -79,15 +89,11 @@ def ask(
         policy=policy,
         sources=tuple(sorted(effective.sources.items())),
         wanted=wanted,
-        terms=terms,
+        terms=terms_of(asking, policy, actor.channel),
         stage=Stage.ASKED,
         asked_at=now,
         lapses_at=later(now, policy.reset_lapses),
     )
-    event = None
-    if open_one is not None:
-        reset, event = _in_place_of(open_one, reset, now=now), Event.CLAIMED
-    return Step(event=event, reset=reset, key=suspend_first(key, reset, by=actor.id, now=now))
 
 
 def _still_leaked(claim: Reset | None, asking: Asking) -> Asking:
