@@ -28,6 +28,7 @@ from keyturn.flow import account as account_flow
 from keyturn.flow import bootstrap
 from keyturn.flow import claim as claim_flow
 from keyturn.flow import key as key_flow
+from keyturn.flow import new_key as new_key_flow
 from keyturn.flow import password as password_flow
 from keyturn.flow import policy as policy_flow
 from keyturn.flow import proof as proof_flow
@@ -39,7 +40,8 @@ from keyturn.flow.account import AccountEdit
 from keyturn.flow.bring import Bring
 from keyturn.flow.follow import Follower
 from keyturn.flow.housekeeping import Housekeeper
-from keyturn.flow.key import KeyAnswer, KeyWish
+from keyturn.flow.key import KeyAnswer
+from keyturn.flow.new_key import KeyWish
 from keyturn.flow.own_secret import OwnSecrets
 from keyturn.flow.proof import Showing
 from keyturn.flow.replay import Once
@@ -220,7 +222,7 @@ class World:
         if isinstance(bring, str):
             bring = self.own_secrets.for_new_key(SecretText(bring), actor=actor, wish=asked, brand="kt")
         return self.store.change(
-            lambda tx: key_flow.create(
+            lambda tx: new_key_flow.create(
                 tx, actor=actor, wish=asked, brand="kt", forge=self.forge, once=once, bring=bring
             )
         )

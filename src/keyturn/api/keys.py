@@ -22,7 +22,9 @@ from keyturn.api.schemas import (
 from keyturn.core.instant import FOREVER, Instant
 from keyturn.flow import age
 from keyturn.flow import key as keys
-from keyturn.flow.key import KeyEdit, KeyWish
+from keyturn.flow import new_key as new_keys
+from keyturn.flow.key import KeyEdit
+from keyturn.flow.new_key import KeyWish
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 OfAccount = Annotated[Id | None, Query(description="Only those of this account.")]
@@ -52,7 +54,9 @@ def _create(call: OnceCall, body: CreateKey) -> dict[str, Any]:
     node, actor, brand = call.node, call.actor, call.node.settings.brand
     bring = brought(call, body, lambda own, text: own.for_new_key(text, actor=actor, wish=wish, brand=brand))
     answer, committed = call.change(
-        lambda tx: keys.create(tx, actor=actor, wish=wish, brand=brand, forge=node.forge, once=call.once, bring=bring)
+        lambda tx: new_keys.create(
+            tx, actor=actor, wish=wish, brand=brand, forge=node.forge, once=call.once, bring=bring
+        )
     )
     return shown.created_key(answer, committed.at)
 

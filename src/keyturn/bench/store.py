@@ -21,6 +21,7 @@ from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Asking, Reason
 from keyturn.core.secret import fingerprint
 from keyturn.flow import key as keys
+from keyturn.flow import new_key as new_keys
 from keyturn.flow import reset as resets
 from keyturn.ports.transaction import Transaction
 from keyturn.server import leasing
@@ -273,7 +274,7 @@ def _make_room(node: Node) -> None:
 
 
 def _create(node: Node, actor: Actor) -> keys.KeyAnswer:
-    wish = keys.KeyWish(
+    wish = new_keys.KeyWish(
         name="bench",
         environment="live",
         permissions=("*:read",),
@@ -285,7 +286,7 @@ def _create(node: Node, actor: Actor) -> keys.KeyAnswer:
         owner_id=None,
     )
     made = node.store.change(
-        lambda tx: keys.create(tx, actor=actor, wish=wish, brand="kt", forge=node.forge, once=None)
+        lambda tx: new_keys.create(tx, actor=actor, wish=wish, brand="kt", forge=node.forge, once=None)
     )
     assert isinstance(made, keys.KeyAnswer), made  # noqa: S101  # a refusal is not what is measured
     return made

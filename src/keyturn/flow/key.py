@@ -1,14 +1,13 @@
-"""Keys: make, edit, suspend, resume, revoke; whose they are decides who finds them (pitfall 18)."""
+"""Keys: show, edit, suspend, resume, revoke; whose they are decides who finds them (pitfall 18)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from keyturn.core import permission
-from keyturn.core.account import Account, Role, key_limit
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.consequence import widens
 from keyturn.core.instant import FOREVER, Instant
-from keyturn.core.key import Key, Suspension, secret_of
+from keyturn.core.key import Key, Suspension
 from keyturn.core.limit import Limit
 from keyturn.core.permission import (
     RIGHT_ACCOUNTS_WRITE,
@@ -18,15 +17,13 @@ from keyturn.core.permission import (
     RIGHT_STAFF_SECURE,
     RIGHT_STAFF_STOP,
 )
-from keyturn.core.policy import Effective, allows_own_secret
+from keyturn.core.policy import Effective
 from keyturn.core.refusal import (
     AllowlistRequired,
     AllowlistTooLong,
     ExpiryRequired,
-    IdempotencyKeyReused,
     InvalidField,
     KeyExpired,
-    KeyLimitReached,
     KeyRevoked,
     NotFound,
     PermissionMissing,
@@ -39,32 +36,12 @@ from keyturn.core.reset import check_origin, end, is_asker, is_open
 from keyturn.core.secret import SecretText
 from keyturn.core.stage import Event
 from keyturn.flow.authenticator import check_recent
-from keyturn.flow.bring import Bring, check_policy, first_secret, is_same, text_of
 from keyturn.flow.evidence import done, done_to_key, refused, tell
-from keyturn.flow.hold import check_held, starts_at
-from keyturn.flow.policy import effective, effective_for_key, floors
+from keyturn.flow.hold import check_held
+from keyturn.flow.policy import effective, effective_for_key
 from keyturn.flow.reach import reach
-from keyturn.flow.replay import Once, remember, replayed
-from keyturn.ports.forge import Forge
 from keyturn.ports.page import Page
 from keyturn.ports.transaction import Transaction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyWish:
-    """What a new key is to be.  None takes the default."""
-
-    name: str
-    environment: str
-    permissions: tuple[str, ...]
-    allowlist: tuple[str, ...]
-    limit: Limit | None
-    expires_at: Instant | None
-    policy: str
-    account_id: str | None
-    owner_id: str | None
-    label: str = ""
-    """The customer's own, in a form that `core.secret.check_label` takes (R42)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,58 +68,6 @@ class KeyAnswer:
     secret: SecretText | None = None
     secret_shown: bool = False
     rev: int = 0
-
-
-def create(
-    tx: Transaction,
-    *,
-    actor: Actor,
-    wish: KeyWish,
-    brand: str,
-    forge: Forge,
-    once: Once | None,
-    bring: Bring | None = None,
-) -> KeyAnswer | Refusal:
-    """Issue a key with its first secret, or with what the customer brings in its place (R42)."""
-    earlier = replayed(tx, once)
-    if isinstance(earlier, str) and (key := tx.key(earlier)) is not None:
-        if is_same(bring, key):
-            return KeyAnswer(key=key, secret_shown=bring is None)
-        earlier = IdempotencyKeyReused()
-    placed = earlier if isinstance(earlier, Refusal) else _place(tx, actor, wish)
-    if isinstance(placed, Refusal):
-        return refused(tx, actor, "key.created", placed, subject_id=wish.account_id or "")
-    account, owner_id = placed
-    tx.lock_owner(owner_id)
-    first = _check_new(tx, actor, wish, account=account, owner_id=owner_id, bring=bring) or first_secret(
-        tx, bring, brand=brand, label=wish.label, environment=wish.environment, forge=forge
-    )
-    if isinstance(first, Refusal):
-        return refused(tx, actor, "key.created", first, subject_id=account.id, account_id=account.id)
-    prefix, made = first
-    key = tx.insert_key(
-        Key(
-            number=0,
-            id=forge.id("key"),
-            account_id=account.id,
-            owner_id=owner_id,
-            name=wish.name,
-            environment=wish.environment,
-            brand=prefix,
-            label=wish.label,
-            permissions=wish.permissions,
-            allowlist=wish.allowlist,
-            limit=wish.limit,
-            policy=wish.policy,
-            expires_at=wish.expires_at or FOREVER,
-            created_at=tx.now,
-            created_by=actor.through or actor.id,
-            secrets=(secret_of(made, version=1, now=tx.now, starts_at=starts_at(tx, actor, owner_id)),),
-        )
-    )
-    remember(tx, once, key.id)
-    done_to_key(tx, actor, "key.created", key, detail={} if bring is None else {"kind": key.kind.value})
-    return KeyAnswer(key=key, secret=text_of(made), rev=tx.rev_of(key.id))
 
 
 def find(tx: Transaction, actor: Actor, key_id: str, *, lock: bool = False) -> Key | NotFound:
@@ -271,56 +196,7 @@ def _knows(actor: Actor, key: Key) -> bool:
     return any(actor.may(right, key.account_id) for right in rights)
 
 
-def _place(tx: Transaction, actor: Actor, wish: KeyWish) -> tuple[Account, str] | Refusal:
-    """The account and owner of a new key; another's needs the right over it (pitfall 7)."""
-    account_id = wish.account_id or actor.account_id
-    if account_id != actor.account_id and not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
-        return NotFound()
-    account = tx.account(account_id)
-    if account is None:
-        return NotFound()
-    if account_id == actor.account_id and not actor.may(RIGHT_KEYS_WRITE, account_id):
-        return PermissionMissing(needed=RIGHT_KEYS_WRITE)
-    members = tx.members(account_id=account_id)
-    if wish.owner_id is None:
-        if account_id == actor.account_id:
-            return account, actor.user_id
-        owners = [one.user_id for one in members if one.role is Role.OWNER]
-        return account, (owners or [actor.user_id])[0]
-    if wish.owner_id != actor.user_id and not actor.may(RIGHT_ACCOUNTS_WRITE, account_id):
-        return PermissionMissing(needed=RIGHT_ACCOUNTS_WRITE)
-    if wish.owner_id not in {one.user_id for one in members}:
-        return InvalidField(field="owner_id", reason="no member of the account")
-    return account, wish.owner_id
-
-
-def may_bring_secret(tx: Transaction, *, actor: Actor, wish: KeyWish) -> bool:
-    """Whether it is worth reckoning with an own secret for such a key: that takes its time, and is done outside."""
-    placed = _place(tx, actor, wish)
-    return not isinstance(placed, Refusal) and allows_own_secret(effective(tx, placed[0], wish.policy).policy)
-
-
-def _check_new(
-    tx: Transaction, actor: Actor, wish: KeyWish, *, account: Account, owner_id: str, bring: Bring | None
-) -> Refusal | None:
-    if beyond := actor.beyond(wish.permissions):
-        return WiderThanActor(beyond=beyond)
-    refusal = _check_hands_on(tx, actor, wish.permissions) or _check_policy_choice(tx, actor, wish.policy, account.id)
-    if refusal is not None:
-        return refusal
-    in_force = effective(tx, account, wish.policy)
-    of_account = effective(tx, account, "")  # the limit is the user's, so no single key's policy may move it (K10)
-    limit = key_limit(account, of_account.policy, floors(tx, account))
-    if tx.count_live_keys(owner_id) >= limit:
-        return KeyLimitReached(limit=limit, policy=of_account.source("max_keys_per_user"))
-    if in_force.policy.expiry == "required" and wish.expires_at in (None, FOREVER):
-        return ExpiryRequired(policy=in_force.source("expiry"))
-    if wish.expires_at is not None and wish.expires_at <= tx.now:
-        return InvalidField(field="expires_at", reason="lies in the past")
-    return check_policy(bring, in_force) or _check_allowlist(in_force, wish.permissions, wish.allowlist)
-
-
-def _check_hands_on(tx: Transaction, actor: Actor, permissions: tuple[str, ...]) -> ProofRequired | None:
+def check_hands_on(tx: Transaction, actor: Actor, permissions: tuple[str, ...]) -> ProofRequired | None:
     """K2: keyturn's own rights are handed on by a person who has just shown again who they are.
 
     A key that may reset others is a complete proof (R40): made without one, a session would do for every reset.
@@ -330,7 +206,7 @@ def _check_hands_on(tx: Transaction, actor: Actor, permissions: tuple[str, ...])
     return check_recent(tx, actor)
 
 
-def _check_policy_choice(tx: Transaction, actor: Actor, policy: str, account_id: str) -> Refusal | None:
+def check_policy_choice(tx: Transaction, actor: Actor, policy: str, account_id: str) -> Refusal | None:
     """A key's own policy may be laxer than the account's, so it takes a right over the account."""
     if not policy:
         return None
@@ -339,7 +215,8 @@ def _check_policy_choice(tx: Transaction, actor: Actor, policy: str, account_id:
     return None if tx.policy(policy) is not None else PolicyUnknown(policy=policy)
 
 
-def _check_allowlist(in_force: Effective, permissions: tuple[str, ...], allowlist: tuple[str, ...]) -> Refusal | None:
+def check_allowlist(in_force: Effective, permissions: tuple[str, ...], allowlist: tuple[str, ...]) -> Refusal | None:
+    """R31: an allowlist is no longer than the policy lets it be, and is there where the policy wants one."""
     policy = in_force.policy
     if len(allowlist) > policy.allowlist_max:
         return AllowlistTooLong(limit=policy.allowlist_max, policy=in_force.source("allowlist_max"))
@@ -369,12 +246,12 @@ def _check_edit(tx: Transaction, actor: Actor, key: Key, edited: Key) -> Refusal
     added = tuple(one for one in edited.permissions if not permission.grants(key.permissions, one))
     if beyond := actor.beyond(added):
         return WiderThanActor(beyond=beyond)
-    if again := _check_hands_on(tx, actor, added):
+    if again := check_hands_on(tx, actor, added):
         return again
     if actor.id == key.id and edited != replace(key, name=edited.name):
         return WiderThanActor(beyond=key.permissions)  # a key does not shed what was put upon it
     if edited.policy != key.policy and (
-        refusal := _check_policy_choice(tx, actor, edited.policy or key.policy, key.account_id)
+        refusal := check_policy_choice(tx, actor, edited.policy or key.policy, key.account_id)
     ):
         return refusal
     if edited.expires_at != key.expires_at and edited.expires_at <= tx.now:
@@ -386,7 +263,7 @@ def _check_edit(tx: Transaction, actor: Actor, key: Key, edited: Key) -> Refusal
     in_force = effective(tx, account, edited.policy)
     if in_force.policy.expiry == "required" and edited.expires_at == FOREVER != key.expires_at:
         return ExpiryRequired(policy=in_force.source("expiry"))
-    return _check_allowlist(in_force, edited.permissions, edited.allowlist)
+    return check_allowlist(in_force, edited.permissions, edited.allowlist)
 
 
 def _check_resume(tx: Transaction, actor: Actor, key: Key) -> Refusal | None:

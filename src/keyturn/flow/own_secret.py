@@ -14,9 +14,8 @@ from keyturn.core.actor import Actor
 from keyturn.core.limit import Limit
 from keyturn.core.own_secret import LONGEST, Brought
 from keyturn.core.secret import Pepper, SecretText, fingerprint
-from keyturn.flow import key as keys
 from keyturn.flow import reset as resets
-from keyturn.flow.key import KeyWish
+from keyturn.flow.new_key import KeyWish, may_bring_secret
 from keyturn.ports.store import Store
 from keyturn.ports.stretcher import Stretcher
 from keyturn.verify.counters import Counters
@@ -58,12 +57,12 @@ class OwnSecrets:
     # Bringing one
 
     def for_new_key(self, text: SecretText, *, actor: Actor, wish: KeyWish, brand: str) -> Brought:
-        """What `flow.key.create` takes as `bring`.  Slow; where it could not be taken anyway, nothing is reckoned."""
+        """What `flow.new_key.create` takes as `bring`.  Slow; where it could not be taken, nothing is reckoned."""
         try:
             prefix = own_secret.prefix(brand, wish.label)
         except ValueError:
             return NOT_RECKONED
-        if not self._store.read(lambda tx: keys.may_bring_secret(tx, actor=actor, wish=wish)):
+        if not self._store.read(lambda tx: may_bring_secret(tx, actor=actor, wish=wish)):
             return NOT_RECKONED
         return self._reckon(text, prefix=prefix, label=wish.label, known=(brand, wish.label, wish.name))
 

@@ -25,7 +25,8 @@ from keyturn.core.refusal import (
     WiderThanActor,
 )
 from keyturn.core.secret import ENVIRONMENTS, SecretText
-from keyturn.flow.key import KeyEdit, KeyWish
+from keyturn.flow.key import KeyEdit
+from keyturn.flow.new_key import KeyWish
 from keyturn.web.browser import Browser
 from keyturn.web.form import Form
 from keyturn.web.name import wrong_name

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from keyturn.core.policy import Effective
 from keyturn.edge.refused import Refused
-from keyturn.flow import key as keys
+from keyturn.flow import new_key as new_keys
 from keyturn.flow import policy as policies
 from keyturn.flow.bring import Bring
 from keyturn.ports.transaction import Transaction
@@ -52,7 +52,7 @@ def create(asked: SignedIn) -> Response:
         bring = node.own_secrets.for_new_key(new.own_secret, actor=asked.actor, wish=wish, brand=brand)
     try:
         made, _ = call.change(
-            lambda tx: keys.create(
+            lambda tx: new_keys.create(
                 tx, actor=asked.actor, wish=wish, brand=brand, forge=node.forge, once=call.once, bring=bring
             )
         )
