@@ -4,7 +4,7 @@ from keyturn.core.age import AgeState
 from keyturn.flow import age as age_flow
 from keyturn.flow.age import AgedKey
 from keyturn.ports.page import Page
-from tests.flow.test_reset import DAY, kind
+from tests.flow.customer import DAY, kind
 from tests.world import World, sure
 
 

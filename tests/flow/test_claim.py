@@ -10,12 +10,12 @@ from keyturn.flow import claim as claim_flow
 from keyturn.flow import session as session_flow
 from keyturn.flow.replay import Once
 from keyturn.ports.page import Page
-from tests.flow.test_reset import DAY, HOUR, MINUTE, Here, everything, kind
-from tests.flow.test_reset import here as here  # noqa: PLC0414  # the fixture
+from tests.flow.customer import DAY, HOUR, MINUTE, Customer, everything, kind
+from tests.flow.customer import here as here  # noqa: PLC0414  # the fixture
 from tests.world import sure, unseen
 
 
-def waiting(here: Here, actor: Actor, *, mine: bool = True, account: Account | None = None) -> list[str] | Refusal:
+def waiting(here: Customer, actor: Actor, *, mine: bool = True, account: Account | None = None) -> list[str] | Refusal:
     found = here.world.store.read(
         lambda tx: claim_flow.waiting(
             tx, actor=actor, account_id=account.id if account else None, mine=mine, page=Page(size=10)
@@ -24,7 +24,7 @@ def waiting(here: Here, actor: Actor, *, mine: bool = True, account: Account | N
     return found if isinstance(found, Refusal) else [reset.id for _, reset in found]
 
 
-def test_r41_an_order_waits_for_its_owner_who_proves_and_receives(here: Here) -> None:
+def test_r41_an_order_waits_for_its_owner_who_proves_and_receives(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"grace_max": "7d"})
     ordered = sure(one.order(here.machine, made.key, grace=7 * DAY))
@@ -54,7 +54,7 @@ def test_r41_an_order_waits_for_its_owner_who_proves_and_receives(here: Here) ->
     ]
 
 
-def test_r41_the_end_an_order_sets_stands_whether_or_not_anybody_claims_it(here: Here) -> None:
+def test_r41_the_end_an_order_sets_stands_whether_or_not_anybody_claims_it(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"grace_max": "7d"})
     ordered = sure(one.order(here.machine, made.key, grace=2 * DAY))
@@ -70,7 +70,7 @@ def test_r41_the_end_an_order_sets_stands_whether_or_not_anybody_claims_it(here:
     assert one.code(unseen(sure(one.mint(here.person, reset_id)))) == "valid", "an ordinary reset mends it"
 
 
-def test_r40_a_program_that_claims_gets_the_secret_at_once_and_once(here: Here) -> None:
+def test_r40_a_program_that_claims_gets_the_secret_at_once_and_once(here: Customer) -> None:
     one = here.world
     made = here.key()
     reset_id = sure(one.order(here.world.root, made.key)).reset.id
@@ -83,7 +83,7 @@ def test_r40_a_program_that_claims_gets_the_secret_at_once_and_once(here: Here) 
     assert kind(one.claim(here.machine, reset_id, other)) == "idempotency_key_reused"
 
 
-def test_r14_of_two_who_claim_the_first_one_goes_on(here: Here) -> None:
+def test_r14_of_two_who_claim_the_first_one_goes_on(here: Customer) -> None:
     one = here.world
     made = here.key()
     reset_id = sure(one.order(here.machine, made.key)).reset.id
@@ -103,7 +103,7 @@ def test_r14_of_two_who_claim_the_first_one_goes_on(here: Here) -> None:
     assert sure(one.claim(mine, reset_id)).reset.asked_by == here.owner.id
 
 
-def test_r11_claiming_again_in_the_same_session_keeps_what_was_proved(here: Here) -> None:
+def test_r11_claiming_again_in_the_same_session_keeps_what_was_proved(here: Customer) -> None:
     one = here.world
     reset_id = sure(one.order(here.machine, here.key().key)).reset.id
     sure(one.claim(here.person, reset_id))
@@ -115,7 +115,7 @@ def test_r11_claiming_again_in_the_same_session_keeps_what_was_proved(here: Here
     assert sure(one.claim(elsewhere, reset_id)).reset.stage is Stage.ASKED
 
 
-def test_a_person_cannot_call_off_what_was_ordered_and_a_program_can(here: Here) -> None:
+def test_a_person_cannot_call_off_what_was_ordered_and_a_program_can(here: Customer) -> None:
     one = here.world
     reset_id = sure(one.order(here.machine, here.key().key)).reset.id
     assert kind(one.step("cancel", here.person, reset_id)) == "not_the_asker"
@@ -126,7 +126,7 @@ def test_a_person_cannot_call_off_what_was_ordered_and_a_program_can(here: Here)
     assert waiting(here, here.person) == []
 
 
-def test_pitfall_18_who_sees_and_claims_what_waits(here: Here) -> None:
+def test_pitfall_18_who_sees_and_claims_what_waits(here: Customer) -> None:
     one = here.world
     member = one.user(here.account, Role.MEMBER)
     theirs, them = here.key(), one.sign_in(member)
@@ -148,7 +148,7 @@ def test_pitfall_18_who_sees_and_claims_what_waits(here: Here) -> None:
     assert kind(one.claim(reader, first)) == "permission_missing"
 
 
-def test_who_may_order_one(here: Here) -> None:
+def test_who_may_order_one(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"manual": "forbidden", "self_reset": "allowed", "grace_max": "1h"})
     stranger = one.sign_in(one.user(one.account()))
@@ -165,7 +165,7 @@ def test_who_may_order_one(here: Here) -> None:
     assert kind(one.claim(here.person, ordinary)) == "nothing_to_claim"
 
 
-def test_k9_an_order_and_a_claim_start_from_where_resets_may(here: Here) -> None:
+def test_k9_an_order_and_a_claim_start_from_where_resets_may(here: Customer) -> None:
     one = here.world
     account = one.account(reset_allowlist=("192.0.2.0/28",), policy=one.policy(reset_origin="allowlist_only"))
     owner = one.user(account)
@@ -179,7 +179,7 @@ def test_k9_an_order_and_a_claim_start_from_where_resets_may(here: Here) -> None
     assert kind(one.claim(one.sign_in(owner), reset_id)) == "done"
 
 
-def test_r12_a_claim_lapses_by_its_date_and_is_told_so(here: Here) -> None:
+def test_r12_a_claim_lapses_by_its_date_and_is_told_so(here: Customer) -> None:
     one = here.world
     reset_id = sure(one.order(here.machine, here.key().key)).reset.id
     one.clock.advance(DAY - timedelta(seconds=1))
@@ -191,7 +191,7 @@ def test_r12_a_claim_lapses_by_its_date_and_is_told_so(here: Here) -> None:
     assert [each.action for each in one.audit(subject_id=reset_id)][-1] == "reset.lapsed"
 
 
-def test_an_ordinary_reset_becomes_the_claim_that_waits(here: Here) -> None:
+def test_an_ordinary_reset_becomes_the_claim_that_waits(here: Customer) -> None:
     one = here.world
     made = here.key()
     reset_id = sure(one.order(here.machine, made.key)).reset.id
@@ -203,7 +203,7 @@ def test_an_ordinary_reset_becomes_the_claim_that_waits(here: Here) -> None:
     assert (taken.reset.id, one.code(unseen(taken))) == (second, "valid")
 
 
-def test_r15_an_unstarted_secret_behind_a_claim_is_replaced_and_its_reset_ends(here: Here) -> None:
+def test_r15_an_unstarted_secret_behind_a_claim_is_replaced_and_its_reset_ends(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"cool_down": "24h"})
     first = sure(one.ask(here.machine, made.key))

@@ -18,23 +18,23 @@ from keyturn.flow import consequence as consequences
 from keyturn.flow import session_proof
 from keyturn.flow.account import AccountEdit
 from keyturn.flow.key import KeyAnswer, KeyEdit
+from tests.flow.customer import DAY, HOUR, Customer, everything, kind
 from tests.flow.test_claim import waiting
-from tests.flow.test_reset import DAY, HOUR, Here, everything, kind
 from tests.world import T0, World, entries_of, sure, unseen, world
 
 CAUSES = ("on_password_change", "on_member_added")
 
 
 @pytest.fixture
-def here(database_url: str) -> Iterator[Here]:
+def here(database_url: str) -> Iterator[Customer]:
     """A customer whose policy brings nothing about: keys that are to be touched have their own."""
     with world(database_url) as made:
         account = made.account(policy=made.policy(on_password_change="none", on_member_added="none"))
         owner = made.user(account)
-        yield Here(made, account, owner, made.sign_in(owner), made.machine(account, owner))
+        yield Customer(made, account, owner, made.sign_in(owner), made.machine(account, owner))
 
 
-def bring_about(here: Here, cause: str, owner: User | None = None) -> User | None:
+def bring_about(here: Customer, cause: str, owner: User | None = None) -> User | None:
     """Let it happen; the newcomer, where there is one."""
     if cause == "on_password_change":
         here.world.set_password(owner or here.owner)
@@ -51,7 +51,7 @@ def notices(one: World, kind: str) -> int:
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-def test_k15_reset_orders_a_claim_and_ends_the_old_secret_by_the_date(here: Here, cause: str) -> None:
+def test_k15_reset_orders_a_claim_and_ends_the_old_secret_by_the_date(here: Customer, cause: str) -> None:
     one = here.world
     made = here.key(policy={cause: "reset:7d"})
     short = here.key(policy={cause: "reset:7d"}, expires_at=Instant(T0 + DAY))
@@ -80,7 +80,7 @@ def test_k15_reset_orders_a_claim_and_ends_the_old_secret_by_the_date(here: Here
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-def test_k15_stop_ends_the_secrets_and_orders_nothing(here: Here, cause: str) -> None:
+def test_k15_stop_ends_the_secrets_and_orders_nothing(here: Customer, cause: str) -> None:
     one = here.world
     made = here.key(policy={cause: "stop:7d"})
     before = len(one.audit())
@@ -95,7 +95,7 @@ def test_k15_stop_ends_the_secrets_and_orders_nothing(here: Here, cause: str) ->
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-def test_k15_none_changes_no_key(here: Here, cause: str) -> None:
+def test_k15_none_changes_no_key(here: Customer, cause: str) -> None:
     one = here.world
     made = here.key(policy={cause: "none"})
     before = everything(one)
@@ -106,7 +106,7 @@ def test_k15_none_changes_no_key(here: Here, cause: str) -> None:
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-def test_k15_hold_lets_what_widens_a_key_wait_and_nothing_else(here: Here, cause: str) -> None:
+def test_k15_hold_lets_what_widens_a_key_wait_and_nothing_else(here: Customer, cause: str) -> None:
     one = here.world
     made = here.key(policy={cause: "hold:48h", "grace_max": "1h"}, permissions=("orders:read",))
     asleep = here.key(policy={"on_password_change": "none", "on_member_added": "none"})
@@ -139,7 +139,7 @@ def test_k15_hold_lets_what_widens_a_key_wait_and_nothing_else(here: Here, cause
     assert kind(one.on_key("revoke", here.machine, asleep.key.id)) == "done"
 
 
-def test_r30_nor_gets_a_person_who_is_held_a_secret_of_another_s_key_any_sooner(here: Here) -> None:
+def test_r30_nor_gets_a_person_who_is_held_a_secret_of_another_s_key_any_sooner(here: Customer) -> None:
     one = here.world
     colleague = one.user(here.account, Role.ADMIN)
     here.key(policy={"hold_after_account_change": "3d"})
@@ -160,7 +160,7 @@ def test_r30_nor_gets_a_person_who_is_held_a_secret_of_another_s_key_any_sooner(
     assert starts(here.person) == T0 + 3 * DAY
 
 
-def test_r30_the_longest_hold_stands_and_a_person_who_is_held_widens_nobody_s_key(here: Here) -> None:
+def test_r30_the_longest_hold_stands_and_a_person_who_is_held_widens_nobody_s_key(here: Customer) -> None:
     one = here.world
     colleague = one.user(here.account, Role.ADMIN)
     here.key(policy={"hold_after_account_change": "3d"})
@@ -203,7 +203,7 @@ def test_r30_the_longest_hold_stands_and_a_person_who_is_held_widens_nobody_s_ke
     assert extended.until == T0 + 5 * DAY
 
 
-def test_r30_a_hold_never_ends_sooner(here: Here) -> None:
+def test_r30_a_hold_never_ends_sooner(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"hold_after_account_change": "3d"})
 
@@ -227,7 +227,7 @@ def test_r30_a_hold_never_ends_sooner(here: Here) -> None:
     assert new_records(one, before) == {}
 
 
-def test_k9_during_a_hold_the_account_s_reset_allowlist_is_not_widened(here: Here) -> None:
+def test_k9_during_a_hold_the_account_s_reset_allowlist_is_not_widened(here: Customer) -> None:
     one = here.world
     here.key(policy={"on_password_change": "hold:48h"})
 
@@ -266,7 +266,7 @@ def test_k9_during_a_hold_the_account_s_reset_allowlist_is_not_widened(here: Her
 # Whose keys
 
 
-def test_k15_a_change_of_password_reaches_the_person_s_own_keys_in_every_account(here: Here) -> None:
+def test_k15_a_change_of_password_reaches_the_person_s_own_keys_in_every_account(here: Customer) -> None:
     one = here.world
     policy = one.policy(on_password_change="reset:7d")
     other, colleague = one.account(), one.user(here.account, Role.ADMIN)
@@ -287,7 +287,7 @@ def test_k15_a_change_of_password_reaches_the_person_s_own_keys_in_every_account
     assert {one.get(each).owner_id for each in ordered(one)} == {here.owner.id}
 
 
-def test_k15_a_new_member_reaches_the_keys_they_come_to_share_and_no_others(here: Here) -> None:
+def test_k15_a_new_member_reaches_the_keys_they_come_to_share_and_no_others(here: Customer) -> None:
     one = here.world
     policy = one.policy(on_member_added="reset:7d")
     admin, plain = one.user(here.account, Role.ADMIN), one.user(here.account, Role.MEMBER)
@@ -305,7 +305,7 @@ def test_k15_a_new_member_reaches_the_keys_they_come_to_share_and_no_others(here
     assert ordered(one) == shared
 
 
-def test_k15_the_administrator_key_is_not_stopped_by_a_colleague_or_a_first_password(here: Here) -> None:
+def test_k15_the_administrator_key_is_not_stopped_by_a_colleague_or_a_first_password(here: Customer) -> None:
     one = here.world
     before = one.get(one.admin_key.id)
     one.user(one.operator, Role.ADMIN)
@@ -316,7 +316,7 @@ def test_k15_the_administrator_key_is_not_stopped_by_a_colleague_or_a_first_pass
     assert one.admin_key.id in ordered(one), "a later change is one of what somebody knew"
 
 
-def test_k15_a_new_member_leaves_whoever_is_proving_alone_and_a_new_password_does_not(here: Here) -> None:
+def test_k15_a_new_member_leaves_whoever_is_proving_alone_and_a_new_password_does_not(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"on_member_added": "reset:7d", "on_password_change": "reset:7d"})
     reset_id = here.proven(made.key)
@@ -337,7 +337,7 @@ def test_k15_a_new_member_leaves_whoever_is_proving_alone_and_a_new_password_doe
 # Many
 
 
-def test_f11_many_keys_are_told_of_by_one_entry_and_verified_right_at_once(here: Here) -> None:
+def test_f11_many_keys_are_told_of_by_one_entry_and_verified_right_at_once(here: Customer) -> None:
     one = here.world
     governed = AccountEdit(policy=one.policy(on_password_change="stop:0s"), max_keys_per_user=100)
     sure(one.store.change(lambda tx: account_flow.edit(tx, actor=one.root, account_id=here.account.id, edit=governed)))

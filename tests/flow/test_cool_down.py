@@ -12,7 +12,7 @@ from keyturn.core.stage import Stage
 from keyturn.flow import preview as previews
 from keyturn.flow import reset as resets
 from keyturn.flow.key import KeyAnswer
-from tests.flow.test_reset import DAY, HOUR, kind
+from tests.flow.customer import DAY, HOUR, kind
 from tests.person import Person
 from tests.world import T0, World, sure, unseen
 

@@ -23,7 +23,7 @@ from keyturn.flow.replay import Once
 from keyturn.flow.user import UserWish
 from keyturn.outside.forge import SystemForge
 from keyturn.ports.page import Page
-from tests.flow.test_reset import everything, kind
+from tests.flow.customer import everything, kind
 from tests.world import PEPPER, T0, World, sure, unseen
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

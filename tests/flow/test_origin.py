@@ -13,7 +13,7 @@ from keyturn.core.reset import Asking, Reason
 from keyturn.flow import account as account_flow
 from keyturn.flow import preview as previews
 from keyturn.flow.account import AccountEdit
-from tests.flow.test_reset import kind
+from tests.flow.customer import kind
 from tests.person import Person
 from tests.world import World, sure, unseen, world
 

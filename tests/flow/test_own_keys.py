@@ -25,7 +25,7 @@ from keyturn.outside import ed25519
 from keyturn.outside.stretcher import MOST_AT_ONCE, MOST_WAITING, Argon2Stretcher, what_is_judged
 from keyturn.ports.store import StoreBusy
 from keyturn.verify.signed import Signed
-from tests.flow.test_reset import everything, kind
+from tests.flow.customer import everything, kind
 from tests.signing import Pair
 from tests.world import World, sure, unseen
 

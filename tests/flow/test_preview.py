@@ -12,14 +12,14 @@ from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Asking, Reason
 from keyturn.flow import preview as previews
 from keyturn.flow.preview import Preview
-from tests.flow.test_reset import DAY, HOUR, MINUTE, Here, everything, kind
-from tests.flow.test_reset import here as here  # noqa: PLC0414  # the fixture
+from tests.flow.customer import DAY, HOUR, MINUTE, Customer, everything, kind
+from tests.flow.customer import here as here  # noqa: PLC0414  # the fixture
 from tests.world import T0, sure, unseen
 
 NOTHING = timedelta(0)
 
 
-def look(here: Here, actor: Any, key: Key | str, reason: str = "routine", **wishes: Any) -> Preview | Refusal:
+def look(here: Customer, actor: Any, key: Key | str, reason: str = "routine", **wishes: Any) -> Preview | Refusal:
     key_id = key if isinstance(key, str) else key.id
     asking = Asking(reason=Reason(reason), **wishes)
     return here.world.store.read(lambda tx: previews.preview(tx, actor=actor, key_id=key_id, asking=asking))
@@ -41,7 +41,7 @@ DATES = {  # policy, reason: new starts, old stops, gap
 
 
 @pytest.mark.parametrize("story", DATES)
-def test_the_dates_are_told_before_anything_is_asked(here: Here, story: str) -> None:
+def test_the_dates_are_told_before_anything_is_asked(here: Customer, story: str) -> None:
     policy, reason, (starts, stops), gap = DATES[story]
     made = here.key(policy=policy)
     before = everything(here.world)
@@ -53,26 +53,26 @@ def test_the_dates_are_told_before_anything_is_asked(here: Here, story: str) -> 
     sure(here.world.ask(here.person, made.key, reason))
 
 
-def test_r21_the_gap_before_an_old_secret_s_own_end_is_told(here: Here) -> None:
+def test_r21_the_gap_before_an_old_secret_s_own_end_is_told(here: Customer) -> None:
     made = here.key(policy={"cool_down": "24h"}, expires_at=Instant(T0 + HOUR))
     found = sure(look(here, here.person, made.key))
     assert found.gap == Gap(since=Instant(T0 + HOUR), until=Instant(T0 + DAY))
 
 
-def test_a_machine_that_proves_at_once_leaves_no_gap_but_a_cool_down(here: Here) -> None:
+def test_a_machine_that_proves_at_once_leaves_no_gap_but_a_cool_down(here: Customer) -> None:
     assert sure(look(here, here.machine, here.key().key, "leaked")).gap is None
     cooled = here.key(policy={"cool_down": "24h"})
     assert sure(look(here, here.machine, cooled.key, "leaked")).gap == Gap(since=T0, until=Instant(T0 + DAY))
 
 
-def test_r24_what_a_waiver_takes_is_told_too(here: Here) -> None:
+def test_r24_what_a_waiver_takes_is_told_too(here: Customer) -> None:
     made = here.key(policy={"cool_down": "24h"})
     found = sure(look(here, here.person, made.key, waive_cool_down=True))
     assert found.plan.new_starts == T0
     assert found.reset.missing(T0) == ("password+administrator+second_administrator",)  # nothing is enrolled
 
 
-def test_who_called_within_the_last_24_hours_is_told(here: Here) -> None:
+def test_who_called_within_the_last_24_hours_is_told(here: Customer) -> None:
     made = here.key()
     one = here.world
     for address, agent in (("192.0.2.1", "old/1"), ("192.0.2.2", "bot/2"), ("192.0.2.2", "bot/2")):
@@ -86,7 +86,7 @@ def test_who_called_within_the_last_24_hours_is_told(here: Here) -> None:
     ]
 
 
-def test_a_preview_is_refused_where_the_reset_would_be(here: Here) -> None:
+def test_a_preview_is_refused_where_the_reset_would_be(here: Customer) -> None:
     one = here.world
     made = here.key()
     stranger = one.sign_in(one.user(one.account()))

@@ -1,80 +1,30 @@
 """Resets through the real flows, store and verifier; a story a clause, on both databases."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from keyturn.core.account import Account, Role, User
+from keyturn.core.account import Role, User
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.instant import FOREVER, Instant, later
-from keyturn.core.key import Key
 from keyturn.core.refusal import Refusal
 from keyturn.core.stage import Stage
-from keyturn.flow import account as account_flow
 from keyturn.flow import handover as handover_flow
-from keyturn.flow import policy as policy_flow
 from keyturn.flow import reset as reset_flow
-from keyturn.flow.account import AccountEdit
-from keyturn.flow.key import KeyAnswer, KeyEdit
-from keyturn.flow.replay import Once
+from keyturn.flow.key import KeyEdit
 from keyturn.ports.page import Page
 from keyturn.ports.store import StoreBusy
-from keyturn.store.tables import metadata
 from keyturn.store.transaction import SqlTransaction
-from tests.world import World, sure, unseen, world
-
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-
-
-@dataclass
-class Here:
-    """A customer with an owner, an automation credential and a key."""
-
-    world: World
-    account: Account
-    owner: User
-    person: Actor
-    machine: Actor
-
-    def key(self, **changes: Any) -> KeyAnswer:
-        policy = changes.pop("policy", None) or {"proofs": ["password"]}
-        fields: dict[str, Any] = {"proofs": ["password"]}
-        name = self.world.policy(**fields | policy) if isinstance(policy, dict) else policy
-        return self.world.key(account_id=self.account.id, owner_id=self.owner.id, policy=name, **changes)
-
-    def proven(self, key: Key, reason: str = "routine", **wishes: Any) -> str:
-        asked = sure(self.world.ask(self.person, key, reason, **wishes))
-        return sure(self.world.prove(self.person, asked.reset.id)).reset.id
-
-
-@pytest.fixture
-def here(database_url: str) -> Iterator[Here]:
-    with world(database_url) as made:
-        account = made.account()
-        owner = made.user(account)
-        yield Here(made, account, owner, made.sign_in(owner), made.machine(account, owner))
-
-
-def kind(answer: object) -> str:
-    return answer.kind if isinstance(answer, Refusal) else "done"
-
-
-def everything(here: World) -> dict[str, list[str]]:
-    with here.store._engine.connect() as connection:
-        return {
-            name: [repr(dict(row)) for row in connection.execute(table.select()).mappings()]
-            for name, table in metadata.tables.items()
-        }
-
+from tests.flow.customer import DAY, HOUR, MINUTE, SECOND, Customer, everything, kind
+from tests.flow.customer import here as here  # noqa: PLC0414  # the fixture
+from tests.world import sure, unseen, world
 
 # Isolation
 
 
 @pytest.mark.parametrize("reason", ["routine", "lost", "leaked"])
-def test_r26_r23_a_reset_changes_nothing_else_in_the_whole_database(here: Here, reason: str) -> None:
+def test_r26_r23_a_reset_changes_nothing_else_in_the_whole_database(here: Customer, reason: str) -> None:
     one = here.world
     made = here.key(limit="5/1m", allowlist=("192.0.2.0/24",), name="mine")
     here.key()
@@ -97,7 +47,7 @@ def test_r26_r23_a_reset_changes_nothing_else_in_the_whole_database(here: Here, 
     assert all(f"'key_number': {made.key.number}" in row for row in new["secrets"] + gone["secrets"])
 
 
-def test_pitfall_4_r23_a_reset_multiplies_no_limit(here: Here) -> None:
+def test_pitfall_4_r23_a_reset_multiplies_no_limit(here: Customer) -> None:
     made = here.key(limit="3/1h")
     one = here.world
     assert [one.code(unseen(made)) for _ in range(2)] == ["valid", "valid"]
@@ -110,7 +60,7 @@ def test_pitfall_4_r23_a_reset_multiplies_no_limit(here: Here) -> None:
     ]
 
 
-def test_pitfall_13_using_a_replaced_secret_does_nothing_to_its_successor(here: Here) -> None:
+def test_pitfall_13_using_a_replaced_secret_does_nothing_to_its_successor(here: Customer) -> None:
     made = here.key()
     one = here.world
     minted = sure(one.ask(here.machine, made.key))
@@ -120,7 +70,7 @@ def test_pitfall_13_using_a_replaced_secret_does_nothing_to_its_successor(here: 
     assert one.code(unseen(minted)) == "valid"
 
 
-def test_r52_the_old_secret_is_told_when_and_by_which_reset(here: Here) -> None:
+def test_r52_the_old_secret_is_told_when_and_by_which_reset(here: Customer) -> None:
     made = here.key()
     one = here.world
     minted = sure(one.ask(here.machine, made.key, grace=HOUR))
@@ -134,7 +84,7 @@ def test_r52_the_old_secret_is_told_when_and_by_which_reset(here: Here) -> None:
 # Who
 
 
-def test_r40_a_machine_needs_its_right_on_that_account(here: Here) -> None:
+def test_r40_a_machine_needs_its_right_on_that_account(here: Customer) -> None:
     made = here.key()
     one = here.world
     other = one.account()
@@ -149,7 +99,7 @@ def test_r40_a_machine_needs_its_right_on_that_account(here: Here) -> None:
     assert sure(one.ask(named, made.key)).secret is not None
 
 
-def test_pitfall_19_every_step_asks_for_the_right_again(here: Here) -> None:
+def test_pitfall_19_every_step_asks_for_the_right_again(here: Customer) -> None:
     one = here.world
     made = here.key()
     reset_id = here.proven(made.key)
@@ -168,7 +118,7 @@ def test_pitfall_19_every_step_asks_for_the_right_again(here: Here) -> None:
     assert kind(one.on_key("suspend", reader, made.key.id, reason="")) == "done"  # the safe direction needs least
 
 
-def test_pitfall_8_a_machine_cannot_take_a_key_that_holds_more_rights(here: Here) -> None:
+def test_pitfall_8_a_machine_cannot_take_a_key_that_holds_more_rights(here: Customer) -> None:
     one = here.world
     strong = one.key(permissions=("keyturn.accounts:write",), account_id=here.account.id, owner_id=here.owner.id)
     assert kind(one.ask(here.machine, strong.key)) == "wider_than_actor"
@@ -177,7 +127,7 @@ def test_pitfall_8_a_machine_cannot_take_a_key_that_holds_more_rights(here: Here
     assert kind(one.step("cancel", here.machine, asked.reset.id)) == "wider_than_actor"
 
 
-def test_r40_a_key_resets_itself_only_where_the_policy_lets_it_and_revokes_itself_always(here: Here) -> None:
+def test_r40_a_key_resets_itself_only_where_the_policy_lets_it_and_revokes_itself_always(here: Customer) -> None:
     one = here.world
     free, bound = here.key(policy={"self_reset": "allowed"}), here.key()
     itself = one.as_key(free.key, Channel.KEY)
@@ -191,7 +141,7 @@ def test_r40_a_key_resets_itself_only_where_the_policy_lets_it_and_revokes_itsel
     assert one.code(unseen(bound)) == "revoked"
 
 
-def test_r11_a_proof_is_bound_to_this_reset_this_user_and_this_session(here: Here) -> None:
+def test_r11_a_proof_is_bound_to_this_reset_this_user_and_this_session(here: Customer) -> None:
     one = here.world
     made = here.key()
     asked = sure(one.ask(here.person, made.key))
@@ -210,7 +160,7 @@ def test_r11_a_proof_is_bound_to_this_reset_this_user_and_this_session(here: Her
     assert kind(one.prove(here.person, asked.reset.id)) == "reset_out_of_order"
 
 
-def test_r11_wrong_proofs_are_counted_and_end_the_reset(here: Here) -> None:
+def test_r11_wrong_proofs_are_counted_and_end_the_reset(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"attempts": 2})
     asked = sure(one.ask(here.person, made.key))
@@ -222,7 +172,7 @@ def test_r11_wrong_proofs_are_counted_and_end_the_reset(here: Here) -> None:
     assert kind(one.prove(here.person, asked.reset.id, "captcha")) == "reset_out_of_order"
 
 
-def test_r11_a_password_changed_meanwhile_is_no_proof(here: Here) -> None:
+def test_r11_a_password_changed_meanwhile_is_no_proof(here: Customer) -> None:
     one = here.world
     asked = sure(one.ask(here.person, here.key().key))
     one.store.change(lambda tx: tx.set_password(here.owner.id, "another"))
@@ -230,7 +180,7 @@ def test_r11_a_password_changed_meanwhile_is_no_proof(here: Here) -> None:
     assert kind(one.prove(here.person, asked.reset.id, matched="another")) == "done"
 
 
-def test_r11_a_proof_that_helps_nothing_is_refused_and_not_counted(here: Here) -> None:
+def test_r11_a_proof_that_helps_nothing_is_refused_and_not_counted(here: Customer) -> None:
     one = here.world
     asked = sure(one.ask(here.person, here.key().key))
     assert kind(one.prove(here.person, asked.reset.id, "captcha")) == "proof_not_wanted"
@@ -241,7 +191,7 @@ def test_r11_a_proof_that_helps_nothing_is_refused_and_not_counted(here: Here) -
 # Time
 
 
-def test_r12_an_open_reset_lapses_and_another_may_be_asked(here: Here) -> None:
+def test_r12_an_open_reset_lapses_and_another_may_be_asked(here: Customer) -> None:
     one = here.world
     made = here.key()
     asked = sure(one.ask(here.person, made.key))
@@ -258,7 +208,7 @@ def test_r12_an_open_reset_lapses_and_another_may_be_asked(here: Here) -> None:
     assert [one.outcome for one in one.audit(subject_id=asked.reset.id) if one.action == "reset.lapsed"] == ["done"]
 
 
-def test_r12_housekeeping_writes_lapses_and_settling_down_once(here: Here) -> None:
+def test_r12_housekeeping_writes_lapses_and_settling_down_once(here: Customer) -> None:
     one = here.world
     asked = sure(one.ask(here.person, here.key().key))
     minted = sure(one.ask(here.machine, here.key(policy={"cool_down": "20m"}).key))
@@ -273,7 +223,7 @@ def test_r12_housekeeping_writes_lapses_and_settling_down_once(here: Here) -> No
     assert told >= {"reset.lapsed", "reset.settled"}
 
 
-def test_r20_first_use_brings_the_end_of_the_old_secret_forward(here: Here) -> None:
+def test_r20_first_use_brings_the_end_of_the_old_secret_forward(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"grace_max": "7d", "wait_for_first_use": True})
     minted = sure(one.ask(here.machine, made.key, grace=HOUR))
@@ -292,7 +242,7 @@ def test_r20_first_use_brings_the_end_of_the_old_secret_forward(here: Here) -> N
     assert [each.action for each in one.audit(subject_id=minted.reset.id)][-1] in ("reset.settled", "reset.first_used")
 
 
-def test_r20_first_use_counts_also_while_the_next_reset_is_open(here: Here) -> None:
+def test_r20_first_use_counts_also_while_the_next_reset_is_open(here: Customer) -> None:
     one = here.world
     made = here.key()
     minted = sure(one.ask(here.machine, made.key, "lost"))
@@ -302,7 +252,7 @@ def test_r20_first_use_counts_also_while_the_next_reset_is_open(here: Here) -> N
     assert (one.code(unseen(minted)), one.code(unseen(made))) == ("valid", "replaced")
 
 
-def test_r21_a_gap_is_told_before_the_secret_is_minted(here: Here) -> None:
+def test_r21_a_gap_is_told_before_the_secret_is_minted(here: Customer) -> None:
     one = here.world
     ends = later(one.clock(), HOUR)
     made = here.key(policy={"cool_down": "2h"}, expires_at=ends)
@@ -315,7 +265,7 @@ def test_r21_a_gap_is_told_before_the_secret_is_minted(here: Here) -> None:
     assert fine.plan.gap is None
 
 
-def test_r21_reset_again_and_again_never_loses_the_working_secret(here: Here) -> None:
+def test_r21_reset_again_and_again_never_loses_the_working_secret(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"cool_down": "1d"})
     texts = [unseen(sure(one.ask(here.machine, made.key))) for _ in range(20)]
@@ -326,7 +276,7 @@ def test_r21_reset_again_and_again_never_loses_the_working_secret(here: Here) ->
     assert [one.cold_code(text) for text in texts] == ["replaced"] * 19 + ["valid"]
 
 
-def test_law_1_a_leak_stops_the_working_secret_however_many_resets_came_after_it(here: Here) -> None:
+def test_law_1_a_leak_stops_the_working_secret_however_many_resets_came_after_it(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"cool_down": "1d"})
     for _ in range(20):
@@ -335,7 +285,7 @@ def test_law_1_a_leak_stops_the_working_secret_however_many_resets_came_after_it
     assert (one.code(unseen(made)), one.cold_code(unseen(made))) == ("replaced", "replaced")
 
 
-def test_r15_reset_again_inherits_the_dates(here: Here) -> None:
+def test_r15_reset_again_inherits_the_dates(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"cool_down": "1d"})
     first = sure(one.ask(here.machine, made.key))
@@ -347,7 +297,7 @@ def test_r15_reset_again_inherits_the_dates(here: Here) -> None:
     assert kind(one.step("finish", here.machine, first.reset.id)) == "reset_out_of_order"
 
 
-def test_r33_quiet_ends_the_grace_once_the_old_secret_is_no_longer_used(here: Here) -> None:
+def test_r33_quiet_ends_the_grace_once_the_old_secret_is_no_longer_used(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"quiet_after": "1h", "grace_max": "until_stopped"})
     minted = sure(one.ask(here.machine, made.key, grace=timedelta.max))
@@ -370,7 +320,7 @@ def test_r33_quiet_ends_the_grace_once_the_old_secret_is_no_longer_used(here: He
 
 
 def test_r20_a_first_use_that_cannot_be_written_down_is_written_with_the_next_turn(
-    here: Here, monkeypatch: pytest.MonkeyPatch
+    here: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = here.world
     minted = [sure(one.ask(here.machine, here.key().key, grace=HOUR)) for _ in range(2)]
@@ -395,7 +345,7 @@ def test_r20_a_first_use_that_cannot_be_written_down_is_written_with_the_next_tu
     assert [one.get(each.key.id).secrets[-1].last_used_at is not None for each in minted] == [True, True]
 
 
-def test_r33_quiet_ends_every_grace_that_is_due_however_many_there_are(here: Here) -> None:
+def test_r33_quiet_ends_every_grace_that_is_due_however_many_there_are(here: Customer) -> None:
     one = here.world
     policy = one.policy(quiet_after="1h", grace_max="until_stopped", proofs=["password"], max_keys_per_user=1000)
     keys = [here.key(policy=policy) for _ in range(3)]
@@ -411,7 +361,7 @@ def test_r33_quiet_ends_every_grace_that_is_due_however_many_there_are(here: Her
     assert [one.code(unseen(each)) for each in (*keys, idle)] == ["replaced"] * 3 + ["valid"]
 
 
-def test_r33_who_still_uses_the_old_secret_is_shown(here: Here) -> None:
+def test_r33_who_still_uses_the_old_secret_is_shown(here: Customer) -> None:
     one = here.world
     made = here.key()
     minted = sure(one.ask(here.machine, made.key, grace=HOUR))
@@ -432,7 +382,7 @@ def test_r33_who_still_uses_the_old_secret_is_shown(here: Here) -> None:
 # Leaks
 
 
-def test_r22_a_leaked_key_is_suspended_at_once_and_only_full_proof_lifts_it(here: Here) -> None:
+def test_r22_a_leaked_key_is_suspended_at_once_and_only_full_proof_lifts_it(here: Customer) -> None:
     one = here.world
     made = here.key()
     asked = sure(one.ask(here.person, made.key, "leaked"))
@@ -448,7 +398,7 @@ def test_r22_a_leaked_key_is_suspended_at_once_and_only_full_proof_lifts_it(here
     assert one.code(unseen(made)) == "valid"
 
 
-def test_r22_r20_a_leaked_secret_is_dead_for_good_at_proven(here: Here) -> None:
+def test_r22_r20_a_leaked_secret_is_dead_for_good_at_proven(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"cool_down": "1h"})
     reset_id = here.proven(made.key, "leaked", grace=300 * DAY)
@@ -461,7 +411,7 @@ def test_r22_r20_a_leaked_secret_is_dead_for_good_at_proven(here: Here) -> None:
     assert one.code(unseen(minted)) == "valid"
 
 
-def test_r22_suspending_is_never_gated(here: Here) -> None:
+def test_r22_suspending_is_never_gated(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"manual": "forbidden", "reset_origin": "allowlist_only"})
     auditor = one.sign_in(one.user(here.account, Role.AUDITOR), address=None)
@@ -469,7 +419,7 @@ def test_r22_suspending_is_never_gated(here: Here) -> None:
     assert one.code(unseen(made)) == "suspended"
 
 
-def test_r25_what_a_leaked_key_created_is_suspended_when_its_secret_is_stopped(here: Here) -> None:
+def test_r25_what_a_leaked_key_created_is_suspended_when_its_secret_is_stopped(here: Customer) -> None:
     one = here.world
     parent = here.key(permissions=("keyturn.keys:write", "orders:write"))
     as_parent = one.as_key(parent.key)
@@ -488,7 +438,7 @@ def test_r25_what_a_leaked_key_created_is_suspended_when_its_secret_is_stopped(h
     assert len([each for each in one.audit() if each.action == "key.suspended"]) == 2
 
 
-def test_r25_only_with_the_reason_leaked(here: Here) -> None:
+def test_r25_only_with_the_reason_leaked(here: Customer) -> None:
     one = here.world
     parent = here.key(permissions=("keyturn.keys:write", "keyturn.keys:reset"))
     child = one.key(one.as_key(parent.key), permissions=())
@@ -499,7 +449,7 @@ def test_r25_only_with_the_reason_leaked(here: Here) -> None:
     assert one.code(unseen(child)) == "suspended"
 
 
-def test_r24_a_machine_waives_a_cool_down_with_two_administrators(here: Here) -> None:
+def test_r24_a_machine_waives_a_cool_down_with_two_administrators(here: Customer) -> None:
     one = here.world
 
     def admin(owner: User) -> Actor:
@@ -526,7 +476,7 @@ def test_r24_a_machine_waives_a_cool_down_with_two_administrators(here: Here) ->
 # Two steps
 
 
-def test_r43_two_step_stops_and_creates_in_either_order(here: Here) -> None:
+def test_r43_two_step_stops_and_creates_in_either_order(here: Customer) -> None:
     one = here.world
     stop_first = here.key(policy={"manual": "two_step"})
     reset_id = here.proven(stop_first.key)
@@ -545,14 +495,14 @@ def test_r43_two_step_stops_and_creates_in_either_order(here: Here) -> None:
     assert one.code(unseen(create_first)) == "replaced"
 
 
-def test_r43_people_may_not_reset_where_the_policy_forbids_it_machines_may(here: Here) -> None:
+def test_r43_people_may_not_reset_where_the_policy_forbids_it_machines_may(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"manual": "forbidden"})
     assert kind(one.ask(here.person, made.key)) == "manual_reset_forbidden"
     assert kind(one.ask(here.machine, made.key)) == "done"
 
 
-def test_r21_stop_now_waits_for_the_new_secret(here: Here) -> None:
+def test_r21_stop_now_waits_for_the_new_secret(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"cool_down": "1h", "cool_down_scope": "dangerous_only"})
     minted = sure(one.ask(here.machine, made.key, grace=DAY))
@@ -565,84 +515,7 @@ def test_r21_stop_now_waits_for_the_new_secret(here: Here) -> None:
     assert len(one.audit()) == records, "nothing changed, nothing recorded"
 
 
-# Replays
-
-
-def test_r15_l7_asking_proving_and_minting_may_be_sent_again(here: Here) -> None:
-    one = here.world
-    made = here.key()
-    once = [Once(caller="ses", idempotency_key=str(n), request=b"%d" % n * 32) for n in range(4)]
-    asked = [sure(one.ask(here.person, made.key, once=once[0])) for _ in range(2)]
-    assert asked[0].reset == asked[1].reset
-    wrong = [one.prove(here.person, asked[0].reset.id, matched="", once=once[1]) for _ in range(3)]
-    assert wrong[0] == wrong[1] == wrong[2]
-    shown = sure(one.step("show", here.person, asked[0].reset.id))
-    assert shown.reset.refused_proofs == 1
-    proven = [sure(one.prove(here.person, asked[0].reset.id, once=once[2])) for _ in range(2)]
-    assert proven[0].reset == proven[1].reset
-    minted = [sure(one.mint(here.person, asked[0].reset.id, once[3])) for _ in range(2)]
-    assert (minted[0].secret_shown, minted[1].secret_shown) == (False, True)
-    assert minted[1].secret is None
-    assert minted[0].reset == minted[1].reset
-    again = sure(one.ask(here.person, made.key, once=once[0]))
-    assert (again.secret, again.secret_shown, again.reset.id) == (None, True, asked[0].reset.id)
-
-
-def test_f10_f0_a_repeat_is_told_the_revision_of_all_that_has_stopped_since(here: Here) -> None:
-    one = here.world
-    made = here.key(policy={"grace_default": "1h"})
-    once = Once(caller=here.machine.id, idempotency_key="x", request=b"r")
-    minted = sure(one.ask(here.machine, made.key, once=once))
-    assert sure(one.ask(here.machine, made.key, once=once)).rev >= minted.rev
-    finished = sure(one.step("finish", here.machine, minted.reset.id))
-    assert finished.rev > minted.rev
-    again = sure(one.step("finish", here.machine, minted.reset.id))
-    assert (again.rev, again.secret_shown) == (finished.rev, False), "not the revision of the mint"
-    assert sure(one.ask(here.machine, made.key, once=once)).rev == finished.rev
-
-
-def test_f10_a_repeat_of_what_has_stopped_nothing_waits_for_nobody(here: Here) -> None:
-    one = here.world
-    made = here.key()
-    routine, leaked = (Once(caller="ses", idempotency_key=name, request=b"r") for name in ("routine", "leaked"))
-    for _ in range(2):
-        assert sure(one.ask(here.person, made.key, once=routine)).rev == 0
-    other = here.key()
-    assert [sure(one.ask(here.person, other.key, "leaked", once=leaked)).rev for _ in range(2)] == [one.store.rev()] * 2
-
-
-def test_f10_the_first_of_two_steps_taken_again(here: Here) -> None:
-    one = here.world
-    made = here.key(policy={"manual": "two_step"})
-    reset_id = here.proven(made.key)
-    assert [sure(one.step("finish", here.person, reset_id)).rev for _ in range(2)] == [one.store.rev()] * 2
-
-
-def test_r15_the_same_key_for_another_request_is_refused_everywhere(here: Here) -> None:
-    one = here.world
-    made = here.key()
-    first = Once(caller="ses", idempotency_key="x", request=b"a" * 32)
-    other = Once(caller="ses", idempotency_key="x", request=b"b" * 32)
-    reset_id = sure(one.ask(here.person, made.key, once=first)).reset.id
-    answers: list[object] = [
-        one.ask(here.person, made.key, once=other),
-        one.prove(here.person, reset_id, once=other),
-        one.mint(here.person, reset_id, other),
-        one.try_key(here.machine, other),
-    ]
-    assert {kind(answer) for answer in answers} == {"idempotency_key_reused"}
-
-
-def test_l6_pitfall_16_a_replay_by_another_caller_never_shows_what_the_first_got(here: Here) -> None:
-    one = here.world
-    made = here.key()
-    sure(one.ask(here.machine, made.key, once=Once(caller="a", idempotency_key="x", request=b"a" * 32)))
-    answer = sure(one.ask(here.machine, made.key, once=Once(caller="b", idempotency_key="x", request=b"a" * 32)))
-    assert answer.secret is not None
-    assert answer.reset.new_version == 3
-
-
-# Origins and policy
+# Origins, and what else holds of every reset
 
 
 def test_k9_r22_resets_start_from_the_accounts_addresses_suspending_from_anywhere(database_url: str) -> None:
@@ -658,109 +531,7 @@ def test_k9_r22_resets_start_from_the_accounts_addresses_suspending_from_anywher
         assert kind(one.ask(machine, made.key)) == "done"
 
 
-def test_r32_a_changed_policy_reaches_open_resets_where_it_is_stricter(here: Here) -> None:
-    one = here.world
-    name = one.policy(proofs=["password"], grace_max="7d", cool_down="1h")
-    made = here.key(policy=name)
-    reset_id = here.proven(made.key, grace=2 * DAY)
-
-    def change(**fields: Any) -> policy_flow.Drafted:
-        words: dict[str, Any] = {"name": name, "base": "tradingonramp", "fields": fields}
-        draft = sure(one.store.read(lambda tx: policy_flow.draft(tx, actor=one.root, **words)))
-        stored = sure(one.store.change(lambda tx: policy_flow.store(tx, actor=one.root, **words)))
-        assert stored.impact == draft.impact, "what it would change is what it changed"
-        return stored
-
-    laxer = change(proofs=["password"], grace_max="30d", cool_down="0s")
-    assert laxer.impact.open_resets == ()
-    stricter = change(proofs=["password+captcha"], grace_max="1d", cool_down="2h", manual="protocol")
-    assert stricter.impact.open_resets == (reset_id,)
-    shown = sure(one.step("show", here.person, reset_id))
-    assert shown.plan is not None
-    assert shown.plan.new_starts == later(one.clock(), 2 * HOUR)
-    assert shown.plan.old_stops == later(one.clock(), 2 * HOUR + DAY)
-    assert kind(one.mint(here.person, reset_id)) == "proof_required"
-    change(proofs=["password"], manual="forbidden")
-    assert kind(one.mint(here.person, reset_id)) in ("manual_reset_forbidden", "proof_required")
-
-
-def test_r32_a_floor_s_next_version_reaches_open_resets_of_the_keys_above_it(here: Here) -> None:
-    one = here.world
-    floor = one.policy(proofs=["password"], attempts=9)
-    mine, others = here.key(), one.account()
-    stranger = one.user(others)
-    theirs = one.key(account_id=others.id, owner_id=stranger.id)
-    edit = AccountEdit(floor=floor)
-    sure(one.store.change(lambda tx: account_flow.edit(tx, actor=one.root, account_id=here.account.id, edit=edit)))
-    reset_id = here.proven(mine.key)
-    sure(one.ask(one.sign_in(stranger), theirs.key))
-
-    def change(**fields: Any) -> policy_flow.Impact:
-        words: dict[str, Any] = {"name": floor, "base": "tradingonramp", "fields": fields}
-        return sure(one.store.change(lambda tx: policy_flow.store(tx, actor=one.root, **words))).impact
-
-    laxer = change(proofs=["password"], attempts=20)
-    assert (laxer.keys, laxer.open_resets) == (2, ())  # mine, and the automation credential
-    assert change(proofs=["password+captcha"], attempts=2).open_resets == (reset_id,)
-    shown = sure(one.step("show", here.person, reset_id)).reset
-    assert shown.missing(one.clock()) == ("captcha",)
-    assert (shown.source("attempts"), shown.source("proofs"), shown.policy.attempts) == (floor, floor, 2)
-
-
-def test_r32_a_floor_of_the_deployment_is_every_key_s(here: Here) -> None:
-    one = here.world
-    floor = one.policy(proofs=["password"])
-    edit = AccountEdit(floor=floor)
-    sure(one.store.change(lambda tx: account_flow.edit(tx, actor=one.root, account_id=one.operator.id, edit=edit)))
-    reset_id = here.proven(here.key().key)
-    words: dict[str, Any] = {"name": floor, "base": "", "fields": {"proofs": ["password+captcha"]}}
-    stored = sure(one.store.change(lambda tx: policy_flow.store(tx, actor=one.root, **words)))
-    assert stored.impact.open_resets == (reset_id,)
-
-
-def test_r32_what_a_policy_would_find_is_shown_before(here: Here) -> None:
-    one = here.world
-    name = one.policy(max_age="90d")
-    for _ in range(3):
-        here.key(policy=name)
-    one.clock.advance(40 * DAY)
-    words: dict[str, Any] = {"name": name, "base": "", "fields": {"max_age": "30d", "max_keys_per_user": 2}}
-    records = len(one.audit())
-    draft = sure(one.store.read(lambda tx: policy_flow.draft(tx, actor=one.root, **words)))
-    assert (draft.impact.keys, len(draft.impact.keys_due)) == (3, 3)
-    assert draft.impact.owners_over_limit == (here.owner.id,)
-    assert len(one.audit()) == records
-    assert draft.policy.version == 2
-
-
-def test_r31_r32_policies_are_the_administrators_to_make(here: Here) -> None:
-    one = here.world
-
-    def store(actor: Actor, name: str = "own", base: str = "", **fields: Any) -> str:
-        return kind(
-            one.store.change(lambda tx: policy_flow.store(tx, actor=actor, name=name, base=base, fields=fields))
-        )
-
-    assert store(here.machine) == store(here.person) == "permission_missing"
-    assert store(one.root, "okx") == "name_taken"
-    assert store(one.root, base="nowhere") == "policy_unknown"
-    assert store(one.root, max_age=90) == "invalid_field"
-    assert store(one.root, unheard_of="1") == "invalid_field"
-    assert store(one.root, grace_default="8d") == "invalid_field"
-    assert store(one.root) == "done"
-    assert [each.outcome for each in one.audit() if each.action == "policy.stored"] == [
-        "permission_missing",
-        "permission_missing",
-        "name_taken",
-        "policy_unknown",
-        "invalid_field",
-        "invalid_field",
-        "invalid_field",
-        "done",
-    ]
-
-
-def test_r23_an_edit_between_asking_and_minting_is_not_undone(here: Here) -> None:
+def test_r23_an_edit_between_asking_and_minting_is_not_undone(here: Customer) -> None:
     one = here.world
     made = here.key(permissions=("orders:write", "wallet:write"))
     reset_id = here.proven(
@@ -773,7 +544,7 @@ def test_r23_an_edit_between_asking_and_minting_is_not_undone(here: Here) -> Non
     assert minted.key.expires_at == sooner
 
 
-def test_r20_pitfall_1_a_key_that_has_ended_is_not_reset(here: Here) -> None:
+def test_r20_pitfall_1_a_key_that_has_ended_is_not_reset(here: Customer) -> None:
     one = here.world
     expiring, revoked = here.key(expires_at=later(one.clock(), HOUR)), here.key()
     sure(one.on_key("revoke", here.person, revoked.key.id))
@@ -787,7 +558,7 @@ def test_r20_pitfall_1_a_key_that_has_ended_is_not_reset(here: Here) -> None:
     assert kind(one.ask(here.machine, revoked.key)) == "key_revoked"
 
 
-def test_r5_revoking_or_resuming_ends_an_open_reset(here: Here) -> None:
+def test_r5_revoking_or_resuming_ends_an_open_reset(here: Customer) -> None:
     one = here.world
     made = here.key()
     reset_id = here.proven(made.key)
@@ -797,7 +568,7 @@ def test_r5_revoking_or_resuming_ends_an_open_reset(here: Here) -> None:
     assert kind(one.mint(here.person, reset_id)) == "reset_out_of_order"
 
 
-def test_l4_a_refusal_is_recorded_with_who_and_from_where(here: Here) -> None:
+def test_l4_a_refusal_is_recorded_with_who_and_from_where(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"manual": "forbidden"})
     one.ask(here.person, made.key)
@@ -813,7 +584,7 @@ def test_l4_a_refusal_is_recorded_with_who_and_from_where(here: Here) -> None:
     )
 
 
-def test_listing_and_showing_stay_within_reach(here: Here) -> None:
+def test_listing_and_showing_stay_within_reach(here: Customer) -> None:
     one = here.world
     member = one.user(here.account, Role.MEMBER)
     mine = sure(one.ask(here.machine, here.key().key)).reset.id
@@ -834,7 +605,7 @@ def test_listing_and_showing_stay_within_reach(here: Here) -> None:
     assert kind(one.ask(as_member, here.key().key)) == "not_found"
 
 
-def test_r14_time_is_the_same_for_all_rows_of_one_step(here: Here) -> None:
+def test_r14_time_is_the_same_for_all_rows_of_one_step(here: Customer) -> None:
     one = here.world
     minted = sure(one.ask(here.machine, here.key().key, grace=HOUR))
     at = one.clock()
@@ -843,7 +614,7 @@ def test_r14_time_is_the_same_for_all_rows_of_one_step(here: Here) -> None:
     assert minted.reset.old_stops_at == Instant(at + HOUR)
 
 
-def test_r15_reset_again_also_behind_a_reset_that_came_to_nothing(here: Here) -> None:
+def test_r15_reset_again_also_behind_a_reset_that_came_to_nothing(here: Customer) -> None:
     one = here.world
     made = here.key(policy={"cool_down": "1d"})
     first = sure(one.ask(here.machine, made.key))

@@ -10,7 +10,7 @@ from keyturn.ports.use import Caller
 from keyturn.store import begun
 from keyturn.store.callers import MOST_CALLERS
 from keyturn.store.tables import callers
-from tests.flow.test_reset import DAY, HOUR, MINUTE
+from tests.flow.customer import DAY, HOUR, MINUTE
 from tests.world import T0, World, world
 
 
