@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from itertools import count
 from typing import Any
@@ -290,6 +291,19 @@ def test_r43_people_are_held_to_the_manual_mode_of_the_policy(api: Serving) -> N
     assert api.call(f"/v1/resets/{reset}/finish", {}, key=token).body["stage"] == "proven"
     assert api.verdict(key["secret"]) == "replaced"
     assert api.verdict(api.call(f"/v1/resets/{reset}/mint", {}, key=token).body["secret"]) == "valid"
+
+
+def test_r43_r41_a_preview_tells_of_two_steps_and_of_one_where_the_reset_was_ordered(api: Serving) -> None:
+    grace = {"grace_default": "1h", "grace_max": "7d", "wait_for_first_use": False, "cool_down": "0s"}
+    key, token = _person(api, policy={"manual": "two_step"} | grace)
+    path = f"/v1/keys/{key['id']}/resets"
+    told = api.call(f"{path}/preview?reason=routine", key=token).body
+    assert (told["order"], told["waits_for_first_use"]) == ("two_step", False)
+    assert api.call(path, {"reason": "personnel", "claim": True}).status == HTTPStatus.CREATED
+    told = api.call(f"{path}/preview?reason=routine", key=token).body
+    assert (told["order"], told["waits_for_first_use"]) == ("create_first", False)
+    stops, starts = (datetime.fromisoformat(told[name]) for name in ("old_stops_at", "new_starts_at"))
+    assert stops - starts == timedelta(hours=1), "as whoever claims it would get"
 
 
 def test_k9_a_reset_starts_only_from_the_accounts_addresses_while_suspending_is_free(api: Serving) -> None:

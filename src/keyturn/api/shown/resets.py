@@ -3,7 +3,6 @@
 from keyturn.api.shown.receipts import receipt
 from keyturn.api.shown.wire import Wire, when
 from keyturn.core import duration
-from keyturn.core.actor import Channel
 from keyturn.core.handover import Gap
 from keyturn.core.instant import Instant
 from keyturn.core.reset import UNTOUCHED, Reset, stage_at
@@ -64,7 +63,6 @@ def reset(answer: ResetAnswer, now: Instant) -> Wire:
 def preview(one: Preview, now: Instant) -> Wire:
     """A reset that nobody has asked for yet."""
     opened, plan = one.reset, one.plan
-    two_step = opened.policy.manual == "two_step" and opened.channel is Channel.PERSON
     gap = one.gap
     fields = {
         "cool_down": (duration.to_text(opened.terms.cool_down), "cool_down"),
@@ -78,11 +76,11 @@ def preview(one: Preview, now: Instant) -> Wire:
         "key_id": one.key.id,
         "version": one.key.version,
         "reason": opened.asking.reason.value,
-        "order": "revoke_first" if opened.terms.revoke_first else "two_step" if two_step else "create_first",
+        "order": "revoke_first" if opened.terms.revoke_first else "two_step" if opened.in_two_steps else "create_first",
         "missing": list(opened.missing(now)),
         "policy": opened.policy.name,
         **{name: {"value": value, "policy": opened.source(field)} for name, (value, field) in fields.items()},
-        "waits_for_first_use": opened.terms.longest > opened.terms.grace and not two_step,
+        "waits_for_first_use": opened.terms.longest > opened.terms.grace and not opened.in_two_steps,
         "new_starts_at": when(plan.new_starts),
         "dangerous_starts_at": when(plan.dangerous_starts),
         "old_stops_at": when(plan.old_stops),

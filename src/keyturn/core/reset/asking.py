@@ -113,10 +113,11 @@ def suspend_first(key: Key, reset: Reset, *, by: str, now: Instant) -> Key:
 
 
 def _in_place_of(claim: Reset, asked: Reset, *, now: Instant) -> Reset:
-    """What was asked for, as the claim that waited: it goes on waiting where the asker leaves it."""
+    """What was asked for, as the claim that waited: done in one step, and waiting on where the asker leaves it."""
     return replace(
         asked,
         id=claim.id,
+        terms=terms_of(asked.asking, asked.policy, Channel.TRIGGER),
         asked_at=claim.asked_at,
         lapses_at=claim.lapses_at,
         refused_proofs=claim.refused_proofs,
