@@ -12,7 +12,7 @@ from keyturn.core.consequence import Hold
 from keyturn.core.instant import FOREVER, Instant
 from keyturn.core.key import Key
 from keyturn.core.policy import Effective, Policy, Rule, resolve
-from tests.core.test_reset import DAY, HOUR, T0, a_key, a_secret, after
+from tests.core.keys import DAY, HOUR, T0, a_key, a_secret, after
 
 PLAIN = Policy(name="plain")
 

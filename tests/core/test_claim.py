@@ -15,7 +15,7 @@ from keyturn.core.proof import PASSWORD, Proof
 from keyturn.core.refusal import Refusal, SecondFactorNotEnrolled
 from keyturn.core.reset import Asking, Narrowing, Reason, Reset, Step
 from keyturn.core.stage import Event, Stage
-from tests.core.test_reset import (
+from tests.core.keys import (
     DAY,
     HOUR,
     ITSELF,

@@ -17,8 +17,8 @@ from keyturn.core.policy import Policy, resolve
 from keyturn.core.proof import CREDENTIAL, PASSWORD, Proof
 from keyturn.core.reset import Asking, Reason, Reset, Step
 from keyturn.core.stage import Stage
+from tests.core.keys import DAY, HOUR, MACHINE, NEW, PERSON, PLAIN, T0, a_key, ask
 from tests.core.test_claim import COLLEAGUE, ELSEWHERE
-from tests.core.test_reset import DAY, HOUR, MACHINE, NEW, PERSON, PLAIN, T0, a_key, ask
 
 ACTORS: Final = (PERSON, ELSEWHERE, COLLEAGUE, MACHINE)
 POLICIES: Final = (PLAIN, replace(PLAIN, cool_down=HOUR), replace(PLAIN, manual="two_step", grace_max=2 * DAY))

@@ -14,7 +14,7 @@ from keyturn.core.key import StopReason
 from keyturn.core.limit import parse
 from keyturn.core.policy import Effective, Rule, resolve
 from keyturn.core.reset import Reason
-from tests.core.test_reset import DAY, HOUR, MACHINE, NEW, PERSON, PLAIN, T0, a_key, a_secret, after, ask, good, proven
+from tests.core.keys import DAY, HOUR, MACHINE, NEW, PERSON, PLAIN, T0, a_key, a_secret, after, ask, good, proven
 
 
 def under(**fields: object) -> Effective:

@@ -14,7 +14,7 @@ from keyturn.core.key import Key
 from keyturn.core.policy import PolicyFieldError, from_wire
 from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Narrowing, Reason, Reset
-from tests.core.test_reset import (
+from tests.core.keys import (
     DAY,
     HOUR,
     ITSELF,

@@ -10,7 +10,7 @@ from keyturn.core.policy import Policy
 from keyturn.core.proof import sets_to_wire
 from keyturn.core.refusal import Refusal, SecondFactorNotEnrolled
 from keyturn.core.reset import Reset
-from tests.core.test_reset import MACHINE, PERSON, PLAIN, a_key, ask, good
+from tests.core.keys import MACHINE, PERSON, PLAIN, a_key, ask, good
 
 LISTED = ("198.51.100.0/24",)
 ELSEWHERE = "203.0.113.9"

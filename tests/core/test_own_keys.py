@@ -19,7 +19,7 @@ from keyturn.core.refusal import OwnSecretForbidden
 from keyturn.core.reset import Step
 from keyturn.core.secret import ALPHABET, Pepper, SecretKind
 from keyturn.core.signature import LONGEST_BASE, read_base
-from tests.core.test_reset import MACHINE, PLAIN, T0, a_key, a_secret, ask, good, proven
+from tests.core.keys import MACHINE, PLAIN, T0, a_key, a_secret, ask, good, proven
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "signed.json").read_text("utf-8"))
 PEPPER = Pepper("p1", b"\x01" * 32)

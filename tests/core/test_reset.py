@@ -1,145 +1,43 @@
 """The reset protocol as stories (R1 to R33, R40, R43): every reason, every step, every refusal."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.core import reset as protocol
-from keyturn.core.actor import Actor, Channel
 from keyturn.core.audit import record
 from keyturn.core.handover import Gap, plan
-from keyturn.core.instant import FOREVER, Instant
-from keyturn.core.key import (
-    Key,
-    Secret,
-    StopReason,
-    Suspension,
-    accepted_versions,
-    state_for_verifiers,
-    status,
-    stop_by,
-)
+from keyturn.core.instant import Instant
+from keyturn.core.key import Key, StopReason, Suspension, accepted_versions, state_for_verifiers, status, stop_by
 from keyturn.core.notice import Notice
-from keyturn.core.policy import Policy, resolve
-from keyturn.core.proof import ADMINISTRATOR, CREDENTIAL, PASSWORD, SECOND_ADMINISTRATOR, Proof
-from keyturn.core.refusal import AdministratorTooNew, OutOfOrder, ProofRefused, Refusal, SecondFactorNotEnrolled
-from keyturn.core.reset import Asking, Narrowing, Reason, Reset, Step
-from keyturn.core.secret import NewSecret, SecretText
+from keyturn.core.policy import Policy
+from keyturn.core.proof import ADMINISTRATOR, PASSWORD, SECOND_ADMINISTRATOR, Proof
+from keyturn.core.refusal import AdministratorTooNew, OutOfOrder, ProofRefused, Refusal
+from keyturn.core.reset import Narrowing, Reason, Reset, Step
 from keyturn.core.stage import MOVES, Event, Stage
+from tests.core.keys import (
+    DATED,
+    DAY,
+    HOUR,
+    MACHINE,
+    NEW,
+    PERSON,
+    PLAIN,
+    T0,
+    a_key,
+    a_secret,
+    after,
+    an_actor,
+    ask,
+    good,
+    minted,
+    proven,
+)
 
-T0 = Instant(datetime(2030, 1, 1, tzinfo=UTC))
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-NEW = NewSecret(text=SecretText("x"), digest=b"d", pepper="p1", hint="kt_live_…abcd")
-PLAIN = Policy(name="plain", proofs=(frozenset({PASSWORD}),), grace_max=7 * DAY)
-
-
-def after(span: timedelta) -> Instant:
-    return Instant(T0 + span)
-
-
-def a_secret(version: int = 1, **changes: object) -> Secret:
-    made = Secret(
-        version=version,
-        digest=bytes([version]),
-        pepper="p1",
-        hint="kt_live_…abcd",
-        created_at=T0,
-        starts_at=T0,
-        dangerous_starts_at=T0,
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]  # as the story names them
-
-
-def a_key(*secrets: Secret, **changes: object) -> Key:
-    made = Key(
-        number=1,
-        id="key_1",
-        account_id="acc_1",
-        owner_id="usr_1",
-        name="bot",
-        environment="live",
-        brand="kt",
-        permissions=("orders:write", "fills:read"),
-        allowlist=("192.0.2.0/24",),
-        limit=None,
-        policy="",
-        expires_at=FOREVER,
-        created_at=T0,
-        created_by="usr_1",
-        secrets=secrets or (a_secret(),),
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]  # as the story names them
-
-
-def an_actor(channel: Channel = Channel.MACHINE, **changes: object) -> Actor:
-    made = Actor(
-        id="usr_1" if channel is Channel.PERSON else "key_1" if channel is Channel.KEY else "key_robot",
-        channel=channel,
-        account_id="acc_1",
-        user_id="usr_1",
-        permissions=("keyturn.keys:reset",),
-        in_deployment_account=False,
-        address="198.51.100.7",
-        session="ses_1" if channel is Channel.PERSON else "",
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]  # as the story names them
-
-
-MACHINE, PERSON, ITSELF = an_actor(), an_actor(Channel.PERSON), an_actor(Channel.KEY)
-
-
-def ask(
-    key: Key,
-    reason: Reason = Reason.ROUTINE,
-    *,
-    actor: Actor = MACHINE,
-    policy: Policy = PLAIN,
-    now: Instant = T0,
-    latest: Reset | None = None,
-    enrolled: frozenset[str] = frozenset(),
-    reset_allowlist: tuple[str, ...] = (),
-    arrived_rev: int = 9,
-    holder_gone: bool = False,
-    **wishes: object,
-) -> Step | Refusal:
-    return protocol.ask(
-        key,
-        Asking(reason=reason, **wishes),  # type: ignore[arg-type]  # as the story names them
-        actor=actor,
-        effective=resolve(key=policy, account=None, deployment=policy, floors=()),
-        enrolled=enrolled,
-        reset_allowlist=reset_allowlist,
-        latest=latest,
-        reset_id="rst_1",
-        arrived_rev=arrived_rev,
-        now=now,
-        holder_gone=holder_gone,
-    )
-
-
-def good(step: Step | Refusal) -> Step:
-    assert isinstance(step, Step), step
-    return step
-
-
-def proven(step: Step, *, actor: Actor = MACHINE, now: Instant = T0) -> Step:
-    kind = {Channel.PERSON: PASSWORD, Channel.KEY: "key_itself"}.get(actor.channel, CREDENTIAL)
-    proof = Proof(kind=kind, by=actor.id, at=now, session=actor.session)
-    return good(protocol.prove(step.reset, step.key, proof, now=now))
-
-
-def minted(
-    key: Key, reason: Reason = Reason.ROUTINE, *, now: Instant = T0, actor: Actor = MACHINE, **asked: object
-) -> Step:
-    step = proven(good(ask(key, reason, now=now, actor=actor, **asked)), actor=actor, now=now)  # type: ignore[arg-type]  # as named
-    return good(protocol.mint(step.reset, step.key, NEW, actor=actor, now=now))
-
-
-# By reason, with a cool-down of a day and a grace of an hour; R20
+# What is accepted, and how a key stands (R2)
 
 ACCEPTED: dict[str, tuple[Key, timedelta, tuple[int, ...], str]] = {
     "R2 from its start": (a_key(), timedelta(0), (1,), "active"),
@@ -168,7 +66,6 @@ def test_r1_a_key_keeps_its_identity_and_r3_tells_verifiers_no_digest() -> None:
 
 # Dates by reason (R20), with a cool-down of 24 h and a grace of 1 h
 
-DATED = replace(PLAIN, cool_down=DAY)
 # The reason, the policy, the grace asked for; after how long the new one starts, and the old one stops.
 DATES: dict[str, tuple[Reason, Policy, timedelta | None, timedelta, timedelta]] = {
     "R20 routine": (Reason.ROUTINE, DATED, HOUR, DAY, DAY + HOUR),
@@ -240,186 +137,6 @@ def test_r21_nobody_is_locked_out_unless_the_key_leaked(
     policy = replace(PLAIN, cool_down=cool_down, grace_max=timedelta(days=90))
     key = minted(a_key(), reason, policy=policy, grace=grace).key
     assert accepted_versions(key, after(at))
-
-
-# Asking
-
-REFUSED: dict[str, tuple[Callable[[], Step | Refusal], str]] = {
-    "R20 a revoked key": (lambda: ask(a_key(revoked_at=T0)), "key_revoked"),
-    "R20 an expired key": (lambda: ask(a_key(expires_at=T0)), "key_expired"),
-    "R15 another version than expected": (lambda: ask(a_key(), expected_version=2), "key_changed"),
-    "R14 minted since the request arrived": (lambda: ask(a_key(a_secret(rev=9)), arrived_rev=8), "key_changed"),
-    "R5 one is open already": (lambda: ask(a_key(), latest=good(ask(a_key())).reset), "reset_already_open"),
-    "R20 a grace beyond the policy": (lambda: ask(a_key(), grace=8 * DAY), "grace_too_long"),
-    "R23 wider permissions": (lambda: ask(a_key(), narrow=Narrowing(permissions=("fills:write",))), "widening_refused"),
-    "R23 a wider allowlist": (lambda: ask(a_key(), narrow=Narrowing(allowlist=("192.0.0.0/16",))), "widening_refused"),
-    "R23 a later expiry": (
-        lambda: ask(a_key(expires_at=after(DAY)), narrow=Narrowing(expires_at=after(2 * DAY))),
-        "widening_refused",
-    ),
-    "R40 the key itself, where the policy forbids it": (lambda: ask(a_key(), actor=ITSELF), "self_reset_forbidden"),
-    "R40 without the right": (lambda: ask(a_key(), actor=an_actor(permissions=())), "permission_missing"),
-    "R40 a key with more rights": (lambda: ask(a_key(permissions=("keyturn.admin",))), "wider_than_actor"),
-    "R43 a person, where people may not": (
-        lambda: ask(a_key(), actor=PERSON, policy=replace(PLAIN, manual="forbidden")),
-        "manual_reset_forbidden",
-    ),
-    "K9 from elsewhere": (
-        lambda: ask(a_key(), policy=replace(PLAIN, reset_origin="allowlist_only"), reset_allowlist=("10.0.0.0/8",)),
-        "reset_origin_refused",
-    ),
-    "K9 from nowhere known": (
-        lambda: ask(
-            a_key(),
-            actor=an_actor(address=None),
-            policy=replace(PLAIN, reset_origin="allowlist_only"),
-            reset_allowlist=("10.0.0.0/8",),
-        ),
-        "reset_origin_refused",
-    ),
-}
-
-
-@pytest.mark.parametrize("story", REFUSED)
-def test_asking_is_refused(story: str) -> None:
-    attempt, kind = REFUSED[story]
-    refusal = attempt()
-    assert isinstance(refusal, Refusal)
-    assert refusal.kind == kind
-
-
-def test_r15_the_expected_version_alone_decides_where_it_is_named() -> None:
-    """A node that was cut off has applied less than the caller knows."""
-    assert isinstance(ask(a_key(a_secret(rev=9)), arrived_rev=8, expected_version=1), Step)
-
-
-def test_k9_an_empty_list_admits_every_address() -> None:
-    assert isinstance(ask(a_key(), policy=replace(PLAIN, reset_origin="allowlist_only")), Step)
-
-
-WANTED: dict[str, tuple[Step, tuple[str, ...]]] = {
-    "R11 a person proves what the policy asks": (good(ask(a_key(), actor=PERSON)), ("password",)),
-    "R11 in addition what they enrolled": (
-        good(ask(a_key(), actor=PERSON, enrolled=frozenset({"totp"}))),
-        ("password+totp",),
-    ),
-    "R11 any one of several": (
-        good(ask(a_key(), actor=PERSON, enrolled=frozenset({"totp", "passkey", "recovery_code"}))),
-        ("password+totp", "password+passkey"),
-    ),
-    "R11 recovery codes alone are no second factor": (
-        good(ask(a_key(), actor=PERSON, enrolled=frozenset({"recovery_code"}))),
-        ("password",),
-    ),
-    "R11 nothing more where the policy says none": (
-        good(ask(a_key(), actor=PERSON, enrolled=frozenset({"totp"}), policy=replace(PLAIN, step_up="none"))),
-        ("password",),
-    ),
-    "R11 or what the policy always wants": (
-        good(ask(a_key(), actor=PERSON, enrolled=frozenset({"passkey"}), policy=replace(PLAIN, step_up="required"))),
-        ("password+passkey",),
-    ),
-    "K9 or from a new place": (
-        good(
-            ask(
-                a_key(),
-                actor=PERSON,
-                policy=replace(PLAIN, reset_origin="step_up_if_new", step_up="none"),
-                reset_allowlist=("10.0.0.0/8",),
-                enrolled=frozenset({"totp"}),
-            )
-        ),
-        ("password+totp",),
-    ),
-    "K9 not from a place that is listed": (
-        good(
-            ask(
-                a_key(),
-                actor=PERSON,
-                policy=replace(PLAIN, reset_origin="step_up_if_new"),
-                reset_allowlist=("198.51.100.0/24",),
-            )
-        ),
-        ("password",),
-    ),
-    "R40 a machine's credential is a complete proof": (good(ask(a_key())), ("credential",)),
-    "R40 so is the key itself, where it may": (
-        good(ask(a_key(), actor=ITSELF, policy=replace(PLAIN, self_reset="allowed"))),
-        ("key_itself",),
-    ),
-    "R24 waiving a cool-down takes more: of a machine, which has no second factor, two administrators": (
-        good(ask(a_key(), policy=DATED, waive_cool_down=True)),
-        ("administrator+credential+second_administrator",),
-    ),
-    "R24 of a person a second factor where there is one, or two administrators": (
-        good(ask(a_key(), actor=PERSON, policy=DATED, waive_cool_down=True)),
-        ("password+administrator+second_administrator",),
-    ),
-    "R24 of a person with a second factor": (
-        good(ask(a_key(), actor=PERSON, policy=DATED, waive_cool_down=True, enrolled=frozenset({"totp"}))),
-        ("password+totp",),
-    ),
-    "R24 waiving none takes nothing": (good(ask(a_key(), waive_cool_down=True)), ("credential",)),
-}
-
-
-@pytest.mark.parametrize("story", WANTED)
-def test_what_is_to_be_proved(story: str) -> None:
-    step, missing = WANTED[story]
-    assert step.reset.missing(T0) == missing
-
-
-NOT_ENROLLED: dict[str, tuple[dict[str, object], tuple[str, ...], str]] = {
-    "R11 the policy always wants one": ({"step_up": "required"}, ("totp", "passkey"), "step_up"),
-    "R11 its proofs name one": (
-        {"proofs": (frozenset({PASSWORD, "totp"}), frozenset({PASSWORD, "passkey"}))},
-        ("totp", "passkey"),
-        "proofs",
-    ),
-    "R11 its proofs name one, and step-up another": (
-        {"proofs": (frozenset({PASSWORD, "totp"}),), "step_up": "required"},
-        ("totp",),
-        "proofs",
-    ),
-    "K9 from a new place": ({"reset_origin": "step_up_if_new"}, ("totp", "passkey"), "reset_origin"),
-    "R11 its proofs name a recovery code": (
-        {"proofs": (frozenset({PASSWORD, "recovery_code"}),)},
-        ("recovery_code",),
-        "proofs",
-    ),
-}
-
-
-@pytest.mark.parametrize("story", NOT_ENROLLED)
-def test_whoever_has_no_second_factor_that_is_wanted_is_told_so(story: str) -> None:
-    fields, wanted, field = NOT_ENROLLED[story]
-    policy = replace(PLAIN, **fields)  # type: ignore[arg-type]  # as the story names them
-    refusal = ask(a_key(), actor=PERSON, policy=policy, reset_allowlist=("10.0.0.0/8",))
-    assert refusal == SecondFactorNotEnrolled(wanted=wanted, policy="plain", field=field)
-
-
-def test_r11_a_recovery_code_opens_what_a_second_factor_would() -> None:
-    policy = replace(PLAIN, proofs=(frozenset({PASSWORD, "totp"}),), step_up="none")
-    enrolled = frozenset({"passkey", "recovery_code"})
-    asked = good(ask(a_key(), actor=PERSON, policy=policy, enrolled=enrolled))
-    assert asked.reset.missing(T0) == ("password+totp",)
-    step = proven(asked, actor=PERSON)
-    code = Proof(kind="recovery_code", by="usr_1", at=T0, session="ses_1")
-    assert good(protocol.prove(step.reset, step.key, code, now=T0)).event is Event.PROOF_COMPLETED
-
-
-def test_r22_a_leaked_key_is_suspended_the_moment_it_is_asked() -> None:
-    step = good(ask(a_key(), Reason.LEAKED))
-    assert step.key.suspension == Suspension(at=T0, by="key_robot", reason="leaked", reset_id="rst_1")
-    held = a_key(suspension=Suspension(at=T0, by="x", reason="before"))
-    assert good(ask(held, Reason.LEAKED)).key == held
-    assert good(ask(a_key())).key.suspension is None
-
-
-def test_r22_a_completed_reset_of_a_leaked_key_lifts_the_suspension_and_another_does_not() -> None:
-    held = a_key(suspension=Suspension(at=T0, by="x", reason="before"))
-    assert minted(held, Reason.LEAKED).key.suspension is None
-    assert minted(held, Reason.ROUTINE).key.suspension == held.suspension
 
 
 # Proving

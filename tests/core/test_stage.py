@@ -19,7 +19,7 @@ from keyturn.core.proof import CREDENTIAL, PASSWORD, Proof
 from keyturn.core.refusal import Refusal
 from keyturn.core.reset import Reason, Reset, Step
 from keyturn.core.stage import MOVES, OPEN, Event, Stage
-from tests.core.test_reset import (
+from tests.core.keys import (
     DAY,
     HOUR,
     MACHINE,

@@ -12,7 +12,7 @@ from keyturn.core.instant import from_text, to_text
 from keyturn.core.policy import Policy
 from keyturn.core.reset import Reason
 from keyturn.core.secret import Pepper
-from tests.core.test_reset import a_key, a_secret, minted
+from tests.core.keys import a_key, a_secret, minted
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 BASE = Policy(name="vector", proofs=(frozenset({"password"}),))
