@@ -95,7 +95,7 @@ def _of_secrets(key: Key, now: Instant) -> list[Coming]:
             continue
         found.append(Coming(at=one.stops_at, what="stop_old"))
         if not one.has_started(now):
-            found.append(Coming(at=max(one.starts_at, one.dangerous_starts_at), what="start_new"))
+            found.append(Coming(at=one.starts_in_full_at, what="start_new"))
     return found
 
 

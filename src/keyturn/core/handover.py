@@ -47,7 +47,7 @@ def plan(key: Key, terms: Terms, *, now: Instant, held_until: Instant | None = N
     unstarted = unstarted_secret(key, now)
     full_start = later(now, terms.cool_down)
     if unstarted is not None and not terms.revoke_first:
-        full_start = max(now, unstarted.dangerous_starts_at)  # R15: it inherits the dates
+        full_start = max(now, unstarted.starts_in_full_at)  # R15: it inherits the dates
     new_starts = now if terms.dangerous_only else full_start
     if unstarted is not None and not terms.revoke_first:
         new_starts = max(now, unstarted.starts_at)

@@ -66,8 +66,13 @@ class Secret:
         return self.stopped_at is not None or now >= self.stops_at
 
     def has_started(self, now: Instant) -> bool:
-        """Whether it is accepted in full: also for write and admin."""
-        return now >= self.starts_at and now >= self.dangerous_starts_at
+        """Whether it is accepted in full."""
+        return now >= self.starts_in_full_at
+
+    @property
+    def starts_in_full_at(self) -> Instant:
+        """From when it is accepted for all that its key may do, write and admin included."""
+        return max(self.starts_at, self.dangerous_starts_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

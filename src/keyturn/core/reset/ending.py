@@ -20,7 +20,7 @@ def first_use(reset: Reset, key: Key, *, used_at: Instant, now: Instant) -> Step
     if new is None or reset.first_used_at is not None or now < new.starts_at:
         return OutOfOrder(stage=reset.stage.value, event=Event.FIRST_USED.value)
     used_at = max(used_at, new.starts_at)
-    end = later(max(used_at, new.dangerous_starts_at), reset.terms.grace)
+    end = later(max(used_at, new.starts_in_full_at), reset.terms.grace)
     if reset.in_two_steps:
         end = FOREVER
     if new.version == key.version:  # else a later reset watches it as its old one
@@ -61,9 +61,9 @@ def finish(reset: Reset, key: Key, *, now: Instant) -> Step | Refusal:
         return Step(event=Event.OLD_STOPPED, reset=stopped, key=key)
     new = key.secret(reset.new_version)
     if new is not None and not new.has_started(now):
-        return NewNotStarted(new_starts_at=new.dangerous_starts_at)
+        return NewNotStarted(new_starts_at=new.starts_in_full_at)
     if _leaves_nothing(key, reset.new_version, now):
-        return NewNotStarted(new_starts_at=key.secrets[-1].dangerous_starts_at)
+        return NewNotStarted(new_starts_at=key.secrets[-1].starts_in_full_at)
     return _ended_by(stopped, key, now, event=Event.OLD_STOPPED, now=now)
 
 
