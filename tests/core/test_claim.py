@@ -273,12 +273,15 @@ def test_an_ordinary_reset_takes_the_place_of_a_claim_and_leaves_it_waiting_wher
     assert taken.reset.asked_by == "usr_2"
 
 
-def test_r43_an_ordinary_reset_in_the_place_of_a_claim_is_done_in_one_step_with_the_dates_of_one() -> None:
+def test_r43_what_was_ordered_before_or_after_it_was_asked_for_is_done_in_one_step_with_the_dates_of_one() -> None:
     policy = replace(PLAIN, manual="two_step", grace_default=HOUR, grace_max=7 * DAY)
     step = good(order(a_key(), policy=policy))
     asked = good(ask(step.key, actor=PERSON, policy=policy, latest=step.reset))
     assert (asked.reset.in_two_steps, asked.reset.terms) == (False, held(claim(step.reset)).terms)
-    assert good(ask(a_key(), actor=PERSON, policy=policy)).reset.terms.longest == 7 * DAY
+    alone = good(ask(a_key(), actor=PERSON, policy=policy))
+    assert alone.reset.terms.longest == 7 * DAY
+    overtaken = good(order(alone.key, policy=policy, latest=alone.reset)).reset
+    assert (overtaken.asked_by, overtaken.in_two_steps, overtaken.terms.longest) == ("usr_1", False, HOUR)
 
 
 def test_r22_a_leak_told_while_a_claim_waits_stays_a_leak_whoever_completes_it() -> None:

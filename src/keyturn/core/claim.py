@@ -99,8 +99,10 @@ def _in_place_of(earlier: Reset, ordered: Reset) -> tuple[Reset, Event]:
             terms=terms_of(wanted, ordered.policy, Channel.TRIGGER),
         )
         return waiting, Event.ORDERED if earlier.waits else Event.LET_GO
+    in_one_step = terms_of(earlier.asking, earlier.policy, Channel.TRIGGER)
     going_on = replace(
         earlier,
+        terms=replace(earlier.terms, longest=min(earlier.terms.longest, in_one_step.longest)),
         ordered=wanted,
         ordered_by=ordered.ordered_by,
         lapses_at=lapses_at,
