@@ -284,6 +284,10 @@ def test_a_websocket_of_fastapi(site: Site, verifier: Verifier, made: dict[str, 
     start, body = asyncio.run(ask(app, able))
     assert (start["type"], start["status"]) == ("websocket.http.response.start", HTTPStatus.FORBIDDEN)
     assert b"permission_missing" in body["body"]
+    app = FastAPI()
+    app.websocket("/orders")(orders)
+    with pytest.raises(RuntimeError, match="install"):  # nothing would end it
+        asyncio.run(ask(app, scope(made["secret"], type="websocket")))
 
 
 def test_what_begins_and_ends_with_the_server_passes_and_what_nobody_knows_does_not(verifier: Verifier) -> None:

@@ -87,6 +87,8 @@ def test_memory_alone_answers_or_says_that_a_node_has_to(server: Serving, verifi
     assert verifier.verify_warm(secret)
     assert verifier.verify(limited)
     assert verifier.verify_warm(limited) is None, "of what is used so little, one request is borrowed at a time"
+    assert verifier.verify_warm(limited, again=True), "which is for requests, not for who is still there"
+    assert verifier.verify_warm(server.create()["secret"], again=True) is None
 
 
 def test_f0_threads_share_it_while_keys_are_reset(server: Serving, verifier: Verifier) -> None:

@@ -420,6 +420,34 @@ def test_last_uses_are_noted_of_accepted_requests_only() -> None:
     assert (verifier.counts["valid"], verifier.counts["suspended"]) == (2, 1)
 
 
+def test_who_is_still_there_is_asked_about_again_and_that_is_a_use_but_no_request_of_the_limit() -> None:
+    limit = Limit(requests=1, window=timedelta(seconds=60))
+    verifier = holding(key(limit=limit, secrets=(version(watched=True),), allowlist=("192.0.2.0/24",)))
+    asked: dict[str, Any] = {"permissions": ("orders:write",), "ip": "192.0.2.7"}
+
+    def again(**more: Any) -> str:
+        return verifier.verify_again(secret_text(), **asked | {"user_agent": "bot/1", "now": NOW + 5} | more).code
+
+    assert verifier.verify(secret_text(), **asked, user_agent="bot/1", now=NOW).valid
+    assert [again() for _ in range(3)] == ["valid"] * 3
+    assert again(permissions=("orders:admin",)) == "permission_missing"
+    assert again(ip="198.51.100.7") == "ip_not_allowed"
+    assert verifier.verify(secret_text(), **asked, now=NOW + 5).code == "rate_limited"
+    assert verifier.drain_uses().last == {1: NOW + 5}
+    assert sum(one.times for one in verifier.drain_callers()) == 4
+    assert verifier.verify_again(secret_text(2), now=NOW) is MISS
+    assert verifier.verify_again("\ud800", now=NOW) is MISS
+    assert verifier.apply([entry(1, key(suspended=True))])
+    assert again() == "suspended"
+
+
+def test_f8_who_is_still_there_is_decided_on_as_late_as_it_can_be() -> None:
+    verifier = holding(key(secrets=(version(stops_at=Instant(T0 + timedelta(seconds=10))),)))
+    assert verifier.verify_again(secret_text(), now=NOW).valid
+    verifier.hear(earliest=NOW + 10 * SECOND, latest=NOW + 10 * SECOND)
+    assert not verifier.verify_again(secret_text(), now=NOW)
+
+
 def test_last_uses_that_nobody_fetches_are_bounded() -> None:
     verifier = holding(most_keys=2)
     for number in range(1, 6):

@@ -81,6 +81,7 @@ class Problem(NamedTuple):
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    code: str
 
     @property
     def line(self) -> str:
@@ -133,11 +134,14 @@ class Admission:
             return self._refuse(PermissionMissing(needed=""))
         return Question(presented, wanted, self._address(request), request.user_agent[:LONGEST_AGENT])
 
-    def recall(self, question: Question) -> AcceptedKey | Problem | None:
-        """The answer as far as memory has it, at once; None where a node has to be asked, which takes time."""
+    def recall(self, question: Question, *, again: bool = False) -> AcceptedKey | Problem | None:
+        """The answer as far as memory has it, at once; None where a node has to be asked, which takes time.
+
+        `again`: of somebody who was let in before and is still there; that counts as a use, but against no limit.
+        """
         presented, wanted, ip, agent = question
         try:
-            verdict = self._verifier.verify_warm(presented, permission=wanted, ip=ip, user_agent=agent)
+            verdict = self._verifier.verify_warm(presented, permission=wanted, ip=ip, user_agent=agent, again=again)
         except Lapsed:
             return self.away()
         return None if verdict is None else self._answer(verdict)
@@ -177,7 +181,7 @@ class Admission:
         headers = [("content-type", MEDIA_TYPE), ("content-length", str(len(body))), *more]
         if status == HTTPStatus.UNAUTHORIZED:
             headers.append(("www-authenticate", self._challenge))
-        return Problem(status, tuple(headers), body)
+        return Problem(status, tuple(headers), body, code)
 
     def _address(self, request: Request) -> str | None:
         said = request.peer, *request.forwarded

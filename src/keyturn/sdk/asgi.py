@@ -2,28 +2,23 @@
 
     app = KeyturnMiddleware(app, verifier, needs="orders")
 
-HTTP and WebSockets are decided on when they begin.  The event loop is asyncio's.
+HTTP and WebSockets are decided on when they begin, and a WebSocket again while it is open.  The event loop is
+asyncio's.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from functools import cached_property
-from typing import Any, Final
+from collections.abc import Iterable
+from functools import cached_property, partial
+from typing import Final
 
-from keyturn.sdk.admission import AcceptedKey, Problem, Request, is_reserved
+from keyturn.sdk.admission import AcceptedKey, Problem, Question, Request, is_reserved
 from keyturn.sdk.asking import Asking
 from keyturn.sdk.middleware import Middleware
 from keyturn.sdk.needs import OPEN
+from keyturn.sdk.websocket import POLICY, App, OpenWebSocket, Receive, Scope, Send
 
 __all__ = ["OPEN", "AcceptedKey", "KeyturnMiddleware"]
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _CAN_REFUSE: Final = "websocket.http.response"
-_POLICY: Final = 1008
-"""Of a WebSocket's end: what was asked for is against the rules (RFC 6455)."""
 
 
 class KeyturnMiddleware(Middleware[App]):
@@ -37,13 +32,19 @@ class KeyturnMiddleware(Middleware[App]):
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        answer = await self._asking.admit(read(scope))
+        question = self._admission.read(read(scope))
+        answer = await self._asking.answer(question) if isinstance(question, Question) else question
         if isinstance(answer, Problem):
             await refuse(answer, scope, send)
             return
         key = answer if isinstance(answer, AcceptedKey) else None
-        headers = cleaned(scope["headers"])
-        await self._app({**scope, "headers": headers, "keyturn": key}, receive, send)
+        told = {**scope, "headers": cleaned(scope["headers"]), "keyturn": key}
+        if scope["type"] == "websocket" and isinstance(question, Question):
+            socket = OpenWebSocket(receive, send)
+            socket.keep(partial(self._asking.again, question))
+            await socket.run(self._app, told)
+        else:
+            await self._app(told, receive, send)
 
 
 def read(scope: Scope) -> Request:
@@ -76,7 +77,7 @@ async def refuse(problem: Problem, scope: Scope, send: Send) -> None:
     """Answer with the problem.  A WebSocket that begins is answered so where its server can, else with 403."""
     websocket = scope["type"] == "websocket"
     if websocket and _CAN_REFUSE not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": _POLICY})  # before it is accepted: the server answers 403
+        await send({"type": "websocket.close", "code": POLICY})  # before it is accepted: the server answers 403
         return
     kind = _CAN_REFUSE if websocket else "http.response"
     headers = [(name.encode(), value.encode()) for name, value in problem.headers]

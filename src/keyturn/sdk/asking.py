@@ -3,6 +3,7 @@
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from threading import BoundedSemaphore
 from typing import Final
 
@@ -30,8 +31,17 @@ class Asking:
     async def answer(self, question: Question) -> AcceptedKey | Problem:
         """The same for what has been read already."""
         known = self._admission.recall(question)
-        if known is not None:
-            return known
+        return await self._ask(question) if known is None else known
+
+    async def again(self, question: Question) -> Problem | None:
+        """Why whoever was let in with this may stay no longer; None while they may.  A limit is no reason."""
+        known = self._admission.recall(question, again=True)
+        answer = await self._ask(question) if known is None else known
+        if isinstance(answer, AcceptedKey) or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            return None
+        return answer
+
+    async def _ask(self, question: Question) -> AcceptedKey | Problem:
         if self._process != os.getpid():
             self._begin()  # a child has none of its parent's threads
         places = self._places

@@ -10,6 +10,7 @@ For all routes at once: `app.add_middleware(KeyturnMiddleware, verifier=verifier
 """
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import FastAPI, HTTPException, Security
@@ -24,12 +25,17 @@ from keyturn.sdk.asgi import KeyturnMiddleware, cleaned, read, refuse
 from keyturn.sdk.asking import Asking
 from keyturn.sdk.needs import Named, kept, named
 from keyturn.sdk.verifier import Verifier
+from keyturn.sdk.websocket import App, OpenWebSocket, Receive, Scope, Send
 
 __all__ = ["AcceptedKey", "Keyturn", "KeyturnMiddleware", "Refused"]
 
 # They decide nothing: they name in the API's description where the key goes.
 _BEARER: Final = HTTPBearer(auto_error=False, description="An API key.")
 _API_KEY: Final = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same.")
+
+
+_OPEN: Final = "keyturn.websocket"
+"""In the scope of a WebSocket."""
 
 
 class Refused(HTTPException):
@@ -51,8 +57,9 @@ class Keyturn:
         self._asking = Asking(self._admission)
 
     def install(self, app: FastAPI) -> None:
-        """Answer refusals as problems (RFC 9457)."""
+        """Answer refusals as problems (RFC 9457), and end open WebSockets whose key is accepted no longer."""
         app.add_exception_handler(Refused, _answer)  # type: ignore[arg-type]  # the types know handlers for one of both
+        app.add_middleware(_WebSockets)
 
     def needs(self, need: Named = ()) -> Callable[..., Awaitable[AcceptedKey]]:
         """A dependency: `orders` by the method of each request, `orders:admin`, or without a word any key.
@@ -72,11 +79,34 @@ class Keyturn:
             answer = await self._asking.answer(question) if isinstance(question, Question) else question
             if isinstance(answer, Problem):
                 raise Refused(answer)
+            if scope["type"] == "websocket" and isinstance(question, Question):
+                _open(scope).keep(partial(self._asking.again, question))
             # In place: whoever has looked at the headers before holds the same list.
             scope["headers"][:] = cleaned(scope["headers"])
             return answer
 
         return key
+
+
+class _WebSockets:
+    """Gives each WebSocket what its dependencies keep it open by."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        socket = OpenWebSocket(receive, send)
+        await socket.run(self._app, {**scope, _OPEN: socket})
+
+
+def _open(scope: Scope) -> OpenWebSocket:
+    if _OPEN not in scope:
+        raise RuntimeError("a WebSocket needs `install`, without which it would stay open whatever becomes of its key")
+    socket: OpenWebSocket = scope[_OPEN]
+    return socket
 
 
 async def _answer(asked: StarletteRequest | WebSocket, refused: Exception) -> Response | None:

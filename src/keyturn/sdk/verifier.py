@@ -142,11 +142,20 @@ class Verifier:
         return self._ask(presented, fingerprint, wanted, ip, user_agent)
 
     def verify_warm(
-        self, presented: str, *, permission: str | Iterable[str] = (), ip: str | None = None, user_agent: str = ""
+        self,
+        presented: str,
+        *,
+        permission: str | Iterable[str] = (),
+        ip: str | None = None,
+        user_agent: str = "",
+        again: bool = False,
     ) -> Verdict | None:
         """`verify` as far as memory can answer, without waiting for anything: None where a node has to be asked.
 
-        For event loops: ask `verify` in a thread then.  Raises ValueError and LeaseLapsed as `verify` does.
+        For event loops: ask `verify` in a thread then.
+        `again`: for somebody who was let in before and is still there, such as an open WebSocket; it counts as a use,
+        but not against the key's limit.
+        Raises ValueError and LeaseLapsed as `verify` does.
         """
         try:
             wanted = self._wanted[permission]
@@ -158,7 +167,8 @@ class Verifier:
         holder = self._holder
         if boot < holder.deadline or (self._stale and holder.deadline and boot < holder.deadline + self._stale):
             now = boot + holder.ahead
-            verdict = self._memory.verify(presented, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
+            decide = self._memory.verify_again if again else self._memory.verify
+            verdict = decide(presented, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
             return None if verdict is MISS or verdict.code == ASK else verdict
         if not self._asks:
             raise LeaseLapsed(_NOT_HEARD)

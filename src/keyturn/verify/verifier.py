@@ -95,6 +95,28 @@ class Verifier(Memory):
             return self._stranger(fingerprint, now)
         return self.decide(entry, permissions, ip, user_agent, now)
 
+    def verify_again(
+        self,
+        presented: str,
+        *,
+        permissions: tuple[str, ...] = (),
+        ip: str | None = None,
+        user_agent: str = "",
+        now: int,
+    ) -> Verdict:
+        """`verify` for whoever was let in before and is still there: it counts as a use, but against no limit.
+
+        `MISS` for whatever is not in memory.
+        """
+        entry = self._entries.get(sha256(presented.encode(errors="surrogatepass")).digest())
+        profile = None if entry is None else self._cache.profiles.get(header(entry)[5])
+        if entry is None or profile is None:
+            return MISS
+        now = max(now, self.floor)
+        judged = judge(entry, profile, now, permissions, ip, earliest=self._earliest(now))
+        self._past.append(judged.way)
+        return self._settle(judged._replace(interval=0), permissions, ip, user_agent, now)
+
     def verify_fingerprint(
         self,
         fingerprint: bytes,
