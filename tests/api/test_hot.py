@@ -297,9 +297,30 @@ def test_a_chunked_body_is_read(hot: Serving) -> None:
 def test_garbage_ends_the_connection_and_nothing_else(hot: Serving, garbage: bytes) -> None:
     made = _warm(hot)
     with Wire(hot) as wire:
-        assert wire.send(garbage).get().status == 400
+        assert_refused(wire.send(garbage).get(), 400, "malformed_request")
         assert wire.ended()
     assert _ask(hot, _verify(hot, {"key": made["secret"]})).json["valid"]
+
+
+def assert_refused(got: Got, status: int, code: str) -> None:
+    """Refused as everything else is (RFC 9457), though no application has seen it."""
+    assert (got.status, got.headers["content-type"], got.headers["connection"]) == (
+        status,
+        "application/problem+json",
+        "close",
+    )
+    assert (got.json["status"], got.json["code"]) == (status, code)
+    assert got.json["type"].endswith(f"/problems/{code}")
+    assert (got.headers["cache-control"], "date" in got.headers) == ("no-store", True)
+
+
+@pytest.mark.parametrize("begins", [b"GET /", b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: "], ids=["line", "header"])
+def test_a_head_that_does_not_end_is_refused(hot: Serving, begins: bytes) -> None:
+    with Wire(hot) as wire:
+        wire.send(begins)
+        assert _ask(hot, _request("GET /livez HTTP/1.1", {})).status == 200  # by now it has read how that begins
+        wire.send(b"a" * 262_145)  # and refuses with the last byte, so that none is left unread
+        assert_refused(wire.get(), 431, "head_too_large")
 
 
 def test_other_methods_are_told_which_one(hot: Serving) -> None:

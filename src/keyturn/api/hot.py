@@ -12,11 +12,13 @@ Callers send the same head again and again, so its reading is remembered by its 
 import re
 from dataclasses import dataclass
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from keyturn.api.problem import problem_bytes, problem_headers
 from keyturn.api.verdict import (
     AUTHZ,
     VERIFIES,
@@ -31,7 +33,7 @@ from keyturn.api.verdict import (
 )
 from keyturn.api.verifying import read_gateway_question
 from keyturn.core.client_address import behind, canonical, told
-from keyturn.core.refusal import Refusal
+from keyturn.core.refusal import HeadTooLarge, MalformedRequest, Refusal
 from keyturn.verify.decision import ASK, MISS, RATE_LIMITED, VALID, Verdict
 
 _VERIFY_LINE: Final = b"POST /v1/verify HTTP/1.1"
@@ -52,9 +54,6 @@ _PHRASES: Final = {200: b"OK", 401: b"Unauthorized", 403: b"Forbidden", 429: b"T
 
 _MOST_HEAD_BYTES: Final = 262_144
 """A head that goes on beyond this is cut off: the parser would keep all of it."""
-_HEAD_TOO_LARGE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-)
 
 
 class _Asked(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
@@ -157,10 +156,21 @@ class HotProtocol(HttpToolsProtocol):
         if self._head_open:
             self._head_bytes += len(data)
             if self._head_bytes > _MOST_HEAD_BYTES:
-                self.transport.write(_HEAD_TOO_LARGE)
-                self.transport.close()
+                self._refuse(HeadTooLarge())
                 return
         super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's own
+        """Answer what the parser cannot read as everything else is answered that is refused."""
+        self._refuse(MalformedRequest())
+
+    def _refuse(self, refusal: Refusal) -> None:
+        body = problem_bytes(refusal, base_url=self._hot.base_url)
+        lines = _lines([(name.encode(), text.encode()) for name, text in problem_headers(refusal).items()])
+        line = b"HTTP/1.1 %d %s\r\n" % (refusal.status, HTTPStatus(refusal.status).phrase.encode())
+        head, rest = _with_length(line + lines + _ALWAYS + b"connection: close\r\n", body)
+        self.transport.write(head + _lines(self.server_state.default_headers) + rest)
+        self.transport.close()
 
     def _write(self, head: bytes, rest: bytes) -> None:
         self._answered += 1

@@ -16,6 +16,22 @@ class CrossSite(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MalformedRequest(Refusal):
+    """Not HTTP, or with a line that no two readers would take alike; nothing after it on the connection is read."""
+
+    kind: ClassVar[str] = "malformed_request"
+    status: ClassVar[int] = 400
+    title: ClassVar[str] = "This is no request of HTTP/1.1 that can be read."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadTooLarge(Refusal):
+    kind: ClassVar[str] = "head_too_large"
+    status: ClassVar[int] = 431
+    title: ClassVar[str] = "The request line and the headers are over 256 KiB."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MalformedBody(Refusal):
     kind: ClassVar[str] = "malformed_body"
     status: ClassVar[int] = 400
