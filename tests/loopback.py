@@ -87,8 +87,12 @@ class Gate:
 class Loopback:
     """The server.  `with` starts it and ends it."""
 
-    def __init__(self, answer: Callable[[Request], Reply], *, tls: Certificate | None = None) -> None:
+    def __init__(
+        self, answer: Callable[[Request], Reply], *, tls: Certificate | None = None, keeps: bool = False
+    ) -> None:
+        """`keeps`: a connection is there for one request after the other."""
         self._answer = answer
+        self._keeps = keeps
         self._instead: deque[Reply | Gate] = deque()
         self._tls = tls
         self._server: _Server | None = None
@@ -107,7 +111,7 @@ class Loopback:
 
     def start(self) -> Self:
         """Listen."""
-        self._server = _Server(self.port, self._hear, self._tls)
+        self._server = _Server(self.port, self._hear, self._tls, keeps=self._keeps)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self
@@ -153,8 +157,9 @@ class Loopback:
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = False  # they are waited for in server_close, so that none outlives its test
 
-    def __init__(self, port: int, hear: Callable[[Request], Reply], tls: Certificate | None) -> None:
+    def __init__(self, port: int, hear: Callable[[Request], Reply], tls: Certificate | None, *, keeps: bool) -> None:
         self.hear = hear
+        self.keeps = keeps
         self._tls = None if tls is None else tls.server_context()
         self._connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
@@ -179,6 +184,11 @@ class _Server(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        if self.server.keeps:
+            self.protocol_version = "HTTP/1.1"
 
     def _handle(self) -> None:
         parts = urllib.parse.urlsplit(self.path)

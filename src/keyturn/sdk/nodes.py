@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
@@ -13,10 +14,14 @@ from urllib.parse import urlsplit
 
 from keyturn import __version__
 from keyturn.sdk.address import check_address
+from keyturn.sdk.clock import boot_micros
+from keyturn.sdk.line import CONNECT_SECONDS, HungUp, Line
 
 FEED_PATH: Final = "/v1/feed"
 ASK_SECONDS: Final = 5.0
-_CONNECT_SECONDS: Final = 2.0
+ALL_SECONDS: Final = 10.0
+_SHUNNED: Final = 10_000_000
+"""Microseconds for which a node that has let somebody wait in vain is asked after all others."""
 _MOST_IDLE: Final = 16
 _OK: Final = 200
 
@@ -33,11 +38,27 @@ class NotAllowed(PermissionError):  # noqa: N818  # says what is wrong with the 
         self.code = code
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """For how many seconds an answer is waited for."""
+
+    each: float = ASK_SECONDS
+    """From one node."""
+    together: float = ALL_SECONDS
+    """From all of them, one after the other."""
+
+
 class Nodes:
     """The nodes of a deployment, and the credential to ask them with.  Its `repr` shows no secret."""
 
     def __init__(
-        self, urls: str | Sequence[str], credential: str, *, ca_file: str | Path | None = None, allow_plain_http: bool
+        self,
+        urls: str | Sequence[str],
+        credential: str,
+        *,
+        ca_file: str | Path | None = None,
+        allow_plain_http: bool,
+        patience: Patience = Patience(),
     ) -> None:
         listed = [urls] if isinstance(urls, str) else list(urls)
         if not listed:
@@ -48,18 +69,22 @@ class Nodes:
         self._credential = credential
         self._proof = token_hex(16)
         self._context = ssl.create_default_context(cafile=ca_file)
+        self._patience = patience
         self._first = 0
+        # By address: until when it is asked last.
+        self._shunned: dict[str, int] = {}
         # By address; None once closed.  Each is one thread's at a time, and threads may come and go.
-        self._idle: dict[str, list[http.client.HTTPConnection]] | None = {}
+        self._idle: dict[str, list[Line]] | None = {}
 
     def anew(self) -> "Nodes":
         """The same without any open connection: a child's own."""
         child = copy(self)
         child._idle = {}  # noqa: SLF001  # our own
+        child._shunned = {}  # noqa: SLF001  # as above
         child._proof = token_hex(16)  # noqa: SLF001  # as above
         return child
 
-    def connect(self, url: str, *, timeout: float = _CONNECT_SECONDS) -> http.client.HTTPConnection:
+    def connect(self, url: str, *, timeout: float = CONNECT_SECONDS) -> http.client.HTTPConnection:
         """A connection to one of them, not yet opened."""
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -83,18 +108,27 @@ class Nodes:
         self._first = self.urls.index(url) if url in self.urls else self._first
 
     def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer of the first node that has one.  Raises NodeUnavailable or NotAllowed."""
+        """The answer of the first node that has one, within the time that there is for each and for all.
+
+        Whoever answered last is asked first, and last of all who has just let somebody wait in vain.
+        Raises NodeUnavailable or NotAllowed.
+        """
         sent = json.dumps(body, separators=(",", ":")).encode()
-        first, reason = self._first, ""
-        for turn in range(len(self.urls)):
-            at = (first + turn) % len(self.urls)
+        ends, reason = boot_micros() + round(self._patience.together * 1e6), ""
+        for url in self._in_order():
+            now = boot_micros()
+            each = round(self._patience.each * 1e6)
+            until = min(ends, now + each)
             try:
-                status, answer = self._ask(self.urls[at], path, sent)
+                status, answer = self._ask(url, path, sent, until=until)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 reason = type(error).__name__
+                if isinstance(error, TimeoutError) and until - now > each // 2:
+                    self._shun(url)  # it had time enough
                 continue
             if status == _OK:
-                self._first = at
+                self.ask_first(url)
+                self._shunned.pop(url, None)
                 return answer
             reason = str(answer.get("code", status))
             if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
@@ -104,40 +138,56 @@ class Nodes:
     def close(self) -> None:
         """Close every connection that is kept, and keep none any more."""
         idle, self._idle = self._idle, None
-        for connection in [one for kept in (idle or {}).values() for one in kept]:
-            connection.close()
+        for line in [one for kept in (idle or {}).values() for one in kept]:
+            line.close()
 
-    def _ask(self, url: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    def _in_order(self) -> list[str]:
+        first, now = self._first, boot_micros()
+        turned = self.urls[first:] + self.urls[:first]
+        return sorted(turned, key=lambda url: self._shunned.get(url, 0) > now)
+
+    def _shun(self, url: str) -> None:
+        """Ask it last for a while, and on none of its lines: who does not answer on one answers on no other."""
+        self._shunned[url] = boot_micros() + _SHUNNED
+        while (line := self._kept(url)) is not None:
+            line.close()
+
+    def _ask(self, url: str, path: str, body: bytes, *, until: int) -> tuple[int, dict[str, Any]]:
+        headers = self.headers() | {"Content-Type": "application/json"}
         while True:
             kept = self._kept(url)
-            connection = kept or self.connect(url, timeout=ASK_SECONDS)
+            line = kept or Line(self.connect(url), self._trusted(url), until=until)
             try:
-                connection.request("POST", path, body, self.headers() | {"Content-Type": "application/json"})
-                response = connection.getresponse()
-                answer = json.loads(response.read() or b"{}")
-            except (OSError, http.client.HTTPException, ValueError):
-                connection.close()
+                answer = line.ask(path, body, headers, until=until)
+            except HungUp:
+                line.close()
                 if kept is None:
                     raise
-                continue  # the node may just have closed a connection that was idle
-            self._keep(url, connection)
-            return response.status, answer if isinstance(answer, dict) else {}
+                continue  # the node has closed a line that was idle
+            except BaseException:
+                line.close()
+                raise
+            self._keep(url, line)
+            return answer
 
-    def _kept(self, url: str) -> http.client.HTTPConnection | None:
+    def _trusted(self, url: str) -> ssl.SSLContext | None:
+        return self._context if urlsplit(url).scheme == "https" else None
+
+    def _kept(self, url: str) -> Line | None:
         """One that is idle, and no other thread's from now on."""
         try:
             return self._idle[url].pop() if self._idle else None
         except (KeyError, IndexError):
             return None
 
-    def _keep(self, url: str, connection: http.client.HTTPConnection) -> None:
+    def _keep(self, url: str, line: Line) -> None:
         idle = self._idle
-        if idle is not None and len(kept := idle.setdefault(url, [])) < _MOST_IDLE:
-            kept.append(connection)
+        if idle is not None and line.is_open and len(kept := idle.setdefault(url, [])) < _MOST_IDLE:
+            kept.append(line)
         else:
-            connection.close()
+            line.close()
         if self._idle is None:
-            connection.close()  # `close` came in between
+            line.close()  # `close` came in between
 
 
 def credential_from(file: str | Path) -> str:
