@@ -46,7 +46,6 @@ from keyturn.api.problem import (
     MEDIA_TYPE,
     internal_bytes,
     note_bug,
-    of_outage,
     of_validation,
     problem_bytes,
     problem_headers,
@@ -58,6 +57,7 @@ from keyturn.core.allowlist import Matcher
 from keyturn.core.refusal import MalformedBody, MethodNotAllowed, NotFound, Refusal
 from keyturn.edge.metrics import Metrics
 from keyturn.edge.node import Node
+from keyturn.edge.outage import of_outage
 from keyturn.edge.refused import Refused
 from keyturn.edge.slow import Slowly
 from keyturn.edge.visit import Surroundings
@@ -104,7 +104,7 @@ _STATUSES: Final = {
     415: "Not JSON.",
     422: "A field cannot be used.",
     429: "Too many.",
-    503: "The database is away; nothing was changed.",
+    503: "The database is away; nothing was changed, unless the code is `outcome_unknown`.",
 }
 
 

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from keyturn.api import credential
 from keyturn.api.call import AnyCall
-from keyturn.api.problem import of_outage, problem_bytes, problem_headers
+from keyturn.api.problem import problem_bytes, problem_headers
 from keyturn.api.schemas.field import ShortText
 from keyturn.api.schemas.form import Form
 from keyturn.core import feed
@@ -40,6 +40,7 @@ from keyturn.core.refusal import (
 from keyturn.core.share import Rest, Wish
 from keyturn.edge.client_address import client_address
 from keyturn.edge.node import Node
+from keyturn.edge.outage import of_outage
 from keyturn.edge.refused import Refused
 from keyturn.edge.url import url_holds_secret
 from keyturn.flow.own_secret import TooManyFailures

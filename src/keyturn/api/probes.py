@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
-from keyturn.api.problem import of_outage, problem, problem_headers
+from keyturn.api.problem import problem, problem_headers
 from keyturn.edge.metrics import CONTENT_TYPE
+from keyturn.edge.outage import of_outage
 from keyturn.edge.visit import Surroundings
 from keyturn.ports.store import StoreUnavailable
 

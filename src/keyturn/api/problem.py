@@ -20,6 +20,7 @@ from keyturn.core.refusal import (
     InvalidField,
     LeaseLapsed,
     MalformedBody,
+    OutcomeUnknown,
     Refusal,
     SecondFactorRequired,
     StoreAway,
@@ -27,7 +28,6 @@ from keyturn.core.refusal import (
     Unauthenticated,
     UnknownField,
 )
-from keyturn.ports.store import StoreBusy, StoreUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 CHALLENGE: Final = 'Bearer realm="keyturn"'
@@ -77,7 +77,7 @@ def retry_after(refusal: Refusal) -> int | None:
     """Seconds after which the same request may be answered otherwise, where that is known."""
     if isinstance(refusal, TooManyRequests):
         return refusal.retry_after
-    if isinstance(refusal, StoreAway | LeaseLapsed | CaptchaAway):
+    if isinstance(refusal, StoreAway | OutcomeUnknown | LeaseLapsed | CaptchaAway):
         return AWAY_SECONDS
     return _BUSY_SECONDS if isinstance(refusal, Busy) else None
 
@@ -96,11 +96,6 @@ def note_bug(error: BaseException, *, request_id: str) -> None:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]  # the loop has just seen one of them
     frames = traceback.extract_tb(error.__traceback__)
     log.error("bug in request %s: %s%s", request_id, type(error).__qualname__, _where(frames))
-
-
-def of_outage(error: StoreUnavailable) -> Refusal:
-    """The refusal that an outage of the store becomes at this edge."""
-    return Busy() if isinstance(error, StoreBusy) else StoreAway()
 
 
 def of_validation(errors: Sequence[Mapping[str, Any]]) -> Refusal:

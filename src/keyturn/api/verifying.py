@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keyturn.api import credential
 from keyturn.api.body import PARSED
-from keyturn.api.problem import field_name, of_outage, problem_bytes, problem_headers
+from keyturn.api.problem import field_name, problem_bytes, problem_headers
 from keyturn.api.verdict import (
     AUTHZ,
     VERIFY,
@@ -46,6 +46,7 @@ from keyturn.core.refusal import (
 )
 from keyturn.edge.client_address import client_address
 from keyturn.edge.node import Node
+from keyturn.edge.outage import of_outage
 from keyturn.edge.url import query_holds_secret
 from keyturn.flow.own_secret import TooManyFailures
 from keyturn.outside import ed25519

@@ -49,6 +49,7 @@ _HINTS: Final = {
     "policy_unknown": "keyturn policy list names those there are.",
     "new_not_started": "Wait for the cool-down; or, if the old secret is in wrong hands, reset with --reason leaked.",
     "store_unavailable": "Nothing was changed. Look after the database (keyturn doctor), then try again.",
+    "outcome_unknown": "It may have been carried out: look (keyturn key show, reset list) before you try again.",
     "busy": "Nothing was changed. Try again in a moment.",
 }
 _PENDING: Final = frozenset({"proof_required", "new_not_started"})

@@ -18,6 +18,10 @@ class StoreBusy(StoreUnavailable):
     """The database answers, but the change could not get its turn.  Nothing was changed."""
 
 
+class StoreUnsure(StoreUnavailable):
+    """The database was lost while a change was committed, and could not be asked since: the change may stand."""
+
+
 class CounterHeld(StoreBusy):
     """Somebody else holds a key's counter, and for longer than it is waited for."""
 
@@ -28,8 +32,8 @@ class Store(Protocol):
     def change(self, flow: Callable[[Transaction], T]) -> T:
         """Run `flow` in one write transaction, commit, and let the node's cache follow before returning.
 
-        The flow is run again, whole, after a conflict.  Raises StoreUnavailable; then nothing was changed, or the
-        commit's fate is unknown and a retry under the same Idempotency-Key will tell.
+        The flow is run again, whole, after a conflict.  Raises StoreUnavailable, whereupon nothing was changed; but
+        StoreUnsure where nobody knows, and a retry under the same Idempotency-Key will tell.
         """
         ...
 

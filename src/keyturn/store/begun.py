@@ -24,6 +24,8 @@ class Seen:
     epoch: int
     deployment_account_id: str
     presets: Mapping[str, Policy]
+    mark: str = ""
+    """By which PostgreSQL knows a change afterwards."""
 
 
 class Begun:
@@ -36,6 +38,7 @@ class Begun:
         self._epoch = seen.epoch
         self._deployment_account_id = seen.deployment_account_id
         self._presets = seen.presets
+        self.mark = seen.mark
 
     @property
     def now(self) -> Instant:

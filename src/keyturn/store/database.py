@@ -10,6 +10,8 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import QueuePool
 
+from keyturn.store import outcome
+
 WAL_RESET_FIXED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 """SQLite versions that have the fix of the WAL-reset fault; later ones of the same minor line, and any after 3.51.3."""
 
@@ -113,7 +115,8 @@ def _connect_postgresql(url: URL) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:  # noqa: ANN401  # a DBAPI connection
+    def prepare(connection: Any, record: Any) -> None:  # noqa: ANN401  # a DBAPI connection, and what the pool has of it
+        outcome.note_cuts(connection, record.info)
         with connection.cursor() as cursor:
             # A commit that returns is on disk, whatever the server's default (F13).  Stronger settings stay.
             cursor.execute(

@@ -31,6 +31,7 @@ from keyturn.core.secret import SecretKind
 from keyturn.ports.page import Page
 from keyturn.store import rows
 from keyturn.store.begun import Begun, Seen, locked, within
+from keyturn.store.outcome import wait_for_standbys
 from keyturn.store.tables import Moment, authority, keys, secrets, users
 
 # The statements of the way every reset takes, built once: building one anew takes longer than running it.
@@ -102,9 +103,15 @@ class Keys(Begun):
     def known_by(self, key_id: str) -> int:
         """The revision by which verifiers know of a key as it stands here, where it was locked first.
 
-        Read now, not when this transaction began: whoever held the lock before may have committed since then.
+        Read now, not when this transaction began: whoever held the lock before may have committed since then.  That
+        need not be on a standby yet (F13), so this commit waits until it is.
         """
-        return self.rev_of(key_id) or self._connection.execute(select(authority.c.rev)).scalar_one()
+        own = self.rev_of(key_id)
+        if own:
+            return own
+        wait_for_standbys(self._connection)
+        newest: int = self._connection.execute(select(authority.c.rev)).scalar_one()
+        return newest
 
     def key(self, key_id: str, *, lock: bool = False) -> Key | None:
         """One key with its newest secrets."""

@@ -5,9 +5,9 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, literal_column, select
 from sqlalchemy.exc import DBAPIError
@@ -19,11 +19,12 @@ from keyturn.core.instant import Instant, from_micros, to_micros
 from keyturn.core.lease import Scan
 from keyturn.core.policy import Policy
 from keyturn.core.secret import Pepper, at_rest
-from keyturn.ports.store import StoreBusy, StoreUnavailable
-from keyturn.store import fleet
+from keyturn.ports.store import StoreBusy, StoreUnavailable, StoreUnsure
+from keyturn.store import fleet, outcome
 from keyturn.store.begun import Seen
 from keyturn.store.database import BUSY_SECONDS, is_conflict, is_outage
 from keyturn.store.durability import Durability, durability
+from keyturn.store.outcome import UnknownError
 from keyturn.store.presence import Presence
 from keyturn.store.tables import authority
 from keyturn.store.transaction import SqlTransaction
@@ -68,7 +69,9 @@ class SqlStore:
         """Run `flow` in one write transaction, whole again where it was undone; then let the cache follow."""
         answer, entries = _whole(lambda: self._attempt(flow))
         if entries:
-            self.follow(entries)
+            # What is committed stands, followed or not: who waits for it to be confirmed waits for this node as well.
+            with suppress(StoreUnavailable):
+                self.follow(entries)
         return answer
 
     def read(self, query: Callable[[SqlTransaction], T]) -> T:
@@ -148,11 +151,27 @@ class SqlStore:
         self._engine.dispose()
 
     def _attempt(self, flow: Callable[[SqlTransaction], T]) -> tuple[T, list[FeedEntry]]:
-        writing = self._engine.connect().execution_options(keyturn_writes=True)
-        with self._my_turn(), writing as connection, connection.begin(), _before_commit():
-            tx = self._transaction(connection)
-            answer = flow(tx)
-            return answer, tx.flush()
+        made: _Made[T] | None = None
+        try:
+            with self._my_turn(), self._engine.connect().execution_options(keyturn_writes=True) as connection:
+                with connection.begin(), _before_commit():
+                    tx = self._transaction(connection, writes=True)
+                    made = _Made(flow(tx), tx.flush(), tx.mark)
+                is_settled = not outcome.was_cut_short(connection)
+        except DBAPIError as error:
+            if made is None or not made.mark or not error.connection_invalidated:
+                raise
+            is_settled = False
+        if not is_settled and not self._stands(made.mark):
+            raise _LostError
+        return made.answer, made.entries
+
+    def _stands(self, mark: str) -> bool:
+        """Whether a transaction stands whose commit was not answered, or too early.  Raises StoreUnsure."""
+        try:
+            return outcome.stands(self._engine, mark)
+        except (UnknownError, PoolTimeout) as error:
+            raise StoreUnsure from error
 
     def _look(self, query: Callable[[SqlTransaction], T]) -> T:
         with self._snapshot() as connection, connection.begin(), _before_commit():
@@ -174,8 +193,11 @@ class SqlStore:
             return connection
         return connection.execution_options(isolation_level="REPEATABLE READ")
 
-    def _transaction(self, connection: Connection) -> SqlTransaction:
+    def _transaction(self, connection: Connection, *, writes: bool = False) -> SqlTransaction:
         columns = select(authority.c.rev, authority.c.epoch, authority.c.high_water, authority.c.deployment_account_id)
+        is_marked = writes and not self._is_sqlite
+        if is_marked:
+            columns = columns.add_columns(outcome.MARK)
         if self._clock is None:
             row = connection.execute(columns.add_columns(_DATABASE_MICROS)).one()
             clock = from_micros(row.micros)
@@ -188,8 +210,18 @@ class SqlStore:
             epoch=row.epoch,
             deployment_account_id=row.deployment_account_id or "",
             presets=self._presets,
+            mark=row.mark if is_marked else "",
         )
         return SqlTransaction(connection, seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made(Generic[T]):
+    """What a flow made, before its commit."""
+
+    answer: T
+    entries: list[FeedEntry]
+    mark: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +239,7 @@ class _Turn:
 
 
 class _LostError(Exception):
-    """The connection was gone before COMMIT was asked for: nothing of the transaction stands."""
+    """The connection was lost, and nothing of the transaction stands: COMMIT was not asked for, or not carried out."""
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from starlette.routing import Route
 
 from keyturn.core.actor import Actor
 from keyturn.core.portal import Portal
-from keyturn.core.refusal import Busy, KeyInQuery, Refusal, StoreAway, Unauthenticated
+from keyturn.core.refusal import KeyInQuery, Refusal, Unauthenticated
 from keyturn.core.session import SessionKind
 from keyturn.edge.client_address import client_address
+from keyturn.edge.outage import of_outage
 from keyturn.edge.refused import Refused
 from keyturn.edge.secure import is_secure
 from keyturn.edge.signed_in import note_use
@@ -25,7 +26,7 @@ from keyturn.flow import portal as portals
 from keyturn.flow import session as sessions
 from keyturn.flow.replay import Once
 from keyturn.outside.forge import token_digest
-from keyturn.ports.store import StoreBusy, StoreUnavailable
+from keyturn.ports.store import StoreUnavailable
 from keyturn.ports.transaction import Transaction
 from keyturn.web.asked import Asked, SignedIn
 from keyturn.web.browser import SESSION, Browser, browser_of, check_same_site
@@ -150,7 +151,7 @@ async def _answered(
         return _refused(house, request, browser, refused.refusal)
     except StoreUnavailable as error:
         house.visits.metrics.outages.inc()
-        return _refused(house, request, browser, Busy() if isinstance(error, StoreBusy) else StoreAway())
+        return _refused(house, request, browser, of_outage(error))
 
 
 async def _form(request: Request, browser: Browser, *, from_elsewhere: bool) -> Form:

@@ -78,6 +78,7 @@ from keyturn.core.refusal.refusal import (
 from keyturn.core.refusal.service import (
     Busy,
     LeaseLapsed,
+    OutcomeUnknown,
     StoreAway,
     TooManyRequests,
 )
@@ -156,6 +157,7 @@ __all__ = [
     "NothingToClaim",
     "OriginRefused",
     "OutOfOrder",
+    "OutcomeUnknown",
     "OwnSecretForbidden",
     "OwnSecretRefused",
     "PasskeysUnavailable",

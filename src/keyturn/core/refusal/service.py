@@ -31,6 +31,18 @@ class StoreAway(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeUnknown(Refusal):
+    """The database was lost in the middle of a commit, and could not be asked since.
+
+    Ask again under the same Idempotency-Key, which tells what became of it, or look at what it was to change.
+    """
+
+    kind: ClassVar[str] = "outcome_unknown"
+    status: ClassVar[int] = 503
+    title: ClassVar[str] = "The database was lost while this was written; it may have been carried out."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseLapsed(Refusal):
     """F3: this holder may not answer from memory any longer."""
 
