@@ -1,7 +1,7 @@
 """The one place that builds everything: a node from its settings.  `keyturn.server` keeps it going."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -72,6 +72,8 @@ class Node:
     oidc: Mapping[str, OidcClient]
     clock: AuthorityClock
     durable: Durable
+    stay: Callable[[], None]
+    """Be known again as a server of this database, should it have forgotten.  Raises StoreUnavailable."""
     deployment_account_id: str
     admin_key: str
     """The administrator key's secret where this start has made it, else empty."""
@@ -166,6 +168,7 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         oidc=oidc.load(settings.oidc),
         clock=AuthorityClock(now),
         durable=Durable(store.durability),
+        stay=store.stay,
         deployment_account_id=deployment,
         admin_key=admin_key,
     )

@@ -23,7 +23,7 @@ from keyturn.core.instant import Instant
 from keyturn.edge.node import Authority
 from keyturn.flow.confirm import LOST
 from keyturn.outside.clock import AuthorityClock
-from keyturn.ports.store import StoreBusy, StoreUnavailable
+from keyturn.ports.store import StoreBusy, StoreUnavailable, StoreUnsure
 from keyturn.settings import Settings
 from keyturn.wiring import Node
 from tests.serving import Serving
@@ -434,7 +434,9 @@ def test_a_bug_is_answered_without_a_word_of_it_and_logged_without_values(
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(StoreUnavailable, "store_unavailable"), (StoreBusy, "busy")], ids=["away", "busy"]
+    ("error", "code"),
+    [(StoreUnavailable, "store_unavailable"), (StoreBusy, "busy"), (StoreUnsure, "outcome_unknown")],
+    ids=["away", "busy", "unsure"],
 )
 def test_an_outage_is_told_with_when_to_come_back(node: Node, error: type[Exception], code: str) -> None:
     broken = _broken(node, error)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import sqlite3
 import stat
@@ -343,6 +344,39 @@ def test_a_reader_who_has_had_enough_is_no_accident(served: Serving) -> None:
     process.wait(30)
     assert "Traceback" not in said
     assert "Exception ignored" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "says"),
+    [
+        (["key", "list"], "", "the answer could not be written to standard output: No space left on device"),
+        (["key", "create", "full"], "", "the secret was made but could not be written to standard output"),
+        (["key", "create", "shut"], ">&-", "standard output is closed"),
+        (["key", "list"], ">&-", "standard output is closed"),
+    ],
+)
+def test_an_answer_that_cannot_be_written_is_a_sentence_and_no_secret_is_made_for_nobody(
+    served: Serving, words: list[str], closed: str, says: str
+) -> None:
+    environment = os.environ | {
+        "KEYTURN_URL": f"http://127.0.0.1:{served.port}",
+        "KEYTURN_KEY_FILE": str(served.folder / "admin.key"),
+    }
+    line = shlex.join([sys.executable, "-m", "keyturn", *words]) + (closed or " >/dev/full")
+    ended = subprocess.run(["sh", "-c", line], stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    assert ended.returncode == 1
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr
+    names = [one["name"] for one in served.call("/v1/keys").body["items"]]
+    assert "shut" not in names
+    assert ("reset the key" in ended.stderr) == ("full" in words)
+
+
+def test_a_failure_without_anywhere_to_tell_it_is_still_told_by_the_exit_code(bare: pytest.MonkeyPatch) -> None:
+    bare.delenv("KEYTURN_KEY", raising=False)
+    line = shlex.join([sys.executable, "-m", "keyturn", "key", "list", "--credential", "/nowhere"]) + " 2>&-"
+    assert subprocess.run(["sh", "-c", line], check=False).returncode == 1
 
 
 def test_shown_escapes_what_moves_a_terminal() -> None:

@@ -411,6 +411,25 @@ def test_f13_a_schema_is_changed_while_no_server_uses_it(postgres_url: str) -> N
     engine.dispose()
 
 
+def test_f13_a_server_whose_session_was_ended_is_known_again(postgres_url: str) -> None:
+    engine = connect(postgres_url)
+    serving, migrating = Presence(engine), Presence(engine)
+    serving.stay()
+    migrating.alone()
+    migrating.release()  # who does not serve is not known to
+    serving.serve()
+    serving.stay()
+    cut_off(postgres_url)
+    migrating.alone()
+    serving.stay()
+    migrating.release()  # not while the schema was being changed
+    serving.stay()
+    with pytest.raises(NotAlone):
+        migrating.alone()
+    serving.release()
+    engine.dispose()
+
+
 def test_any_other_database_is_refused() -> None:
     with pytest.raises(ValueError, match="sqlite:/// or postgresql://"):
         connect("mysql://nobody@localhost/x")

@@ -48,7 +48,7 @@ def after_the_next_commit(engine: Engine, happens: Callable[[], object]) -> Iter
 
     engine.dialect.do_commit = commit  # type: ignore[method-assign,assignment]  # no more than a driver's connection
     yield
-    engine.dialect.do_commit = carry_out  # type: ignore[method-assign]
+    engine.dialect.do_commit = carry_out  # type: ignore[method-assign]  # as it was
 
 
 def test_f10_a_commit_that_was_carried_out_unheard_is_answered_as_it_is(postgres_url: str) -> None:
@@ -194,7 +194,9 @@ def test_f13_a_wait_that_is_ended_again_and_again_is_not_known_to_be_over(
 
     with ThreadPoolExecutor(1) as pool:
         cancelling = pool.submit(cancel)
-        with pytest.raises(StoreUnsure):
-            here.ask(here.root, made.key)
-        over.set()
+        try:
+            with pytest.raises(StoreUnsure):
+                here.ask(here.root, made.key)
+        finally:
+            over.set()
         cancelling.result()

@@ -52,10 +52,16 @@ class Failure(click.ClickException):
             click.echo(f"         {line}", file=file, err=True)
 
 
+class Unwritten(Failure):
+    """What a command did stands, and nobody is told of it: standard output takes no more."""
+
+
 class Output:
-    """Where one command's answers go."""
+    """Where one command's answers go.  Raises Failure where standard output is closed, before anything is done."""
 
     def __init__(self, *, as_json: bool) -> None:
+        if sys.stdout is None:  # the caller has closed it
+            raise Failure("standard output is closed", hint="Send it to /dev/null where nobody is to read it.")
         self.as_json = as_json
         self._colour = has_colour(sys.stdout)
 
@@ -65,18 +71,19 @@ class Output:
 
     def document(self, document: object) -> None:
         """The answer as JSON."""
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        _write(json.dumps(document, indent=2, ensure_ascii=False))
 
     def line(self, text: str) -> None:
-        """One line of data."""
-        click.echo(text)
+        """One line of data.  Raises Unwritten."""
+        _write(text)
 
     def facts(self, facts: Iterable[tuple[str, object]], *, to_stderr: bool = False) -> None:
         """Names and values, aligned."""
         pairs = [(name, shown(value)) for name, value in facts]
         width = max((len(name) for name, _ in pairs), default=0)
         for name, value in pairs:
-            click.echo(f"{self._dim(name.ljust(width), to_stderr=to_stderr)}  {value}", err=to_stderr)
+            line = f"{self._dim(name.ljust(width), to_stderr=to_stderr)}  {value}"
+            self.say(line) if to_stderr else _write(line)
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Rows under headings, aligned; on a terminal the headings are bold."""
@@ -86,9 +93,9 @@ class Output:
             return
         widths = [max(len(cell) for cell in column) for column in zip(headings, *texts, strict=True)]
         head = "  ".join(name.ljust(width) for name, width in zip(headings, widths, strict=True)).rstrip()
-        click.echo(click.style(head, bold=True) if self._colour else head)
+        _write(click.style(head, bold=True) if self._colour else head)
         for row in texts:
-            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            _write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
     def mark(self, text: str, colour: str) -> str:
         """A word in colour, where there is colour."""
@@ -99,9 +106,21 @@ class Output:
         return click.style(text, dim=True) if colour else text
 
 
-def has_colour(stream: IO[Any]) -> bool:
+def _write(text: str) -> None:
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise  # whoever reads has had enough
+    except OSError as error:
+        msg = f"the answer could not be written to standard output: {error.strerror}"
+        raise Unwritten(msg, hint="What was to be done has been done.") from None
+
+
+def has_colour(stream: IO[Any] | None) -> bool:
     """Whether to colour what goes there: on a terminal that knows colour, unless NO_COLOR is set."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        stream is not None and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
 
 
 def shown(value: object) -> str:

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import click
 
+from keyturn.cli.output import Unwritten
+
 COMMANDS: Final = {
     "serve": "Serve the API until Ctrl-C or SIGTERM.",
     "demo": "Play one reset on a real server and database.",
@@ -93,18 +95,25 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; the answer is its exit code."""
     try:
         answer: Any = root.main(list(arguments), prog_name="keyturn", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
+        if isinstance(error, Unwritten):
+            _give_up_stdout()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has had enough; what is left in the buffer must not fail once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()  # whoever read our output has had enough
         return 1
     return answer if isinstance(answer, int) else 0
+
+
+def _give_up_stdout() -> None:
+    """What is left in the buffer must not fail once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:

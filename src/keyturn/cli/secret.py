@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import click
 
-from keyturn.cli.output import FAILED, Failure, Output
+from keyturn.cli.output import Failure, Output, Unwritten
 
 STDIN: Final = "-"
 LONGEST: Final = 8192
+_LOST: Final = "It is lost; reset the key: keyturn key reset KEY --reason lost"
 
 out_option: Final = click.option(
     "--out",
@@ -83,7 +84,7 @@ class Receiver:
             answer["secret"], answer["secret_file"] = None, str(self._file)
             self._out.say(f"The secret lies in {self._file}; it is shown nowhere else, and never again.")
         elif not self._out.as_json:
-            self._out.line(secret)
+            self._print(secret)
             self._out.say("This secret is shown once. Keep it safe; a lost one is mended by a reset.")
         self.is_delivered = True
         return True
@@ -96,16 +97,19 @@ class Receiver:
             if self._file is not None and not self.is_delivered:
                 self._file.unlink(missing_ok=True)
 
+    def _print(self, secret: str) -> None:
+        try:
+            self._out.line(secret)
+        except (Unwritten, BrokenPipeError):
+            raise Unwritten("the secret was made but could not be written to standard output", hint=_LOST) from None
+
     def _write(self, secret: str) -> None:
         try:
             os.write(self._descriptor, (secret + "\n").encode())
             os.fsync(self._descriptor)
         except OSError as error:
-            raise Failure(
-                f"the secret was made but could not be written to {self._file}: {error.strerror}",
-                hint="It is lost; reset the key: keyturn key reset KEY --reason lost",
-                exit_code=FAILED,
-            ) from None
+            msg = f"the secret was made but could not be written to {self._file}: {error.strerror}"
+            raise Failure(msg, hint=_LOST) from None
 
 
 @contextmanager

@@ -7,6 +7,7 @@ it: that is what leases are for.
 from typing import Final
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 _LOCK_ID: Final = 0x6B657974  # "keyt"
 
@@ -21,10 +22,21 @@ class Presence:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._holder: Connection | None = None
+        self._serves = False
 
     def serve(self) -> None:
         """Work with it beside others; waits for whoever is changing its schema.  Raises SQLAlchemyError."""
         self._take("SELECT pg_advisory_lock_shared(%d)")
+        self._serves = True
+
+    def stay(self) -> None:
+        """Take it again if its session is gone, or at a later look, while somebody changes the schema.
+
+        Raises SQLAlchemyError.
+        """
+        if self._serves and not self._is_held():
+            self.release()
+            self._take("SELECT pg_try_advisory_lock_shared(%d)")
 
     def alone(self) -> None:
         """Work with it while no server does.  Raises NotAlone, or SQLAlchemyError."""
@@ -38,6 +50,12 @@ class Presence:
             self._holder.invalidate()
             self._holder.close()
             self._holder = None
+
+    def _is_held(self) -> bool:
+        try:
+            return self._holder is not None and self._holder.exec_driver_sql("SELECT true").scalar_one()
+        except DBAPIError:
+            return False
 
     def _take(self, statement: str) -> bool:
         if self._engine.dialect.name != "postgresql":

@@ -130,6 +130,13 @@ class SqlStore:
         except DBAPIError as error:
             raise _broken_world(error) from error
 
+    def stay(self) -> None:
+        """Be known again where the database has forgotten it: it was restarted, say.  Raises StoreUnavailable."""
+        try:
+            self._presence.stay()
+        except DBAPIError as error:
+            raise _broken_world(error) from error
+
     @property
     def is_shared(self) -> bool:
         """Whether other processes may work on the same database; a SQLite file is one process's, by a lock (F13)."""
