@@ -523,6 +523,42 @@ def test_f15_a_thread_whose_turn_comes_later_learns_nothing_of_what_broke_before
     assert together._waiting == [], "who was interrupted waits for nothing"
 
 
+def test_f15_whoever_has_no_time_left_waits_for_no_turn() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def ask(questions: Sequence[int]) -> Sequence[int]:
+        begun.set()
+        assert go_on.wait(30)
+        return questions
+
+    times = {"first": iter([30.0]), "second": iter([0.001, 0.001])}
+
+    def left() -> float:
+        for seconds in times[threading.current_thread().name]:
+            return seconds
+        raise ConnectionError("no time left")
+
+    together = Together(ask, left=left)
+    first = threading.Thread(target=together, args=(1,), name="first")
+    first.start()
+    assert begun.wait(30)
+    raised: list[str] = []
+
+    def call() -> None:
+        try:
+            together(2)
+        except ConnectionError as error:
+            raised.append(str(error))
+
+    second = threading.Thread(target=call, name="second")
+    second.start()
+    second.join(30)
+    assert raised == ["no time left"]
+    assert together._waiting == []
+    go_on.set()
+    first.join()
+
+
 def queued(together: Together[int, int], question: int) -> _Turn[int, int]:
     """The turn of a thread that came before, and has not got the lock yet."""
     turn = _Turn[int, int](question)

@@ -4,18 +4,21 @@ import http.client
 import json
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from keyturn import __version__
 from keyturn.sdk.address import check_address
 from keyturn.sdk.clock import boot_micros
-from keyturn.sdk.line import CONNECT_SECONDS, HungUp, Line
+from keyturn.sdk.line import CONNECT_SECONDS, HungUp, Line, left
 
 FEED_PATH: Final = "/v1/feed"
 ASK_SECONDS: Final = 5.0
@@ -24,6 +27,9 @@ _SHUNNED: Final = 10_000_000
 """Microseconds for which a node that has let somebody wait in vain is asked after all others."""
 _MOST_IDLE: Final = 16
 _OK: Final = 200
+_BROKEN: Final = (KeyError, TypeError, AttributeError, OverflowError, struct.error)
+"""What reading an answer raises that is not as it should be, beside ValueError."""
+A = TypeVar("A")
 
 
 class NodeUnavailable(ConnectionError):  # noqa: N818  # says what is wrong with the nodes
@@ -48,6 +54,12 @@ class Patience:
     """From all of them, one after the other."""
 
 
+class _Wait(threading.local):
+    """Until when this thread waits, by the boot clock; 0 where nothing is said."""
+
+    until = 0
+
+
 class Nodes:
     """The nodes of a deployment, and the credential to ask them with.  Its `repr` shows no secret."""
 
@@ -70,6 +82,7 @@ class Nodes:
         self._proof = token_hex(16)
         self._context = ssl.create_default_context(cafile=ca_file)
         self._patience = patience
+        self._wait = _Wait()
         self._first = 0
         # By address: until when it is asked last.
         self._shunned: dict[str, int] = {}
@@ -107,29 +120,46 @@ class Nodes:
         """From now on this one is asked before the others: there the lease is known."""
         self._first = self.urls.index(url) if url in self.urls else self._first
 
-    def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer of the first node that has one, within the time that there is for each and for all.
+    @contextmanager
+    def waiting(self, since: int) -> Iterator[None]:
+        """Whatever this thread asks within, it has the time of one question for all of it, from then on."""
+        self._wait.until = since + _micros(self._patience.together)
+        try:
+            yield
+        finally:
+            self._wait.until = 0
 
-        Whoever answered last is asked first, and last of all who has just let somebody wait in vain.
-        Raises NodeUnavailable or NotAllowed.
+    def left(self) -> float:
+        """For how many seconds this thread may wait still.  Raises NodeUnavailable once that is over."""
+        try:
+            return left(self._wait.until or boot_micros() + _micros(self._patience.together))
+        except TimeoutError:
+            raise NodeUnavailable("no node has an answer in time") from None
+
+    def ask(self, path: str, body: Mapping[str, Any], read: Callable[[dict[str, Any]], A]) -> A:
+        """What `read` makes of the answer of the first node that has one, in the time that there is for each and all.
+
+        Whoever answered last is asked first, and last of all who has just let somebody wait in vain.  An answer that
+        `read` finds broken is none.  Raises NodeUnavailable or NotAllowed, and what else `read` does.
         """
         sent = json.dumps(body, separators=(",", ":")).encode()
-        ends, reason = boot_micros() + round(self._patience.together * 1e6), ""
+        ends, reason = self._wait.until or boot_micros() + _micros(self._patience.together), ""
+        each = _micros(self._patience.each)
         for url in self._in_order():
             now = boot_micros()
-            each = round(self._patience.each * 1e6)
             until = min(ends, now + each)
             try:
                 status, answer = self._ask(url, path, sent, until=until)
-            except (OSError, http.client.HTTPException, ValueError) as error:
+                if status == _OK:
+                    found = read(answer)
+                    self.ask_first(url)
+                    self._shunned.pop(url, None)
+                    return found
+            except (OSError, http.client.HTTPException, ValueError, *_BROKEN) as error:
                 reason = type(error).__name__
                 if isinstance(error, TimeoutError) and until - now > each // 2:
                     self._shun(url)  # it had time enough
                 continue
-            if status == _OK:
-                self.ask_first(url)
-                self._shunned.pop(url, None)
-                return answer
             reason = str(answer.get("code", status))
             if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
                 raise NotAllowed(reason)
@@ -188,6 +218,10 @@ class Nodes:
             line.close()
         if self._idle is None:
             line.close()  # `close` came in between
+
+
+def _micros(seconds: float) -> int:
+    return round(seconds * 1e6)
 
 
 def credential_from(file: str | Path) -> str:

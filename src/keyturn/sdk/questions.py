@@ -1,21 +1,22 @@
 """What a verifier asks a node beside its stream: a fill, a share, a verdict.  Standard library only."""
 
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from keyturn.core import feed
 from keyturn.core.feed import KeyState, SecretState
-from keyturn.core.instant import EPOCH, FOREVER, from_text
+from keyturn.core.instant import EPOCH, FOREVER, from_text, to_micros
 from keyturn.core.share import Rest, Share, Wish
-from keyturn.sdk.nodes import FEED_PATH, Nodes, NodeUnavailable
+from keyturn.sdk.nodes import FEED_PATH, Nodes
 from keyturn.verify.borrower import Lend
 from keyturn.verify.decision import CODES, VALID, Verdict
 from keyturn.verify.entry import Profile, pack
 from keyturn.verify.memory import Fill
 from keyturn.verify.verifier import Verifier
 
+_MOST: Final = 1 << 62
+_MOST_SECONDS: Final = 1 << 40
 _NOTHING: Final = Profile((), (), None)
 
 
@@ -39,28 +40,28 @@ def filler(nodes: Nodes, verifier: Verifier, *, label: str) -> Callable[[bytes],
 
     def find(fingerprint: bytes) -> Fill:
         asked = {"key_sha256": fingerprint.hex()} | ({"label": label} if label else {})
-        answer = nodes.ask(f"{FEED_PATH}/fill", asked)
-        try:
-            if "retry_after" in answer:
-                raise TooManyGuesses(int(answer["retry_after"]) * 1_000_000)
-            if answer.get("unleased") is True:
-                raise Unleased
-            state = None if answer["state"] is None else feed.from_plain(answer["state"])
-            if not isinstance(state, feed.KeyState | None):
-                raise NodeUnavailable("an answer that is none")
-            # Of another epoch it may not be kept: as old as can be, so that it is decided by and forgotten.
-            rev = int(answer["rev"]) if answer["epoch"] == verifier.epoch else -1
-            return Fill(
-                rev=rev,
-                state=state,
-                version=int(answer["version"]),
-                time=int(answer["time"]),
-                epoch=int(answer["epoch"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise NodeUnavailable("an answer that is none") from error
+        return nodes.ask(f"{FEED_PATH}/fill", asked, lambda answer: _told_fill(answer, verifier.epoch))
 
     return find
+
+
+def _told_fill(answer: Mapping[str, Any], epoch: int) -> Fill:
+    if "retry_after" in answer:
+        raise TooManyGuesses(_whole(answer["retry_after"], _MOST_SECONDS) * 1_000_000)
+    if answer.get("unleased") is True:
+        raise Unleased
+    state = None if answer["state"] is None else feed.from_plain(answer["state"])
+    if not isinstance(state, feed.KeyState | None):
+        raise ValueError("no key")  # noqa: TRY004  # one kind of error for every answer that is none
+    rev, told = _whole(answer["rev"]), _whole(answer["epoch"])
+    return Fill(
+        # Of another epoch it may not be kept: as old as can be, so that it is decided by and forgotten.
+        rev=rev if told == epoch else -1,
+        state=state,
+        version=_whole(answer["version"]),
+        time=_whole(answer["time"], to_micros(FOREVER)),
+        epoch=told,
+    )
 
 
 def lender(nodes: Nodes) -> Lend:
@@ -68,45 +69,48 @@ def lender(nodes: Nodes) -> Lend:
 
     def lend(wishes: Sequence[Wish], rests: Sequence[Rest]) -> Sequence[Share]:
         asked = {"wishes": [asdict(one) for one in wishes], "rests": [asdict(one) for one in rests]}
-        answer = nodes.ask(f"{FEED_PATH}/share", asked)
-        try:
-            return [_share(one) for one in answer["shares"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise NodeUnavailable("an answer that is none") from error
+        return nodes.ask(f"{FEED_PATH}/share", asked, lambda answer: [_share(one) for one in answer["shares"]])
 
     return lend
 
 
 def _share(told: Mapping[str, Any]) -> Share:
-    numbers = {name: int(told[name]) for name in ("requests", "interval", "window", "others", "wait")}
-    if min(numbers.values()) < 0:
-        raise ValueError("less than nothing")
-    return Share(key_id=str(told["key_id"]), loan=str(told["loan"]), **numbers)
+    numbers = {name: _whole(told[name]) for name in ("requests", "interval", "window", "others", "wait")}
+    return Share(key_id=_text(told["key_id"]), loan=_text(told["loan"]), **numbers)
 
 
 def told_verdict(answer: Mapping[str, Any]) -> Verdict:
-    """The verdict that a node has written.  Raises NodeUnavailable for what is none."""
+    """The verdict that a node has written; raises ValueError, KeyError, TypeError or struct.error for what is none."""
     code = answer.get("code")
     if code not in CODES or answer.get("valid") is not (code == VALID):
-        raise NodeUnavailable("an answer that is none")
-    try:
-        wait = int(answer.get("retry_after", 0)) * 1_000_000
-        if answer.get("key_id") is None:
-            return Verdict(code, b"", _NOTHING, wait)
-        profile = Profile(tuple(answer["permissions"]), (), None)
-        return Verdict(code, pack(_state(answer), _secret(answer), 0), profile, wait)
-    except (KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
-        raise NodeUnavailable("an answer that is none") from error
+        raise ValueError("no verdict")
+    wait = _whole(answer.get("retry_after", 0), _MOST_SECONDS) * 1_000_000
+    if answer.get("key_id") is None:
+        return Verdict(code, b"", _NOTHING, wait)
+    profile = Profile(tuple(map(_text, answer["permissions"])), (), None)
+    return Verdict(code, pack(_state(answer), _secret(answer), 0), profile, wait)
+
+
+def _whole(value: Any, most: int = _MOST) -> int:  # noqa: ANN401  # any JSON
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError("no whole number of this protocol")
+    return value
+
+
+def _text(value: Any) -> str:  # noqa: ANN401  # as above
+    if not isinstance(value, str) or not (value.isascii() and value.isprintable()):
+        raise ValueError("no name of this protocol")
+    return value
 
 
 def _state(answer: Mapping[str, Any]) -> KeyState:
     expires_at = answer.get("expires_at")
     return KeyState(
         number=0,
-        key_id=answer["key_id"],
-        account_id=answer["account_id"],
-        owner_id=answer["owner_id"],
-        environment=answer["environment"],
+        key_id=_text(answer["key_id"]),
+        account_id=_text(answer["account_id"]),
+        owner_id=_text(answer["owner_id"]),
+        environment=_text(answer["environment"]),
         permissions=(),
         allowlist=(),
         limit=None,
@@ -120,11 +124,11 @@ def _state(answer: Mapping[str, Any]) -> KeyState:
 def _secret(answer: Mapping[str, Any]) -> SecretState:
     replaced_at = answer.get("replaced_at")
     return SecretState(
-        version=answer["version"],
+        version=_whole(answer["version"]),
         starts_at=EPOCH,
         dangerous_starts_at=EPOCH,
         stops_at=from_text(replaced_at) if replaced_at else FOREVER,
         stopped=bool(replaced_at),
-        replaced_by=answer.get("reset_id") or "",
+        replaced_by=_text(answer.get("reset_id") or ""),
         watched=False,
     )

@@ -111,6 +111,8 @@ class Verifier:
 
         `permission` is what the request needs, all of it.  `ip` is the client's own address, as your trusted proxies
         tell it; a key with an allowlist is refused without.
+        Where nodes have to be asked, one after the other, each has five seconds and all of them together have ten, from
+        the start of the call on (the system looks up their names in a time of its own).
         Raises ValueError for a permission or address that is none, LeaseLapsed, NodeUnavailable where a node had to be
         asked and none answered, and NotAllowed where it refuses this verifier: each means that nothing is let through.
         """
@@ -131,15 +133,19 @@ class Verifier:
             now = boot + holder.ahead
             entry = self._held(fingerprint)
             verdict = MISS if entry is None else self._decide(entry, wanted, ip, user_agent, now)
-            if verdict is MISS:
-                verdict = self._look_up(presented, fingerprint, wanted, ip, user_agent, now)
-            if verdict.code == ASK:
-                verdict = self._borrow(verdict, partial(self._again, presented, fingerprint, wanted, ip, user_agent))
+            if verdict is MISS or verdict.code == ASK:
+                with self._nodes.waiting(boot):
+                    if verdict is MISS:
+                        verdict = self._look_up(presented, fingerprint, wanted, ip, user_agent, now)
+                    if verdict.code == ASK:
+                        again = partial(self._again, presented, fingerprint, wanted, ip, user_agent)
+                        verdict = self._borrow(verdict, again)
             if verdict.code != ASK:
                 return verdict
         if not self._asks and not self._may_answer():
             raise LeaseLapsed(_NOT_HEARD)
-        return self._ask(presented, fingerprint, wanted, ip, user_agent)
+        with self._nodes.waiting(boot):
+            return self._ask(presented, fingerprint, wanted, ip, user_agent)
 
     def verify_warm(
         self,
@@ -228,7 +234,7 @@ class Verifier:
             self._memory, instance=f"ver_{token_hex(10)}", terms=Terms(), name=_name(self._name), stale=self._stale
         )
         self._attachment = Attachment(self._nodes, self._holder, self._memory, shares)
-        self._borrower = Borrower(shares, lender(self._nodes), now=self._latest)
+        self._borrower = Borrower(shares, lender(self._nodes), now=self._latest, left=self._nodes.left)
         self._attachment.start()
 
     def _latest(self) -> int:
@@ -314,7 +320,7 @@ class Verifier:
             asked["ip"] = ip
         if user_agent:
             asked["context"] = {"user_agent": user_agent}
-        return told_verdict(self._nodes.ask("/v1/verify", asked))
+        return self._nodes.ask("/v1/verify", asked, told_verdict)
 
     def _read_wanted(self, permission: str | Iterable[str]) -> tuple[str, ...]:
         texts = (permission,) if isinstance(permission, str) else tuple(permission)

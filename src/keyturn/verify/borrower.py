@@ -7,7 +7,7 @@ from typing import Final
 from keyturn.core.share import Rest, Share, Wish
 from keyturn.verify.decision import ASK, Verdict
 from keyturn.verify.shares import Shares
-from keyturn.verify.together import Together
+from keyturn.verify.together import Together, without_end
 
 Lend = Callable[[Sequence[Wish], Sequence[Rest]], Sequence[Share]]
 """Asks the lender, giving back at the same time; a key that it has nothing to say of is missing from the answer."""
@@ -18,12 +18,17 @@ _TRIES: Final = 16
 class Borrower:
     """One for each `Shares`.  Safe to share between threads."""
 
-    def __init__(self, shares: Shares, lend: Lend, *, now: Callable[[], int]) -> None:
-        """`now` is what requests are decided as of; what `lend` raises, whoever borrows raises."""
+    def __init__(
+        self, shares: Shares, lend: Lend, *, now: Callable[[], int], left: Callable[[], float] = without_end
+    ) -> None:
+        """`now` is what requests are decided as of; what `lend` raises, whoever borrows raises.
+
+        `left`: for how many seconds whoever borrows may wait for others that do; it raises once that is over.
+        """
         self._shares = shares
         self._lend = lend
         self._now = now
-        self._together = Together[_Wanted, bool](self._borrow)
+        self._together = Together[_Wanted, bool](self._borrow, left=left)
 
     def decide(self, verdict: Verdict, again: Callable[[], Verdict]) -> Verdict:
         """Borrow where the verdict is ASK, and decide `again`, as often as others have spent what was borrowed."""

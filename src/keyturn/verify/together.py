@@ -8,6 +8,11 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
+def without_end() -> float:
+    """As many seconds as it takes."""
+    return -1.0
+
+
 class _Turn(Generic[Q, A]):
     def __init__(self, question: Q) -> None:
         self.question = question
@@ -19,10 +24,20 @@ class _Turn(Generic[Q, A]):
 class Together(Generic[Q, A]):
     """Safe to share between threads, each of which waits for its own answer."""
 
-    def __init__(self, ask: Callable[[Sequence[Q]], Sequence[A]], *, most: int = 100) -> None:
-        """`ask` answers each of so many questions at most, in their order; what it raises, each of them raises."""
+    def __init__(
+        self,
+        ask: Callable[[Sequence[Q]], Sequence[A]],
+        *,
+        most: int = 100,
+        left: Callable[[], float] = without_end,
+    ) -> None:
+        """`ask` answers each of so many questions at most, in their order; what it raises, each of them raises.
+
+        `left`: for how many seconds whoever calls may wait for its turn; it raises what they raise once that is over.
+        """
         self._ask = ask
         self._most = most
+        self._left = left
         self._waiting: list[_Turn[Q, A]] = []
         self._adding = Lock()
         self._asking = Lock()
@@ -34,9 +49,12 @@ class Together(Generic[Q, A]):
             self._waiting.append(mine)
         try:
             while not mine.done:
-                with self._asking:
-                    if not mine.done:
-                        self._ask_together()
+                if self._asking.acquire(timeout=self._left()):
+                    try:
+                        if not mine.done:
+                            self._ask_together()
+                    finally:
+                        self._asking.release()
         except BaseException:
             with self._adding:  # who has left waits for no answer
                 self._waiting = [one for one in self._waiting if one is not mine]

@@ -125,7 +125,7 @@ def _asking(work: Work) -> Iterator[Verify]:
 
     def verify(secret: str, permission: str) -> str:
         asked = {"key": secret, "permissions": [permission] if permission else []}
-        return str(nodes.ask("/v1/verify", asked)["code"])
+        return nodes.ask("/v1/verify", asked, lambda answer: str(answer["code"]))
 
     yield verify
 
