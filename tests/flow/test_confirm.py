@@ -1,5 +1,6 @@
 """Confirming on a real store with real leases, where no second process is needed to see it (F5, F9)."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -229,6 +230,60 @@ def waiting(one: Member, rev: int, *, lasts: int = TERMS.fence) -> Iterator[Futu
         confirming = pool.submit(one.confirm, rev)
         until(one.confirming.running)
         yield confirming
+
+
+def keepers() -> int:
+    return sum(thread.name == "confirming" for thread in threading.enumerate())
+
+
+def test_f5_all_who_wait_share_a_thread_and_a_look_at_the_leases(one: Member) -> None:
+    """However many: it ends with the last of them."""
+    scan, looks = one.here.store.scan, list[int]()
+
+    def counted(rev: int) -> Scan:
+        looks.append(rev)
+        return scan(rev)
+
+    with waiting(one, one.stop(), lasts=3_000_000) as confirming:
+        begun = [one.confirming.begin(one.stop(), epoch=one.epoch) for _ in range(20)]
+        assert len(one.confirming.running()) == 21
+        assert keepers() == 1
+        one.here.store.scan = counted  # type: ignore[method-assign]  # the same, counted
+        until(lambda: looks)
+        looked = set(looks)
+        one.confirming.heard("node_gone", epoch=one.epoch, rev=one.verifier.applied_rev, at=one.verifier.applied[1])
+        assert [wait.over.result(20) for wait in begun] == [True] * len(begun)
+        one.here.store.scan = scan  # type: ignore[method-assign]  # as above
+    assert looked == {begun[-1].rev}, "the leases are the same for all"
+    found = [confirming.result(), *(one.confirming.end(wait) for wait in begun)]
+    assert {(each.confirmed, each.waited_out) for each in found} == {(True, ())}
+    assert len({each.rev for each in found}) == len(found)
+    assert not one.confirming.running()
+    until(lambda: not keepers())
+
+
+def test_f5_what_need_not_be_waited_for_takes_no_thread(one: Member) -> None:
+    wait = one.confirming.begin(one.stop(), epoch=one.epoch)
+    assert (wait.over.done(), wait.over.result(), keepers()) == (True, False, 0)
+
+
+def test_a_bug_leaves_nobody_waiting(one: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    class BugError(Exception):
+        pass
+
+    def bug() -> None:
+        raise BugError
+
+    with waiting(one, one.stop(), lasts=60_000_000) as confirming:
+        begun = one.confirming.begin(one.stop(), epoch=one.epoch)
+        monkeypatch.setattr(one.confirming, "_believe", bug)
+        one.membership.applied()
+        for future in (confirming, begun.over):
+            with pytest.raises(BugError):
+                future.result(20)
+    monkeypatch.undo()
+    assert not one.confirming.running()
+    assert one.confirming.begin(one.stop(), epoch=one.epoch).fence, "and the next one waits again"
 
 
 def test_f9_a_stop_that_waits_while_the_epoch_is_raised_is_not_confirmed(one: Member) -> None:

@@ -6,12 +6,14 @@ from fastapi import APIRouter
 
 from keyturn.api import page, shown
 from keyturn.api.call import AnyCall, id_in_path
+from keyturn.api.placed import Placed
 from keyturn.api.schemas import AccountShown, CreateAccount, EditAccount, PageShown, SuspendedAccount, Why
+from keyturn.edge.receipt import ReceiptDue
 from keyturn.flow import account as accounts
 from keyturn.flow import key as keys
 from keyturn.flow.account import AccountEdit
 
-router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
+router = APIRouter(prefix="/v1/accounts", tags=["accounts"], route_class=Placed)
 
 
 @router.post("", status_code=201, response_model=AccountShown, summary="Add an account")
@@ -68,5 +70,11 @@ def suspend(call: AnyCall, account_id: str, body: Why | None = None) -> dict[str
     (count, rev), committed = call.change(
         lambda tx: keys.suspend_account(tx, actor=call.actor, account_id=id_in_path(account_id), reason=reason)
     )
-    told = shown.receipt(call.node, rev=rev, epoch=committed.epoch, stopped_at=committed.at, account_id=account_id)
-    return {"account_id": account_id, "keys": count, "receipt": told}
+    due = ReceiptDue(
+        account_id=account_id,
+        rev=rev,
+        epoch=committed.epoch,
+        durability=call.node.durability,
+        stopped_at=committed.at,
+    )
+    return {"account_id": account_id, "keys": count, "receipt": due}

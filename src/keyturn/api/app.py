@@ -58,6 +58,8 @@ from keyturn.core.refusal import MalformedBody, MethodNotAllowed, NotFound, Refu
 from keyturn.edge.metrics import Metrics
 from keyturn.edge.node import Node
 from keyturn.edge.outage import of_outage
+from keyturn.edge.places import Places
+from keyturn.edge.receipt import Receipts
 from keyturn.edge.refused import Refused
 from keyturn.edge.slow import Slowly
 from keyturn.edge.visit import Surroundings
@@ -132,14 +134,23 @@ def build_app(
         base_url=settings.base_url,
     )
     metrics = Metrics(node)
-    around = Surroundings(node=node, proxies=proxies, metrics=metrics, slowly=Slowly(), slowly_known=Slowly())
+    places = Places()
+    around = Surroundings(
+        node=node,
+        proxies=proxies,
+        metrics=metrics,
+        places=places,
+        receipts=Receipts(node, places.confirming),
+        slowly=Slowly(),
+        slowly_known=Slowly(),
+    )
     api = _build_api(around)
-    verifying = Verifying(api, node, hot)
+    verifying = Verifying(api, node, hot, places.verifying)
     strict = StrictBody(verifying, applied_rev=lambda: node.verifier.applied_rev, base_url=settings.base_url)
     # A gateway's question carries the head of the caller's request, and perhaps a body of any kind: not ours to judge.
     others = strict if pages is None else pages(around, strict)
     # Neither is a stream of lines that goes on for as long as a verifier is attached.
-    feeding = feed.Feeding(node, proxies, base_url=settings.base_url)
+    feeding = feed.Feeding(node, proxies, places.leasing, base_url=settings.base_url)
     split = _Split(authz=verifying, feed=feeding, others=others)
     return Watched(split, metrics, base_url=settings.base_url), partial(HotProtocol, hot=hot)
 

@@ -5,10 +5,10 @@ import re
 from collections import Counter
 from typing import Annotated, Final
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Header, Request
 from fastapi.openapi.models import HTTPBearer as BearerModel
 from fastapi.security.base import SecurityBase
-from starlette.concurrency import run_in_threadpool
 
 from keyturn.api import credential
 from keyturn.api.body import PARSED
@@ -23,10 +23,12 @@ from keyturn.flow.replay import Once
 
 RATE_HEADERS: Final = "keyturn.rate_headers"
 """Where on the scope the headers stand that tell what the caller's limit leaves."""
-_NEVER_LIMITED: Final = frozenset(
+STOPS: Final = frozenset(
     {"/v1/keys/{key_id}/suspend", "/v1/keys/{key_id}/revoke", "/v1/self/revoke", "/v1/accounts/{account_id}/suspend"}
 )
-"""K8: what stops something is never limited away."""
+"""K8: what stops something is never limited away, and waits for nothing else."""
+VERIFIERS_ASK: Final = frozenset({"/v1/feed/fill", "/v1/feed/share"})
+"""What attached verifiers ask while a request waits at each."""
 _ID: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
 _IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,255}", re.ASCII)
 
@@ -48,15 +50,22 @@ class _Bearer(SecurityBase):
     async def __call__(self, request: Request) -> Actor:
         """Who asks.  Raises Refused, before the body is looked at."""
         around: Surroundings = request.app.state.around
-        limited = request.scope["route"].path not in _NEVER_LIMITED
-        known = credential.show(around.node, request.scope, address=_address(request, around), limited=limited)
+        stops = request.scope["route"].path in STOPS
+        known = credential.show(around.node, request.scope, address=_address(request, around), limited=not stops)
         if callable(known):
-            known = await run_in_threadpool(known)
+            known = await to_thread.run_sync(known, limiter=_places(request.scope["route"].path, around))
         if isinstance(known, Refusal):
             raise Refused(known)
         request.scope[RATE_HEADERS] = known.rate_headers
         _check_query(request)
         return known.actor
+
+
+def _places(path: str, around: Surroundings) -> CapacityLimiter | None:
+    """Whoever is yet to be known waits with those who do the same."""
+    if path in VERIFIERS_ASK:
+        return around.places.verifying
+    return around.places.stopping if path in STOPS else None
 
 
 def _check_query(request: Request) -> None:
@@ -74,6 +83,8 @@ def _visit(request: Request) -> Visit:
     return Visit(
         node=around.node,
         metrics=around.metrics,
+        places=around.places,
+        receipts=around.receipts,
         slowly=around.slowly,
         secure=is_secure(request.scope, around.proxies),
         address=_address(request, around),
@@ -108,6 +119,8 @@ def _known(request: Request, actor: Actor, *, once: Once | None) -> Call:
     return Call(
         node=visit.node,
         metrics=visit.metrics,
+        places=visit.places,
+        receipts=visit.receipts,
         slowly=request.app.state.around.slowly_known,
         secure=visit.secure,
         address=visit.address,

@@ -12,9 +12,9 @@ from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Header
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from keyturn.api import credential
@@ -43,6 +43,7 @@ from keyturn.edge.node import Node
 from keyturn.edge.outage import of_outage
 from keyturn.edge.refused import Refused
 from keyturn.edge.url import url_holds_secret
+from keyturn.edge.visit import Call
 from keyturn.flow.own_secret import TooManyFailures
 from keyturn.ports.store import StoreUnavailable
 from keyturn.verify.message import GiveBack, Message, Report, read, write
@@ -70,15 +71,16 @@ class AskFill(Form):
 
 
 @router.post("/fill", summary="What an attached verifier keeps of one key")
-def fill(
-    call: AnyCall,
-    body: AskFill,
-    x_keyturn_instance: Proof = "",
-) -> dict[str, Any]:
+async def fill(call: AnyCall, body: AskFill, x_keyturn_instance: Proof = "") -> dict[str, Any]:
     """The key whose secret has this fingerprint, and the revision it was read at (F4).  No secret is in it.
 
     Whoever holds no lease here is told nothing that it could remember: `unleased` (F12).
     """
+    places = call.places.verifying if body.label is None else None  # an own secret is slow to try (R42)
+    return await to_thread.run_sync(_fill, call, body, x_keyturn_instance, limiter=places)
+
+
+def _fill(call: Call, body: AskFill, instance: str) -> dict[str, Any]:
     refusal = _check(call.actor)
     if refusal is not None:
         raise Refused(refusal)
@@ -87,7 +89,7 @@ def fill(
         label = check_own_label(body.label) if body.label is not None else ""
     except ValueError:
         raise Refused(InvalidField(field="label", reason="write the label of an own secret")) from None
-    if not _is_leased(call, x_keyturn_instance):
+    if not _is_leased(call, instance):
         return {"unleased": True}
     find = node.own_secrets.lookup(label, now=node.clock.micros()) if label else node.store.lookup
     try:
@@ -124,22 +126,26 @@ class AskShares(Form):
 
 
 @router.post("/share", summary="What an attached verifier may decide of keys with a limit")
-def share(call: AnyCall, body: AskShares, x_keyturn_instance: Proof = "") -> dict[str, Any]:
+async def share(call: AnyCall, body: AskShares, x_keyturn_instance: Proof = "") -> dict[str, Any]:
     """Requests of each key that it may let through by itself for a second (F15); keys without a limit are left out.
 
     Whoever holds no lease here is lent nothing: `unleased` (F12).
     """
+    return await to_thread.run_sync(_share, call, body, x_keyturn_instance, limiter=call.places.verifying)
+
+
+def _share(call: Call, body: AskShares, instance: str) -> dict[str, Any]:
     refusal = _check(call.actor)
     if refusal is not None:
         raise Refused(refusal)
-    if not _is_leased(call, x_keyturn_instance):
+    if not _is_leased(call, instance):
         return {"shares": [], "unleased": True}
     wishes = [Wish(**dict(one)) for one in body.wishes]
     lent = call.node.sharing.lend(wishes, [Rest(**dict(one)) for one in body.rests])
     return {"shares": [asdict(one) for one in lent]}
 
 
-def _is_leased(call: AnyCall, instance: str) -> bool:
+def _is_leased(call: Call, instance: str) -> bool:
     member, proof = call.node.membership, instance.encode()
     return bool(proof) and member.granter.knows(_holder(call.actor, proof), member.boot())
 
@@ -153,9 +159,10 @@ def _check(actor: Actor) -> Refusal | None:
 class Feeding:
     """ASGI: the stream."""
 
-    def __init__(self, node: Node, proxies: Matcher, *, base_url: str) -> None:
+    def __init__(self, node: Node, proxies: Matcher, places: CapacityLimiter, *, base_url: str) -> None:
         self._node = node
         self._proxies = proxies
+        self._places = places
         self._base_url = base_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -172,7 +179,13 @@ class Feeding:
         headers = [(b"content-type", b"application/x-ndjson"), _LAST]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         proof = next((value for name, value in scope["headers"] if name == PROOF), b"")
-        stream = _Stream(self._node, send, holder=_holder(known, proof), still_allowed=lambda: self._known(scope))
+        stream = _Stream(
+            self._node,
+            send,
+            holder=_holder(known, proof),
+            places=self._places,
+            still_allowed=lambda: self._known(scope),
+        )
         try:
             await stream.run(receive)
         finally:
@@ -182,7 +195,7 @@ class Feeding:
     async def _known(self, scope: Scope) -> Actor | Refusal:
         known = credential.show(self._node, scope, address=client_address(scope, self._proxies), limited=False)
         if callable(known):
-            known = await run_in_threadpool(known)
+            known = await to_thread.run_sync(known, limiter=self._places)
         return known if isinstance(known, Refusal) else _check(known.actor) or known.actor
 
     async def _refuse(self, refusal: Refusal, send: Send) -> None:
@@ -214,11 +227,20 @@ class _EndOfStreamError(Exception):
 class _Stream:
     """One attached verifier."""
 
-    def __init__(self, node: Node, send: Send, *, holder: bytes, still_allowed: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        send: Send,
+        *,
+        holder: bytes,
+        places: CapacityLimiter,
+        still_allowed: Callable[[], Any],
+    ) -> None:
         self._node = node
         self._member = node.membership
         self._send = send
         self._holder = holder
+        self._places = places
         self._still_allowed = still_allowed
         self._instance = ""
         self._terms = self._member.terms
@@ -294,11 +316,11 @@ class _Stream:
             raise _EndOfStreamError("the instance is another verifier's")
         self._instance = renewal.instance
         self._until.reschedule(asyncio.get_running_loop().time() + self._patience())
-        await run_in_threadpool(member.publish, renewal.instance)
+        await self._in_thread(partial(member.publish, renewal.instance))
         if renewal.epoch > self._node.verifier.epoch:
-            await run_in_threadpool(member.renew)  # another node has heard of a new epoch first
+            await self._in_thread(member.renew)  # another node has heard of a new epoch first
         if renewal.applied_rev > member.recent.rev:
-            await run_in_threadpool(self._node.follower.catch_up)
+            await self._in_thread(self._node.follower.catch_up)
         if member.terms != self._terms:
             self._terms = member.terms
             await self._write(self._terms)
@@ -312,6 +334,9 @@ class _Stream:
         await self._write(answer)
         if member.leaving:
             raise _EndOfStreamError("this node is leaving")
+
+    async def _in_thread(self, work: Callable[[], object]) -> None:
+        await to_thread.run_sync(work, limiter=self._places)
 
     async def _push(self) -> None:
         while not self._member.leaving:

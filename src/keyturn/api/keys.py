@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from keyturn.api import page, shown
 from keyturn.api.bringing import brought, in_its_time
 from keyturn.api.call import AnyCall, OnceCall, id_in_path
+from keyturn.api.placed import Placed
 from keyturn.api.schemas import (
     AgedKey,
     ChangedKey,
@@ -26,7 +27,7 @@ from keyturn.flow import new_key as new_keys
 from keyturn.flow.key import KeyEdit
 from keyturn.flow.new_key import KeyWish
 
-router = APIRouter(prefix="/v1/keys", tags=["keys"])
+router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=Placed)
 OfAccount = Annotated[Id | None, Query(description="Only those of this account.")]
 OfOwner = Annotated[Id | None, Query(description="Only those of this user.")]
 

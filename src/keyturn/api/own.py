@@ -6,13 +6,14 @@ from fastapi import APIRouter
 
 from keyturn.api import shown
 from keyturn.api.call import AnyCall, OnceCall
+from keyturn.api.placed import Placed
 from keyturn.api.resets import asked
 from keyturn.api.schemas import AgedKey, AskOwnReset, ChangedKey, MintedReset, Nothing
 from keyturn.core.reset import Asking, Reason
 from keyturn.flow import age
 from keyturn.flow import key as keys
 
-router = APIRouter(prefix="/v1/self", tags=["self"])
+router = APIRouter(prefix="/v1/self", tags=["self"], route_class=Placed)
 
 
 @router.get("", response_model=AgedKey, summary="Read the key that asks")

@@ -8,6 +8,7 @@ from keyturn.api import page, shown
 from keyturn.api.bringing import brought, in_its_time
 from keyturn.api.call import AnyCall, OnceCall, id_in_path
 from keyturn.api.keys import OfAccount
+from keyturn.api.placed import Placed
 from keyturn.api.schemas import (
     AskReset,
     Brings,
@@ -35,7 +36,7 @@ from keyturn.flow import proof as proofs
 from keyturn.flow import reset as resets
 from keyturn.flow.bring import Bring
 
-router = APIRouter(tags=["resets"])
+router = APIRouter(tags=["resets"], route_class=Placed)
 
 
 @router.post(

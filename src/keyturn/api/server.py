@@ -14,7 +14,9 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
+from anyio import to_thread
 
+from keyturn.edge.places import OTHERS
 from keyturn.settings import Settings
 
 BACKLOG: Final = 2048
@@ -57,12 +59,17 @@ class Certificate:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with our signals, our certificate and our farewell."""
+    """uvicorn's server with our threads, signals, certificate and farewell."""
 
     def __init__(self, config: uvicorn.Config, certificate: Certificate | None, farewell: Callable[[], None]) -> None:
         super().__init__(config)
         self._certificate = certificate
         self._farewell = farewell
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Bound the threads of whatever has no place of its own (`edge.places`)."""
+        to_thread.current_default_thread_limiter().total_tokens = OTHERS
+        await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second; the certificate is looked at once a second."""

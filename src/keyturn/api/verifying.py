@@ -11,7 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keyturn.api import credential
@@ -67,10 +67,11 @@ _SINGLE: Final = frozenset({b"authorization", b"x-api-key", b"x-keyturn-credenti
 class Verifying:
     """ASGI middleware: answers the two calls, passes everything else on."""
 
-    def __init__(self, app: ASGIApp, node: Node, hot: Hot) -> None:
+    def __init__(self, app: ASGIApp, node: Node, hot: Hot, places: CapacityLimiter) -> None:
         self._app = app
         self._node = node
         self._hot = hot
+        self._places = places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == VERIFY:
@@ -137,7 +138,7 @@ class Verifying:
             return None
         known = credential.show(self._node, scope, address=client_address(scope, self._hot.proxies))
         if callable(known):
-            known = await run_in_threadpool(known)
+            known = await to_thread.run_sync(known, limiter=self._places)
         if isinstance(known, Refusal):
             return known
         return known.actor if _may_verify_any(known.actor) else PermissionMissing(needed=RIGHT_VERIFY)
@@ -163,7 +164,9 @@ class Verifying:
             decide = partial(self._decide_plain, question, asker)
         if verdict is not MISS and verdict.code != ASK:
             return verdict
-        return await run_in_threadpool(self._decide_slowly, verdict, decide)
+        # A customer's own secret is slow to try (R42): the others do not wait for it.
+        places = None if question.label else self._places
+        return await to_thread.run_sync(self._decide_slowly, verdict, decide, limiter=places)
 
     def _decide_slowly(self, verdict: Verdict, decide: Callable[[], Verdict]) -> Verdict:
         """Ask the store, and borrow a share of the key's limit, where that is what is wanting."""

@@ -2,12 +2,22 @@
 
 import json
 import logging
+from asyncio import wrap_future
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
 
 from keyturn.core.instant import Instant
 from keyturn.core.receipt import Receipt, to_note_text
 from keyturn.edge.node import Node
+from keyturn.flow.confirm import Confirmation
 from keyturn.flow.step import ResetAnswer
+from keyturn.store.durability import Durability
 
+T = TypeVar("T")
 log = logging.getLogger("keyturn")
 
 
@@ -20,37 +30,54 @@ def stopped_at(answer: ResetAnswer, now: Instant) -> Instant | None:
     return key.suspension.at if key.suspension else None
 
 
-def receipt(
-    node: Node,
-    *,
-    rev: int,
-    epoch: int,
-    stopped_at: Instant | None = None,
-    reset_id: str = "",
-    key_id: str = "",
-    account_id: str = "",
-) -> tuple[Receipt, str]:
-    """Wait until every verifier decides by `rev`, or can decide by nothing else; with the signed note of it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptDue:
+    """A receipt that is owed: what it is of is committed, and nobody has waited yet."""
 
-    `epoch` is the one it was committed in.
-    """
-    committed = node.durability
-    made = node.confirming.confirm(rev, epoch=epoch)
-    durability = node.durability if committed.strict else committed
-    one = Receipt(
-        reset_id=reset_id,
-        key_id=key_id,
-        account_id=account_id,
-        rev=rev,
-        epoch=made.epoch,
-        stopped_at=stopped_at,
-        confirmed=durability.strict and made.confirmed,
-        reason=made.reason if durability.strict else durability.reason,
-        waited_ms=made.waited // 1000,
-        acknowledged=made.acknowledged,
-        waited_out=made.waited_out,
-        unleased=made.unleased,
-    )
-    note = node.notary.sign(to_note_text(one))
-    log.info("%s", json.dumps({"event": "receipt", "note": note}, ensure_ascii=False))
-    return one, note
+    rev: int
+    epoch: int
+    """The one it was committed in."""
+    durability: Durability
+    """As it was then."""
+    stopped_at: Instant | None
+    reset_id: str = ""
+    key_id: str = ""
+    account_id: str = ""
+
+
+class Receipts:
+    """Waits for the stops of one node, however many: none of them keeps a thread meanwhile."""
+
+    def __init__(self, node: Node, places: CapacityLimiter) -> None:
+        self._node = node
+        self._places = places
+
+    async def of(self, due: ReceiptDue) -> tuple[Receipt, str]:
+        """Wait until every verifier decides by it, or can decide by nothing else; with the signed note of it."""
+        confirming = self._node.confirming
+        wait = await self._in_thread(partial(confirming.begin, due.rev, epoch=due.epoch))
+        await wrap_future(wait.over)
+        return await self._in_thread(lambda: self._write(due, confirming.end(wait)))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await to_thread.run_sync(work, limiter=self._places)
+
+    def _write(self, due: ReceiptDue, made: Confirmation) -> tuple[Receipt, str]:
+        durability = self._node.durability if due.durability.strict else due.durability
+        one = Receipt(
+            reset_id=due.reset_id,
+            key_id=due.key_id,
+            account_id=due.account_id,
+            rev=due.rev,
+            epoch=made.epoch,
+            stopped_at=due.stopped_at,
+            confirmed=durability.strict and made.confirmed,
+            reason=made.reason if durability.strict else durability.reason,
+            waited_ms=made.waited // 1000,
+            acknowledged=made.acknowledged,
+            waited_out=made.waited_out,
+            unleased=made.unleased,
+        )
+        note = self._node.notary.sign(to_note_text(one))
+        log.info("%s", json.dumps({"event": "receipt", "note": note}, ensure_ascii=False))
+        return one, note

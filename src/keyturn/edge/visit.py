@@ -11,6 +11,8 @@ from keyturn.core.refusal import HttpsRequired, Refusal, Unauthenticated
 from keyturn.core.session import Visitor
 from keyturn.edge.metrics import Metrics
 from keyturn.edge.node import Node
+from keyturn.edge.places import Places
+from keyturn.edge.receipt import Receipts
 from keyturn.edge.refused import Refused
 from keyturn.edge.slow import Slowly
 from keyturn.flow.credential import stands
@@ -40,6 +42,8 @@ class Surroundings:
     node: Node
     proxies: Matcher
     metrics: Metrics
+    places: Places
+    receipts: Receipts
     slowly: Slowly
     """Places of strangers, for what takes long."""
     slowly_known: Slowly
@@ -52,6 +56,8 @@ class Visit:
 
     node: Node
     metrics: Metrics
+    places: Places
+    receipts: Receipts
     slowly: Slowly
     secure: bool
     address: str | None

@@ -3,7 +3,8 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from keyturn.core.lease import Attached, Lease
@@ -55,6 +56,21 @@ class Progress:
         return not self.ends_in
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """A stop that is waited for.  It takes no thread: the fences of a node share one."""
+
+    rev: int
+    epoch: int
+    """The one it was committed in."""
+    began: int
+    fence: Fence | None
+    """None where there is nothing to wait for; `lost` says why."""
+    lost: str = ""
+    over: Future[bool] = field(default_factory=Future[bool])
+    """Done once nobody is left who decides as before: whether there was anybody to wait for."""
+
+
 class Confirming:
     """The fences of one node.  Safe to share between threads."""
 
@@ -62,44 +78,52 @@ class Confirming:
         self._store = store
         self._membership = membership
         self._epoch = epoch
-        self._fences: dict[int, Fence] = {}
+        self._waits: dict[Future[bool], Fence] = {}
         # What was heard last of each: it may come before the scan that it answers.
         self._heard: dict[str, tuple[int, int]] = {}
         self._told: dict[str, tuple[int, int, int]] = {}
         self._looked: OrderedDict[int, Fence] = OrderedDict()
-        self._numbers = 0
+        self._is_kept = False
         self._lock = threading.Lock()
 
     def confirm(self, rev: int, *, epoch: int) -> Confirmation:
         """Wait until everybody decides by `rev`, at most for a fence.  Raises nothing: what is in the way is said.
 
+        Whoever has a thread to spare; others `begin`, wait for what that gives, and `end`.
+        """
+        wait = self.begin(rev, epoch=epoch)
+        wait.over.result()
+        return self.end(wait)
+
+    def begin(self, rev: int, *, epoch: int) -> Wait:
+        """Scan the leases, after the commit, and begin to wait.  Raises nothing.
+
         `epoch` is the one it was committed in.  In another one it may be of a past that was lost, however far the
         authority has come again: this process may have stood still in between (F9).
         """
         began = self._membership.boot()
+        fence, lost = None, LOST
         try:
-            fence = self._scan(rev)
+            found = self._scan(rev)
+            fence = found if found.epoch == epoch else None
         except StoreUnavailable:
-            return Confirmation(rev=rev, epoch=epoch, confirmed=False, reason=AWAY)
-        if fence.epoch != epoch:
-            return Confirmation(rev=rev, epoch=epoch, confirmed=False, reason=LOST)
-        with self._membership.moved:
-            with self._lock:
-                self._numbers += 1
-                number = self._numbers
-                self._fences[number] = fence
-            known = {one.instance for one in fence.leases}
-            self._heard = {instance: told for instance, told in self._heard.items() if instance in known}
-            for instance, (since, acked) in self._heard.items():
-                fence.heard(instance, epoch=since, acked_rev=acked)
-        try:
-            waited = self._wait(fence)
-            lost = self._lost(fence) if waited else ""
-            lost = ESTRANGED if fence.estranged or self._membership.estranged else lost
-        finally:
-            with self._lock:
-                del self._fences[number]
-        return self._settle(fence, began, lost=lost)
+            lost = AWAY
+        wait = Wait(rev=rev, epoch=epoch, began=began, fence=fence, lost="" if fence else lost)
+        wait.over.set_running_or_notify_cancel()  # whoever gives up leaves it as it is
+        if fence is None:
+            wait.over.set_result(False)
+        else:
+            self._wait(wait, fence)
+        return wait
+
+    def end(self, wait: Wait) -> Confirmation:
+        """What came of a wait that is over.  Raises nothing."""
+        fence = wait.fence
+        if fence is None:
+            return Confirmation(rev=wait.rev, epoch=wait.epoch, confirmed=False, reason=wait.lost)
+        lost = self._lost(fence) if wait.over.result() else ""
+        lost = ESTRANGED if fence.estranged or self._membership.estranged else lost
+        return self._settle(fence, wait.began, lost=lost)
 
     def heard(self, instance: str, *, epoch: int, rev: int, at: int) -> None:
         """Another node has told how far it has come, and when the last entry of that was written.  Raises nothing."""
@@ -125,18 +149,19 @@ class Confirming:
 
         Who looks for the first time begins it: from then on it is over after a fence at the latest.
         """
+        fence = self._scan(rev)
         with self._lock:
-            fence = self._looked.get(rev)
-        if fence is None:
-            fence = self._scan(rev)
-            with self._lock:
+            known = self._looked.get(rev)
+            if known is None or (known.epoch, known.written_at) != (fence.epoch, fence.written_at):
+                # By that number there may be another change by now, of another past (F9).
+                self._looked.pop(rev, None)
                 while len(self._looked) >= MOST_LOOKED_AT:
                     self._looked.popitem(last=False)
-                fence = self._looked.setdefault(rev, fence)
-        else:
-            self._look_again(fence)
-        self._hear_own(fence)
-        return self._progress(fence)
+                self._looked[rev] = known = fence
+        with self._membership.moved:
+            known.scanned(self._others(fence.leases), newest=fence.newest)
+            self._hear_own(known, *self._own())
+        return self._progress(known)
 
     def running(self) -> Sequence[Progress]:
         """Every fence that is being waited for here, the oldest first.  Raises nothing."""
@@ -158,7 +183,7 @@ class Confirming:
 
     def _running(self) -> Sequence[Fence]:
         with self._lock:
-            return tuple(self._fences.values())
+            return tuple(self._waits.values())
 
     def _scan(self, rev: int) -> Fence:
         member = self._membership
@@ -179,41 +204,89 @@ class Confirming:
         fence.estranged, fence.written_at = estranged, scan.written_at
         return fence
 
-    def _wait(self, fence: Fence) -> bool:
-        """Whether there was anybody to wait for."""
-        member = self._membership
-        look_at = member.boot() + LOOK_AGAIN
-        waited = False
-        while True:
-            with member.moved:
-                self._hear_own(fence)
-                self._believe()
-                boot = member.boot()
-                if fence.is_over(boot):
-                    return waited
-                waited = True
-                if boot < look_at and not fence.outdated:
-                    member.moved.wait((min(fence.ends_at, look_at) - boot) / 1e6)
-                    continue
-            look_at = boot + LOOK_AGAIN
-            self._look_again(fence)
-
-    def _hear_own(self, fence: Fence) -> None:
-        """What this node has applied is of this authority's past, however far it went on since the scan."""
-        if fence.estranged:
-            return
-        member = self._membership
-        fence.heard(member.instance, epoch=self._epoch(), acked_rev=min(member.acked(), fence.newest))
-
-    def _look_again(self, fence: Fence) -> None:
-        try:
-            scan = self._store.scan(fence.rev)
-        except StoreUnavailable:
-            return  # the time runs on, and it alone is enough
+    def _wait(self, wait: Wait, fence: Fence) -> None:
+        """Have it told when that fence is over."""
         with self._membership.moved:
-            # Of this node itself the fence knows more than its record says.
-            others = [one for one in scan.leases if one.instance != self._membership.instance]
-            fence.scanned(others, newest=scan.rev)
+            known = {one.instance for one in fence.leases}
+            self._heard = {instance: told for instance, told in self._heard.items() if instance in known}
+            for instance, (since, acked) in self._heard.items():
+                fence.heard(instance, epoch=since, acked_rev=acked)
+            self._hear_own(fence, *self._own())
+            if fence.is_over(self._membership.boot()):
+                wait.over.set_result(False)
+                return
+            with self._lock:
+                self._waits[wait.over] = fence
+            if self._is_kept:
+                self._membership.moved.notify_all()
+            else:
+                self._is_kept = True
+                threading.Thread(target=self._keep, name="confirming", daemon=True).start()
+
+    def _keep(self) -> None:
+        """For as long as anybody waits: one thread for all of them, and one look at the leases."""
+        try:
+            look_at = self._membership.boot() + LOOK_AGAIN
+            while self._is_kept:
+                look_at = self._keep_waiting(look_at)
+        except BaseException as error:  # noqa: BLE001  # whoever waits raises it, and waits no longer
+            with self._membership.moved:
+                self._is_kept = False
+                for over in tuple(self._waits):
+                    self._forget(over)
+                    over.set_exception(error)
+
+    def _keep_waiting(self, look_at: int) -> int:
+        """Tell who need not wait any longer, and wait for more; answers when the leases are to be read again."""
+        member = self._membership
+        with member.moved:
+            self._believe()
+            own, boot = self._own(), member.boot()
+            for over, fence in tuple(self._waits.items()):
+                self._hear_own(fence, *own)
+                if fence.is_over(boot):
+                    self._forget(over)
+                    over.set_result(True)
+            left = self._running()
+            if not left:
+                self._is_kept = False
+                return look_at
+            if boot < look_at and not any(one.outdated for one in left):
+                until = min(look_at, *(one.ends_at for one in left))
+                member.moved.wait((until - boot) / 1e6)
+                return look_at
+        self._look_again(left)
+        return boot + LOOK_AGAIN
+
+    def _forget(self, over: Future[bool]) -> None:
+        with self._lock:
+            del self._waits[over]
+
+    def _own(self) -> tuple[int, int]:
+        """The epoch this node is in, and what it acknowledges in it."""
+        epoch = self._epoch()
+        return epoch, self._membership.acked()
+
+    def _hear_own(self, fence: Fence, epoch: int, acked: int) -> None:
+        """What this node has applied is of this authority's past, however far it went on since the scan."""
+        if not fence.estranged:
+            fence.heard(self._membership.instance, epoch=epoch, acked_rev=min(acked, fence.newest))
+
+    def _others(self, leases: Sequence[Lease]) -> Sequence[Lease]:
+        """Of this node itself a fence knows more than its record says."""
+        return [one for one in leases if one.instance != self._membership.instance]
+
+    def _look_again(self, fences: Sequence[Fence]) -> None:
+        """Read the leases once for all fences: all began before this reading."""
+        try:
+            scan = self._store.scan(fences[-1].rev)
+        except StoreUnavailable:
+            for fence in fences:
+                fence.outdated = False  # not at once again; the time runs on, and it alone is enough
+            return
+        with self._membership.moved:
+            for fence in fences:
+                fence.scanned(self._others(scan.leases), newest=scan.rev)
 
     def _lost(self, fence: Fence) -> str:
         """What became of the stop while others were waited for: why it may not stand any more, or nothing.

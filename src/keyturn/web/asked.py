@@ -10,7 +10,7 @@ from keyturn.core.actor import Actor
 from keyturn.core.instant import Instant
 from keyturn.core.portal import Portal
 from keyturn.core.refusal import Refusal
-from keyturn.edge.receipt import receipt, stopped_at
+from keyturn.edge.receipt import ReceiptDue, stopped_at
 from keyturn.edge.refused import Refused
 from keyturn.edge.visit import Call, Visit
 from keyturn.flow.key import KeyAnswer
@@ -42,6 +42,8 @@ class Asked:
     """The page's own address, where it can be asked for again."""
     around: Mapping[str, Any]
     """What every page shows of whoever is signed in."""
+    owed: list[ReceiptDue]
+    """What is waited for before the answer leaves."""
     known: Callable[[], "SignedIn | None"]
     """The same request as somebody's who is signed in in this browser, on a page that is for anybody."""
 
@@ -96,21 +98,22 @@ class SignedIn(Asked):
         return self.call.actor
 
     def stop(self, flow: Callable[[Transaction], A | Refusal]) -> A:
-        """Run a flow that may stop a secret, and answer once every verifier refuses it (F5).
+        """Run a flow that may stop a secret; the page is sent once every verifier refuses it (F5).
 
         While an old secret goes on nothing is waited for: the handover shows who has confirmed its dates.
         """
         answer, committed = self.call.change(flow)
         stopped, reset_id = _stopped(answer, committed.at)
         if answer.rev and stopped is not None:
-            receipt(
-                self.call.node,
+            due = ReceiptDue(
                 rev=answer.rev,
                 epoch=committed.epoch,
+                durability=self.call.node.durability,
                 stopped_at=stopped,
                 key_id=answer.key.id,
                 reset_id=reset_id,
             )
+            self.owed.append(due)
         return answer
 
     def try_change(self, flow: Callable[[Transaction], object]) -> Refusal | None:

@@ -184,8 +184,8 @@ def save(asked: SignedIn) -> Response:
 PLACES: Final[tuple[Place, ...]] = (
     shown_to_members("/keys", listing),
     shown_to_members("/keys/{key_id}", show),
-    posted_by_members("/keys/{key_id}/suspend", suspend),
-    posted_by_members("/keys/{key_id}/revoke", revoke),
+    posted_by_members("/keys/{key_id}/suspend", suspend, stops=True),
+    posted_by_members("/keys/{key_id}/revoke", revoke, stops=True),
     shown_to_members("/keys/{key_id}/edit", edit),
     posted_by_members("/keys/{key_id}/edit", save),
 )

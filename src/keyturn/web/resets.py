@@ -334,14 +334,14 @@ def cancel(asked: SignedIn) -> Response:
 
 PLACES: Final[tuple[Place, ...]] = (
     shown_to_members("/keys/{key_id}/reset", ask),
-    posted_by_members("/keys/{key_id}/reset", begin),
+    posted_by_members("/keys/{key_id}/reset", begin, stops=True),
     shown_to_members("/resets/{reset_id}", show),
     posted_by_members("/resets/{reset_id}/proofs", prove, slow=True),
     posted_by_members("/resets/{reset_id}/passkey", ask_passkey),
     shown_to_members("/resets/{reset_id}/mailed", mailed),
     posted_by_members("/resets/{reset_id}/mint", mint, slow=True),
     posted_by_members("/resets/{reset_id}/stored", stored),
-    posted_by_members("/resets/{reset_id}/finish", finish),
+    posted_by_members("/resets/{reset_id}/finish", finish, stops=True),
     posted_by_members("/resets/{reset_id}/cancel", cancel),
     posted_by_members("/resets/{reset_id}/resume", resume),
     posted_by_members("/resets/{reset_id}/claim", claim),

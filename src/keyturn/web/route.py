@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,6 +16,7 @@ from keyturn.core.refusal import KeyInQuery, Refusal, Unauthenticated
 from keyturn.core.session import SessionKind
 from keyturn.edge.client_address import client_address
 from keyturn.edge.outage import of_outage
+from keyturn.edge.receipt import ReceiptDue
 from keyturn.edge.refused import Refused
 from keyturn.edge.secure import is_secure
 from keyturn.edge.signed_in import note_use
@@ -82,9 +83,11 @@ def shown_to_members(path: str, page: MembersPage) -> Place:
     return lambda house: Route(house.door.prefix + path, _for_members(house, page), methods=["GET"])
 
 
-def posted_by_members(path: str, page: MembersPage, *, slow: bool = False) -> Place:
-    """A form from whoever is signed in."""
-    return lambda house: Route(house.door.prefix + path, _for_members(house, page, slow=slow), methods=["POST"])
+def posted_by_members(path: str, page: MembersPage, *, slow: bool = False, stops: bool = False) -> Place:
+    """A form from whoever is signed in.  `stops`: it stops something, and waits for nothing else (K8)."""
+    return lambda house: Route(
+        house.door.prefix + path, _for_members(house, page, slow=slow, stops=stops), methods=["POST"]
+    )
 
 
 def _for_anybody(house: House, page: StrangersPage, *, slow: bool = False, from_elsewhere: bool = False) -> Endpoint:
@@ -100,13 +103,14 @@ def _for_anybody(house: House, page: StrangersPage, *, slow: bool = False, from_
     return endpoint
 
 
-def _for_members(house: House, page: MembersPage, *, slow: bool = False) -> Endpoint:
+def _for_members(house: House, page: MembersPage, *, slow: bool = False, stops: bool = False) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         return await _answered(
             house,
             request,
             lambda arrived: page(_signed_in(house, arrived)),
             slow=house.visits.slowly_known if slow else None,
+            places=house.visits.places.stopping if stops else None,
         )
 
     return endpoint
@@ -120,6 +124,7 @@ class _Arrived:
     browser: Browser
     visit: Visit
     form: Form
+    owed: list[ReceiptDue] = field(default_factory=list)
 
 
 async def _answered(
@@ -128,6 +133,7 @@ async def _answered(
     work: Callable[[_Arrived], Response],
     *,
     slow: Slowly | None,
+    places: CapacityLimiter | None = None,
     from_elsewhere: bool = False,
 ) -> Response:
     node = house.visits.node
@@ -137,6 +143,8 @@ async def _answered(
     visit = Visit(
         node=node,
         metrics=house.visits.metrics,
+        places=house.visits.places,
+        receipts=house.visits.receipts,
         slowly=house.visits.slowly,
         secure=secure,
         address=client_address(request.scope, house.visits.proxies),
@@ -145,13 +153,16 @@ async def _answered(
     try:
         form = await _form(request, browser, from_elsewhere=from_elsewhere)
         arrived = _Arrived(request=request, browser=browser, visit=visit, form=form)
-        run = _in_thread(work) if slow is None else slow(work)
-        return await run(arrived)
+        run = _in_thread(work, places) if slow is None else slow(work)
+        made = await run(arrived)
     except Refused as refused:
         return _refused(house, request, browser, refused.refusal)
     except StoreUnavailable as error:
         house.visits.metrics.outages.inc()
         return _refused(house, request, browser, of_outage(error))
+    for due in arrived.owed:
+        await house.visits.receipts.of(due)  # in no thread: nobody waits for those who wait
+    return made
 
 
 async def _form(request: Request, browser: Browser, *, from_elsewhere: bool) -> Form:
@@ -166,8 +177,8 @@ async def _form(request: Request, browser: Browser, *, from_elsewhere: bool) -> 
     return form
 
 
-def _in_thread(work: Callable[[_Arrived], T]) -> Callable[[_Arrived], Awaitable[T]]:
-    return lambda arrived: run_in_threadpool(work, arrived)
+def _in_thread(work: Callable[[_Arrived], T], places: CapacityLimiter | None) -> Callable[[_Arrived], Awaitable[T]]:
+    return lambda arrived: to_thread.run_sync(work, arrived, limiter=places)
 
 
 def _over_https(request: Request, visits: Surroundings) -> bool:
@@ -203,6 +214,8 @@ def _signed_in(house: House, arrived: _Arrived) -> SignedIn:
     call = Call(
         node=visit.node,
         metrics=visit.metrics,
+        places=visit.places,
+        receipts=visit.receipts,
         slowly=visit.slowly,
         secure=visit.secure,
         address=visit.address,
@@ -220,6 +233,7 @@ def _facts(house: House, arrived: _Arrived) -> dict[str, Any]:
         "browser": arrived.browser,
         "pages": house.pages,
         "form": arrived.form,
+        "owed": arrived.owed,
         "path": request.path_params,
         "query": request.query_params,
         "live": request.headers.get("hx-request") == "true",

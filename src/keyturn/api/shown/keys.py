@@ -1,12 +1,12 @@
 """Keys and their secrets, as the API shows them."""
 
-from keyturn.api.shown.receipts import receipt
 from keyturn.api.shown.wire import Wire, when
 from keyturn.core import limit as limits
 from keyturn.core import public_key
 from keyturn.core.instant import Instant
 from keyturn.core.key import Key, Secret, status
 from keyturn.edge.node import Node
+from keyturn.edge.receipt import ReceiptDue
 from keyturn.edge.visit import Committed
 from keyturn.flow.age import AgedKey
 from keyturn.flow.key import KeyAnswer
@@ -82,10 +82,16 @@ def created_key(answer: KeyAnswer, now: Instant) -> Wire:
 
 
 def changed_key(answer: KeyAnswer, committed: Committed, node: Node) -> Wire:
-    """A key after a stop or a resume, with the receipt of how it now stands; of a name or a policy there is none."""
+    """A key after a stop or a resume, and the receipt due of how it now stands; of a name or a policy there is none."""
     held = answer.key.suspension
     stopped = answer.key.revoked_at or (held.at if held else None)
-    told = None
+    due = None
     if answer.rev:
-        told = receipt(node, key_id=answer.key.id, rev=answer.rev, epoch=committed.epoch, stopped_at=stopped)
-    return key(answer.key, committed.at) | {"receipt": told}
+        due = ReceiptDue(
+            key_id=answer.key.id,
+            rev=answer.rev,
+            epoch=committed.epoch,
+            durability=node.durability,
+            stopped_at=stopped,
+        )
+    return key(answer.key, committed.at) | {"receipt": due}

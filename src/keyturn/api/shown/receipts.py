@@ -1,31 +1,11 @@
 """Receipts, as the API shows them."""
 
 from keyturn.api.shown.wire import Wire, when
-from keyturn.core.instant import Instant
-from keyturn.edge import receipt as receipts
-from keyturn.edge.node import Node
+from keyturn.core.receipt import Receipt
 
 
-def receipt(
-    node: Node,
-    *,
-    rev: int,
-    epoch: int,
-    stopped_at: Instant | None,
-    key_id: str = "",
-    reset_id: str = "",
-    account_id: str = "",
-) -> Wire:
-    """R53.  Waits until there is something to say."""
-    one, note = receipts.receipt(
-        node,
-        rev=rev,
-        epoch=epoch,
-        stopped_at=stopped_at,
-        reset_id=reset_id,
-        key_id=key_id,
-        account_id=account_id,
-    )
+def receipt(one: Receipt, note: str) -> Wire:
+    """R53."""
     return {
         "reset": one.reset_id or None,
         "key": one.key_id or None,

@@ -1,13 +1,12 @@
 """Resets and previews, as the API shows them."""
 
-from keyturn.api.shown.receipts import receipt
 from keyturn.api.shown.wire import Wire, when
 from keyturn.core import duration
 from keyturn.core.handover import Gap
 from keyturn.core.instant import Instant
 from keyturn.core.reset import UNTOUCHED, Reset, stage_at
 from keyturn.edge.node import Node
-from keyturn.edge.receipt import stopped_at
+from keyturn.edge.receipt import ReceiptDue, stopped_at
 from keyturn.edge.visit import Committed
 from keyturn.flow.preview import Preview
 from keyturn.flow.step import ResetAnswer
@@ -91,22 +90,22 @@ def preview(one: Preview, now: Instant) -> Wire:
 
 
 def moved_reset(answer: ResetAnswer, committed: Committed, node: Node) -> Wire:
-    """The answer of the call that moved it: the stage it moved to, the secret this once, the receipt."""
-    one, told = answer.reset, None
+    """The answer of the call that moved it: the stage it moved to, the secret this once, the receipt due."""
+    one, due = answer.reset, None
     if answer.rev:
-        told = receipt(
-            node,
+        due = ReceiptDue(
             key_id=one.key_id,
             reset_id=one.id,
             rev=answer.rev,
             epoch=committed.epoch,
+            durability=node.durability,
             stopped_at=stopped_at(answer, committed.at),
         )
     return reset(answer, committed.at) | {
         "stage": one.stage.value,
         "secret": answer.secret.reveal if answer.secret else None,
         "secret_shown": answer.secret_shown,
-        "receipt": told,
+        "receipt": due,
     }
 
 

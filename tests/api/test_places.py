@@ -1,0 +1,151 @@
+"""Who waits does so in no thread, and nobody stands behind what is none of theirs (F3, F5, K8, R22)."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from keyturn.edge.places import OTHERS
+from keyturn.edge.slow import AT_ONCE
+from keyturn.sdk import Verifier
+from tests import databases
+from tests.attached import Attached, attached, until
+from tests.postgres import Postgres
+from tests.serving import Answer, Serving
+from tests.web.house import PASSPHRASE, House
+
+RESETS, SUSPENSIONS = OTHERS + 4, 8
+"""More than there are threads for."""
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Serving]:
+    """A server whose leases outlast the test."""
+    server = Serving(tmp_path / "data").start()
+    try:
+        assert server.stop() == 0
+        with closing(sqlite3.connect(server.folder / "keyturn.db")) as database, database:
+            database.execute("UPDATE authority SET lease_length = 60000000")
+        yield server.start()
+    finally:
+        server.kill()
+
+
+@contextmanager
+def attaching(server: Serving, folder: Path, name: str) -> Iterator[Attached]:
+    """A verifier that goes on in the end, so that nobody waits for it any longer."""
+    credential = folder / f"{name}.key"
+    credential.write_text(server.create(name=name, permissions=["keyturn.attach"])["secret"])
+    with attached(server.url, credential, name=name) as one:
+        try:
+            yield one
+        finally:
+            one.thaw()
+            until(lambda: not fences(server), within=60)
+
+
+def fences(server: Serving) -> list[dict[str, Any]]:
+    """Whatever is waited for."""
+    found: list[dict[str, Any]] = server.call("/v1/fleet").body["fences"]
+    return found
+
+
+def under_way(done: Sequence[Future[Any]]) -> bool:
+    return not any(one.done() for one in done)
+
+
+def test_f5_k8_r22_however_many_stops_are_waited_for_the_next_begins_at_once(patient: Serving, tmp_path: Path) -> None:
+    """A verifier stands still, and whoever stops something meanwhile waits for it; nobody else does."""
+    keys = [patient.create()["id"] for _ in range(RESETS + SUSPENSIONS)]
+    leaked, fresh = patient.create(), [patient.create()["secret"] for _ in range(2)]
+    with ThreadPoolExecutor(len(keys) + 1) as pool, attaching(patient, tmp_path, "still") as still:
+        still.freeze()
+        stops = [
+            *(pool.submit(patient.call, f"/v1/keys/{key}/resets", {"reason": "leaked"}) for key in keys[:RESETS]),
+            *(pool.submit(patient.call, f"/v1/keys/{key}/suspend", {}) for key in keys[RESETS:]),
+        ]
+        # F5: each has scanned the leases, and the node goes on answering those who look.
+        until(lambda: len(fences(patient)) == len(keys), within=60)
+        revoked = pool.submit(patient.call, f"/v1/keys/{leaked['id']}/revoke", {})
+        until(lambda: patient.verdict(leaked["secret"]) == "revoked")
+        # F3: what memory does not know is asked, by the node and by a verifier that is granted a lease just now (F2).
+        assert patient.verdict(fresh[0]) == "valid"
+        credential = tmp_path / "healthy.key"
+        credential.write_text(patient.create(permissions=["keyturn.attach"])["secret"])
+        with attached(patient.url, credential, name="healthy") as healthy:
+            assert healthy.verify(fresh[1]) == "valid"
+        assert under_way([*stops, revoked])
+    receipts = [one.result().body["receipt"] for one in (*stops, revoked)]
+    assert all(one["confirmed"] for one in receipts)
+    assert len({one["rev"] for one in receipts}) == len(receipts)
+    assert all(one["waited_ms"] > 0 for one in receipts)
+
+
+def test_f5_whoever_mints_on_a_page_keeps_no_place_of_the_slow_ones(patient: Serving, tmp_path: Path) -> None:
+    """A password is waited for in two places; the fence of what it brought about is not."""
+    house = House(patient)
+    account = house.account(policy=house.policy(proofs=["password"], reset_origin="any", on_member_added="none"))
+    owner, email = house.user(account)
+    minting = []
+    with ThreadPoolExecutor(AT_ONCE + 1) as pool, attaching(patient, tmp_path, "still") as still:
+        for _ in range(AT_ONCE + 1):
+            key = patient.create(account_id=account, owner_id=owner)["id"]
+            person = house.person()
+            assert person.sign_in(email, PASSPHRASE).path == "/keys"
+            reset = person.submit(f"/keys/{key}/reset", at=f"/keys/{key}/reset?reason=leaked").path
+            assert person.submit(f"{reset}/proofs", at=reset, password=PASSPHRASE).status == 200
+            minting.append((person, reset))
+        still.freeze()
+        pages = [pool.submit(person.submit, f"{reset}/mint", at=reset) for person, reset in minting]
+        until(lambda: len(fences(patient)) == len(minting), within=60)
+        assert under_way(pages)
+    assert all("kt_live_" in one.result().html for one in pages)
+    for one in house.met:
+        one.client.close()
+
+
+def test_k8_f3_nobody_stands_behind_changes_that_wait_for_a_lock(postgres_server: Postgres, tmp_path: Path) -> None:
+    """More than there are threads for change one key, whose row somebody holds."""
+    with databases.postgres_empty(postgres_server) as url:
+        server = Serving(tmp_path / "data", database_url=url).start()
+        try:
+            busy, leaked = server.create()["id"], server.create()
+            fresh = [server.create()["secret"] for _ in range(2)]
+            credential = tmp_path / "healthy.key"
+            credential.write_text(server.create(permissions=["keyturn.attach"])["secret"])
+            with ExitStack() as stack:
+                pool = stack.enter_context(ThreadPoolExecutor(OTHERS + 4))
+                holding = stack.enter_context(psycopg.connect(url))
+                holding.execute("SELECT 1 FROM keys WHERE id = %s FOR UPDATE", (busy,))
+                edits = [pool.submit(_rename, server, busy) for _ in range(OTHERS + 4)]
+                looking = stack.enter_context(psycopg.connect(url, autocommit=True))
+                until(lambda: _waiting(looking) >= OTHERS)
+                assert server.call(f"/v1/keys/{leaked['id']}/revoke", {}).body["receipt"]["confirmed"]
+                assert server.verdict(leaked["secret"]) == "revoked"
+                assert server.verdict(fresh[0]) == "valid"
+                with Verifier(server.url, credential_file=credential) as healthy:
+                    assert healthy.wait_until_leased(20)
+                    assert healthy.verify(fresh[1]).code == "valid"
+                assert under_way(edits)
+                assert _waiting(looking) <= OTHERS, "the rest of the connections are for others"
+                holding.rollback()
+        finally:
+            server.kill()
+
+
+def _rename(server: Serving, key: str) -> Answer:
+    return server.call(f"/v1/keys/{key}", {"name": "renamed"}, method="PATCH")
+
+
+def _waiting(database: psycopg.Connection[Any]) -> int:
+    """How many wait for a lock."""
+    found = database.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ).fetchone()
+    assert found is not None
+    return int(found[0])
