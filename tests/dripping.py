@@ -10,7 +10,7 @@ _MOST: Final = 200
 
 
 @contextmanager
-def dripping(first: bytes) -> Iterator[int]:
+def dripping(first: bytes, *, drop: bytes = b"x", most: int = _MOST) -> Iterator[int]:
     """The port of one that begins with these bytes, for one caller."""
     ended = threading.Event()
     cut_off: list[bool] = []
@@ -20,8 +20,8 @@ def dripping(first: bytes) -> Iterator[int]:
         with connection:
             try:
                 connection.sendall(first)
-                for _ in range(_MOST):
-                    connection.sendall(b"x")
+                for _ in range(most):
+                    connection.sendall(drop)
                     ended.wait(0.02)
             except OSError:
                 cut_off.append(True)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from keyturn.sdk import Client
 from keyturn.sdk.clock import boot_micros
 from keyturn.sdk.line import Line
 from keyturn.sdk.nodes import Nodes, NodeUnavailable, Patience
@@ -243,3 +244,44 @@ def test_an_answer_is_read_however_it_is_framed(said: bytes) -> None:
     """And where the node hangs up after it, the line is not kept."""
     with _peer(said, said) as url, _asking(url) as nodes:
         assert [_ask(nodes), _ask(nodes)] == ["first", "first"]
+
+
+def test_a_deployment_may_be_below_a_path_of_its_address() -> None:
+    """A proxy serves it there; whatever knows it by this address keeps the path."""
+    with Loopback(_said("first"), keeps=True) as node:
+        url = f"{node.url}/my keys/é/"
+        with _asking(url) as nodes:
+            assert _ask(nodes) == "first"
+            with pytest.raises(ValueError, match="an answer that has an end"):
+                nodes.open(nodes.urls[0])
+        with Client(url) as client:
+            client.ready()
+        paths = [one.path for one in node.heard]
+        assert paths == [f"/my%20keys/%C3%A9{path}" for path in ("/v1/verify", "/v1/feed", "/readyz")]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/#part", "http://127.0.0.1:1/?", "http://127.0.0.1:1?x=y"])
+def test_an_address_has_nothing_beyond_its_path(url: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        Nodes(url, "kt_live_x", allow_plain_http=False)
+    with pytest.raises(ValueError, match="address"):
+        Client(url)
+
+
+def test_a_node_may_have_an_ipv6_address() -> None:
+    heard: list[bytes] = []
+
+    def answer(listening: socket.socket) -> None:
+        caller, _ = listening.accept()
+        with caller:
+            heard.append(caller.recv(65_536))
+            caller.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + _ANSWER)
+
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
+        thread = threading.Thread(target=answer, args=(listening,), daemon=True)
+        thread.start()
+        port = listening.getsockname()[1]
+        with _asking(f"http://[::1]:{port}") as nodes:
+            assert _ask(nodes) == "first"
+        thread.join()
+    assert f"Host: [::1]:{port}".encode() in heard[0]

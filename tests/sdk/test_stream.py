@@ -13,6 +13,7 @@ import pytest
 
 from keyturn.sdk.stream import Refused, Stream, Wake
 from tests.certificate import self_signed
+from tests.dripping import dripping
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -182,3 +183,78 @@ def test_what_is_no_stream_is_an_error(said: bytes) -> None:
     wrong = pytest.raises((ValueError, OSError))
     with server(lambda peer: peer.sendall(said)) as port, wrong, closing(opened(port)) as stream:
         all_lines(stream)
+
+
+def test_a_head_that_drips_is_cut_off() -> None:
+    with dripping(b"HTTP/1.1 200 OK\r\nX-A: ") as port, pytest.raises(TimeoutError):
+        Stream(http.client.HTTPConnection("127.0.0.1", port, timeout=0.5), "/v1/feed", {})
+
+
+def test_a_refusal_that_drips_is_told_by_its_status() -> None:
+    with dripping(b"HTTP/1.1 403 x\r\nContent-Length: 9000\r\n\r\n{") as port, pytest.raises(Refused) as refused:
+        Stream(http.client.HTTPConnection("127.0.0.1", port, timeout=0.5), "/v1/feed", {})
+    assert refused.value.code == "403"
+
+
+def test_a_flood_is_taken_in_parts_and_cut_off() -> None:
+    """Whoever reads looks up in between; and a line has a length that it cannot have."""
+    cut_off: list[bool] = []
+    block = b"x" * 1_000_000
+
+    def answer(peer: socket.socket) -> None:
+        peer.sendall(HEAD + b"%x\r\n" % (1 << 40))
+        try:
+            for _ in range(100):
+                peer.sendall(block)
+        except OSError:
+            cut_off.append(True)
+
+    with server(answer) as port:
+        stream = opened(port)
+        with closing(Wake()) as wake:
+            assert stream.lines(20, wake) == []
+            assert len(stream._chunks.text) <= len(block)
+            with pytest.raises(ValueError, match="does not end"):
+                all_lines(stream)
+        stream.close()
+    assert cut_off
+
+
+def test_whoever_takes_a_line_by_drops_is_given_up() -> None:
+    ended = threading.Event()
+
+    def answer(peer: socket.socket) -> None:
+        peer.sendall(HEAD)
+        while not ended.wait(0.05) and peer.recv(200_000):
+            pass
+
+    with server(answer) as port:
+        stream = opened(port)
+        with pytest.raises(TimeoutError):
+            stream.send(b"x" * 40_000_000)
+        ended.set()
+        stream.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [
+        ("::1", "[::1]"),
+        ("fe80::1%eth0", "[fe80::1]"),
+        ("localhost", "localhost"),
+        ("keys.example.com", "keys.example.com"),
+        ("schlüssel.example.com", "xn--schlssel-95a.example.com"),
+    ],
+)
+def test_the_host_is_named_as_requests_name_it(host: str, named: str) -> None:
+    """RFC 9112, section 3.2: nginx refuses an IPv6 address without its brackets."""
+    heard: list[bytes] = []
+    near, far = socket.socketpair()
+    connection = http.client.HTTPConnection(host, 8787, timeout=20)
+    connection.connect = lambda: setattr(connection, "sock", near)  # type: ignore[method-assign]  # as if it were there
+    far.sendall(HEAD)
+    stream = Stream(connection, "/v1/feed", {})
+    heard.append(far.recv(65_536))
+    assert f"\r\nHost: {named}:8787\r\n".encode() in heard[0]
+    stream.close()
+    far.close()

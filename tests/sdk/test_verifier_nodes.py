@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from keyturn.sdk import NodeUnavailable, Verifier
+from tests.dripping import dripping
 from tests.gateways.program import free_port
 from tests.sdk.verifying import LONG, reset, until
 from tests.serving import Serving
@@ -19,6 +20,17 @@ def test_of_several_nodes_a_dead_one_is_passed_over(server: Serving, credential:
             assert verifier.wait_until_leased(LONG)
             assert verifier.node == server.url
             assert verifier.verify(secret)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n{"],
+    ids=["a head", "a message"],
+)
+def test_of_several_nodes_one_that_drips_is_passed_over(server: Serving, credential: str, first: bytes) -> None:
+    with dripping(first, most=2_000) as port, Verifier([f"http://127.0.0.1:{port}", server.url], credential) as one:
+        assert one.wait_until_leased(LONG)
+        assert one.node == server.url
 
 
 def test_with_no_node_there_is_no_answer_until_one_comes(server: Serving, credential: str) -> None:

@@ -31,8 +31,8 @@ def check_address(url: str, *, allow_plain_http: bool) -> None:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         raise ValueError(NO_ADDRESS) from None
-    if parts.username is not None or parts.query:
-        raise ValueError("the address of a server has no user, password or query")
+    if parts.username is not None or "?" in url or "#" in url:
+        raise ValueError("the address of a server has no user, password, query or fragment")
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError(NO_ADDRESS)
     check_line(parts.scheme, host, allow_plain_http=allow_plain_http)

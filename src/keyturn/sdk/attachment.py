@@ -11,7 +11,7 @@ from typing import Final
 from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms
 from keyturn.core.share import HOLD, Rest
 from keyturn.sdk.clock import boot_id, boot_micros, wall_micros
-from keyturn.sdk.nodes import ASK_SECONDS, FEED_PATH, Nodes
+from keyturn.sdk.nodes import ASK_SECONDS, Nodes
 from keyturn.sdk.stream import Refused, Stream, Wake
 from keyturn.verify.holder import Alarm, Holder
 from keyturn.verify.message import give_backs, read, reports, write
@@ -62,7 +62,7 @@ class Attachment:
             url = self._nodes.urls[at % len(self._nodes.urls)]
             began = boot_micros()
             try:
-                stream = Stream(self._nodes.connect(url), FEED_PATH, self._nodes.headers())
+                stream = self._nodes.open(url)
                 try:
                     self.node, self.refused = url, ""
                     self._follow(stream)

@@ -78,9 +78,9 @@ class _Connection:
             raise ValueError(NO_ADDRESS) from None
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise ValueError(NO_ADDRESS)
-        if parsed.userinfo or parsed.query:
+        if parsed.userinfo or "?" in url or "#" in url:
             # Not echoed: what stands there is likely a secret.
-            raise ValueError("the address of a server has no user, password or query")
+            raise ValueError("the address of a server has no user, password, query or fragment")
         if key is not None and key_file is not None:
             raise ValueError("give the key or the file it lies in, not both")
         self.is_plain = parsed.scheme == "http"

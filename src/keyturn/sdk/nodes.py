@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from keyturn import __version__
 from keyturn.sdk.address import check_address
 from keyturn.sdk.clock import boot_micros
 from keyturn.sdk.line import CONNECT_SECONDS, HungUp, Line, left
+from keyturn.sdk.stream import Stream
 
 FEED_PATH: Final = "/v1/feed"
 ASK_SECONDS: Final = 5.0
@@ -97,13 +98,17 @@ class Nodes:
         child._proof = token_hex(16)  # noqa: SLF001  # as above
         return child
 
-    def connect(self, url: str, *, timeout: float = CONNECT_SECONDS) -> http.client.HTTPConnection:
+    def open(self, url: str) -> Stream:
+        """The stream to one of them.  Raises Refused, OSError or ValueError."""
+        return Stream(self._connect(url), _prefix(url) + FEED_PATH, self.headers())
+
+    def _connect(self, url: str) -> http.client.HTTPConnection:
         """A connection to one of them, not yet opened."""
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
         if parts.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=timeout, context=self._context)
-        return http.client.HTTPConnection(host, port, timeout=timeout)
+            return http.client.HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=self._context)
+        return http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
 
     def headers(self) -> dict[str, str]:
         """What every request shows: the credential, and of which instance it is.
@@ -186,9 +191,9 @@ class Nodes:
         headers = self.headers() | {"Content-Type": "application/json"}
         while True:
             kept = self._kept(url)
-            line = kept or Line(self.connect(url), self._trusted(url), until=until)
+            line = kept or Line(self._connect(url), self._trusted(url), until=until)
             try:
-                answer = line.ask(path, body, headers, until=until)
+                answer = line.ask(_prefix(url) + path, body, headers, until=until)
             except HungUp:
                 line.close()
                 if kept is None:
@@ -218,6 +223,11 @@ class Nodes:
             line.close()
         if self._idle is None:
             line.close()  # `close` came in between
+
+
+def _prefix(url: str) -> str:
+    """The path that the address has of itself, where a proxy serves a deployment below one."""
+    return quote(urlsplit(url).path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
 
 
 def _micros(seconds: float) -> int:

@@ -12,11 +12,16 @@ import ssl
 from collections.abc import Mapping
 from typing import Final
 
+from keyturn.sdk.clock import boot_micros
+from keyturn.sdk.line import CONNECT_SECONDS, left
+
 _MOST_HEAD: Final = 65_536
-_LONGEST_LINE: Final = 64 * 1024 * 1024
+_LONGEST_LINE: Final = 32 * 1024 * 1024
+"""Longer than 500 keys with as many networks and permissions as a key may have."""
 _MOST_BODY: Final = 65_536
 _AT_ONCE: Final = 262_144
 _SEND_SECONDS: Final = 2.0
+_LINE_SECONDS: Final = 5.0
 _OK: Final = 200
 
 
@@ -65,14 +70,19 @@ class Stream:
     """An open stream.  Every method may raise OSError, and ValueError where the other side speaks no HTTP."""
 
     def __init__(self, connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]) -> None:
-        """Open it on a connection that is not open yet.  Raises Refused, OSError or ValueError."""
+        """Open it on a connection that is not open yet; once it is, the answer begins in its `timeout`, as a whole.
+
+        Raises Refused, OSError or ValueError.
+        """
         connection.connect()
         self._socket: socket.socket = connection.sock
         self._arrived = b""
         self._chunks = _Chunks()
-        lines = [f"POST {path} HTTP/1.1", f"Host: {connection.host}:{connection.port}", "Transfer-Encoding: chunked"]
+        self._searched = 0
+        lines = [f"POST {path} HTTP/1.1", f"Host: {_host(connection)}", "Transfer-Encoding: chunked"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         try:
+            self._until = boot_micros() + round((self._socket.gettimeout() or CONNECT_SECONDS) * 1e6)
             self._socket.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
             self._read_head()
             self._socket.setblocking(False)
@@ -82,15 +92,16 @@ class Stream:
 
     def send(self, line: bytes) -> None:
         """One line, its end included; waits a moment at most where the other side is slow to take it."""
+        until = boot_micros() + round(_LINE_SECONDS * 1e6)
         rest = memoryview(b"%x\r\n%s\r\n" % (len(line), line))
         while rest:
             try:
                 rest = rest[self._socket.send(rest) :]
             except (BlockingIOError, ssl.SSLWantWriteError):
-                if not _ready(_SEND_SECONDS, writes=self._socket):
+                if not _ready(min(_SEND_SECONDS, left(until)), writes=self._socket):
                     raise TimeoutError("the other side takes nothing any more") from None
             except ssl.SSLWantReadError:
-                if not _ready(_SEND_SECONDS, self._socket):
+                if not _ready(min(_SEND_SECONDS, left(until)), self._socket):
                     raise TimeoutError("the other side says nothing any more") from None
 
     def lines(self, seconds: float, wake: Wake) -> list[bytes] | None:
@@ -112,22 +123,25 @@ class Stream:
         self._socket.close()
 
     def _receive(self) -> bool:
-        """Take what is there; False at the end."""
-        while True:
-            try:
-                part = self._socket.recv(_AT_ONCE)
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                return True
-            if not part:
-                return False
-            self._arrived += part
-            if len(part) < _AT_ONCE and not isinstance(self._socket, ssl.SSLSocket):
-                return True
+        """Take some of what is there; False at the end.
+
+        What is left there ends the next wait at once: TLS keeps nothing back, since none of its records is longer.
+        """
+        try:
+            part = self._socket.recv(_AT_ONCE)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return True
+        self._arrived += part
+        return bool(part)
 
     def _take(self) -> tuple[list[bytes], bool]:
         self._arrived = self._chunks.feed(self._arrived)
-        *lines, self._chunks.text = self._chunks.text.split(b"\n")
-        if len(self._chunks.text) > _LONGEST_LINE:
+        text = self._chunks.text
+        end = text.rfind(b"\n", self._searched)
+        lines = bytes(text[:end]).split(b"\n") if end >= 0 else []
+        del text[: end + 1]
+        self._searched = len(text)
+        if self._searched > _LONGEST_LINE:
             raise ValueError("a line that does not end")
         return lines, self._chunks.ended
 
@@ -162,10 +176,19 @@ class Stream:
         return code if isinstance(code, str) else status
 
     def _more(self) -> bytes:
+        self._socket.settimeout(left(self._until))
         part = self._socket.recv(_AT_ONCE)
         if not part:
             raise ConnectionResetError("the other side has gone")
         return part
+
+
+def _host(connection: http.client.HTTPConnection) -> str:
+    """As a request names it: an IPv6 address in brackets and without a zone (RFC 9112, section 3.2; RFC 6874)."""
+    host, _, _ = connection.host.partition("%")
+    if ":" in host:
+        return f"[{host}]:{connection.port}"
+    return f"{host if host.isascii() else host.encode('idna').decode('ascii')}:{connection.port}"
 
 
 def _ready(seconds: float, *reads: socket.socket | Wake, writes: socket.socket | None = None) -> list[object]:
@@ -182,32 +205,33 @@ class _Chunks:
     """The chunked coding, read as it comes (RFC 9112, section 7.1)."""
 
     def __init__(self) -> None:
-        self.text = b""
+        self.text = bytearray()
         self.ended = False
         self._left = 0
 
     def feed(self, data: bytes) -> bytes:
         """Add what is whole to `text`; answers what is not."""
-        while data and not self.ended:
+        at = 0
+        while at < len(data) and not self.ended:
             if self._left:
-                part = data[: self._left]
+                part = data[at : at + self._left]
                 # The two bytes that end a chunk are counted in, and are no text.
                 self.text += part[: max(0, self._left - 2)]
                 self._left -= len(part)
-                data = data[len(part) :]
+                at += len(part)
                 continue
-            size, found, rest = data.partition(b"\r\n")
-            if not found:
-                if len(data) > _MOST_SIZE:
+            end = data.find(b"\r\n", at, at + _MOST_SIZE)
+            if end < 0:
+                if len(data) - at > _MOST_SIZE:
                     raise ValueError("no chunk")
-                return data
-            length = int(size.partition(b";")[0], 16)
+                break
+            length = int(data[at:end].partition(b";")[0], 16)
             if length < 0:
                 raise ValueError("no chunk")
             self.ended = not length
             self._left = length + 2 if length else 0
-            data = rest
-        return data
+            at = end + 2
+        return data[at:]
 
 
 _MOST_SIZE: Final = 1024
