@@ -33,6 +33,19 @@ def test_of_several_nodes_one_that_drips_is_passed_over(server: Serving, credent
         assert one.node == server.url
 
 
+@pytest.mark.parametrize(
+    "line", [b'{"kind":' * 20_000, b'{"kind":"deny","nonce":1e999,"reason":"lapsed"}'], ids=["deep", "wide"]
+)
+def test_of_several_nodes_one_whose_messages_are_broken_is_passed_over(
+    server: Serving, credential: str, line: bytes
+) -> None:
+    message = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\n\r\n" % (len(line) + 1, line)
+    with dripping(message, most=2_000) as port, Verifier([f"http://127.0.0.1:{port}", server.url], credential) as one:
+        assert one.wait_until_leased(LONG)
+        assert one.node == server.url
+        assert one.verify(server.create()["secret"])
+
+
 def test_with_no_node_there_is_no_answer_until_one_comes(server: Serving, credential: str) -> None:
     dead = f"http://127.0.0.1:{free_port()}"
     secret = server.create()["secret"]

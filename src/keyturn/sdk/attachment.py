@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
-from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms
+from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms, length_fault, margin_fault
 from keyturn.core.share import HOLD, Rest
 from keyturn.sdk.clock import boot_id, boot_micros, wall_micros
 from keyturn.sdk.nodes import ASK_SECONDS, Nodes
@@ -126,7 +126,7 @@ class Attachment:
                 answer = self._holder.pushed(message)
             case Denial():
                 self._holder.denied(message)
-            case Terms():
+            case Terms() if not (length_fault(message) or margin_fault(message)):
                 self._holder.terms = message
                 return True
             case _:
