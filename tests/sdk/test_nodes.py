@@ -198,6 +198,15 @@ def test_what_does_not_end_is_cut_off_before_it_fills_the_memory(first: bytes, b
     assert cut_off
 
 
+def test_a_handshake_that_drips_is_cut_off() -> None:
+    with (
+        Loopback(_said("second")) as other,
+        dripping(b"\x16\x03\x03\x40\x00") as port,  # the head of a long record
+        _asking(f"https://127.0.0.1:{port}", other.url) as nodes,
+    ):
+        assert _ask(nodes) == "second"
+
+
 _CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _ENDLESS: Final = b"x" * 3_000_000
 _ANSWER: Final = b'{"who": "first"}'

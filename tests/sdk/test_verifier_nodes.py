@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from keyturn.core.lease import LAPSED, Denial
 from keyturn.sdk import NodeUnavailable, Verifier
+from keyturn.verify.message import write
 from tests.dripping import dripping
 from tests.gateways.program import free_port
 from tests.sdk.verifying import LONG, reset, until
@@ -44,6 +46,19 @@ def test_of_several_nodes_one_whose_messages_are_broken_is_passed_over(
         assert one.wait_until_leased(LONG)
         assert one.node == server.url
         assert one.verify(server.create()["secret"])
+
+
+def test_of_several_nodes_one_that_grants_no_lease_is_left(server: Serving, credential: str) -> None:
+    """As one that is cut off from its database while another is not."""
+    line = write(Denial(nonce=1, reason=LAPSED))
+    denial = b"%x\r\n%s\r\n" % (len(line), line)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with (
+        dripping(head, drop=denial, most=4_000) as port,
+        Verifier([f"http://127.0.0.1:{port}", server.url], credential) as one,
+    ):
+        assert one.wait_until_leased(LONG)
+        assert one.node == server.url
 
 
 def test_with_no_node_there_is_no_answer_until_one_comes(server: Serving, credential: str) -> None:

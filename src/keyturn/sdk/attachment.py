@@ -84,7 +84,7 @@ class Attachment:
 
     def _follow(self, stream: Stream) -> None:
         """Renew and follow the feed until either side ends it."""
-        renew_at = heard_at = boot_micros()
+        renew_at = heard_at = leased_at = boot_micros()
         give_back_at = heard_at + HOLD
         while True:
             now = boot_micros()
@@ -93,6 +93,10 @@ class Attachment:
                 return
             if now - heard_at > self._holder.terms.length:
                 raise TimeoutError("the node says nothing any more")
+            if now < self._holder.deadline or len(self._nodes.urls) == 1:
+                leased_at = now
+            elif now - leased_at > self._holder.terms.length:
+                raise TimeoutError("the node grants nothing, and another may")
             if now >= renew_at:
                 stream.send(write(self._holder.renewal(now, wall=wall_micros(), machine=boot_id())))
                 renew_at = now + self._holder.terms.renew_every
