@@ -342,6 +342,22 @@ def test_f11_an_entry_that_is_no_longer_kept_is_of_no_other_past(one: Member) ->
     assert (seen.acknowledged, seen.is_over) == (1, True)
 
 
+@pytest.mark.parametrize("then", ["another change", "another epoch", "both"])
+def test_f9_what_was_looked_at_before_a_past_was_lost_is_looked_at_anew(one: Member, then: str) -> None:
+    """By its number there is another stop now, which others may not have heard of."""
+    rev = one.stop()
+    assert one.confirming.look(rev).is_over
+    if then != "another epoch":
+        come_as_far_again(one, rev)
+    if then != "another change":
+        one.raise_epoch()
+        one.membership.renew()
+    seen = one.confirming.look(rev)
+    assert not seen.is_over
+    assert seen.waiting_for == (("node_1",) if then == "another change" else (f"epoch-{one.epoch}",))
+    assert until(lambda: one.confirming.look(rev).is_over), "that fence goes on, however often one looks"
+
+
 def test_f9_a_stop_whose_entry_is_lost_while_it_waits_is_not_confirmed(one: Member) -> None:
     rev = one.stop()
     _, at = one.verifier.applied
