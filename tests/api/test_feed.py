@@ -102,6 +102,32 @@ def test_f5_who_does_not_answer_is_waited_out_and_named(server: Serving, credent
     assert "ver_silent" in receipt["verifiers"]["waited_out"]
 
 
+def test_f5_what_no_authority_has_is_acknowledged_in_a_renewal_no_more_than_otherwise(
+    server: Serving, credential: str
+) -> None:
+    """Nobody gets out of being waited for while it holds a lease."""
+    made = server.create()
+    with closing(Line(server, credential)) as line:
+        grant = line.join("ver_ahead")
+        ahead = grant.rev + (1 << 40)
+        line.say(Renewal(instance="ver_ahead", nonce=2, epoch=grant.epoch, applied_rev=ahead, acked_rev=ahead))
+        denial = line.hear()
+        assert isinstance(denial, Denial)
+        receipt = server.call(f"/v1/keys/{made['id']}/suspend", {}).body["receipt"]
+    assert "ver_ahead" in receipt["verifiers"]["waited_out"]
+
+
+def test_f5_who_has_left_and_asks_for_a_lease_again_is_waited_for_again(server: Serving, credential: str) -> None:
+    made = server.create()
+    with closing(Line(server, credential)) as line:
+        grant = line.join("ver_back")
+        line.say(Acknowledgement(epoch=grant.epoch, rev=FOR_GOOD))
+        line.say(Renewal(instance="ver_back", nonce=2, epoch=0, applied_rev=0, acked_rev=0))
+        assert isinstance(line.hear(), Grant)
+        receipt = server.call(f"/v1/keys/{made['id']}/suspend", {}).body["receipt"]
+    assert "ver_back" in receipt["verifiers"]["waited_out"]
+
+
 def test_f12_a_verifier_that_answers_without_a_lease_is_named_and_nothing_is_confirmed(
     server: Serving, credential: str
 ) -> None:
@@ -137,6 +163,9 @@ def _pushed(line: Line) -> int:
         write(Push(epoch=1, entries=())),
         write(Denial(nonce=1, reason="lapsed")),
         write(Acknowledgement(epoch=1, rev=1)),
+        write(Renewal(instance="ver_liar", nonce=1, epoch=0, applied_rev=0, acked_rev=1)),
+        write(Renewal(instance="ver_liar", nonce=1, epoch=1, applied_rev=1, acked_rev=1 << 61)),
+        write(Renewal(instance="ver_liar", nonce=1, epoch=1, applied_rev=1, acked_rev=FOR_GOOD)),
         b" " * 1_100_000,
     ],
     ids=lambda said: said[:20].decode("latin-1"),

@@ -15,7 +15,7 @@ FAR = 1_000_000  # a deadline that is in nobody's way
 
 
 def renewal(instance: str = "v", **changes: Any) -> Renewal:
-    plain: dict[str, Any] = {"nonce": 1, "epoch": 1, "applied_rev": 3, "acked_rev": 3}
+    plain: dict[str, Any] = {"nonce": 1, "epoch": 1, "applied_rev": changes.get("acked_rev", 3), "acked_rev": 3}
     return Renewal(instance=instance, **plain | changes)
 
 
@@ -138,6 +138,27 @@ def test_f6_an_acknowledgement_never_falls_back() -> None:
     assert granted(granter, boot=1, acked_rev=5)
     assert acked(granter, 2) == 8
     assert granter.attached(2)[0].applied_rev == 8
+
+
+def test_f5_nobody_acknowledges_in_a_renewal_what_it_has_not_applied() -> None:
+    granter = Granter(TERMS)
+    for lie in (4, 9, 1 << 61, FOR_GOOD):
+        assert granted(granter, boot=0, applied_rev=3, acked_rev=lie)
+        assert acked(granter, 1) == 0
+    assert granted(granter, boot=1, applied_rev=3, acked_rev=3)
+    assert acked(granter, 2) == 3
+    assert granted(granter, boot=2, applied_rev=3, acked_rev=9)
+    assert acked(granter, 3) == 3, "what it had acknowledged before it has"
+
+
+def test_f5_whoever_asks_for_a_lease_has_not_left() -> None:
+    granter = Granter(TERMS)
+    assert granted(granter, boot=0)
+    granter.acknowledged("v", epoch=1, rev=FOR_GOOD)
+    assert acked(granter, 1) == 9
+    granter.asked(renewal(acked_rev=4), 2)
+    assert acked(granter, 3) == 4
+    assert [(one.acked_rev, one.applied_rev) for one in granter.attached(3)] == [(4, 4)]
 
 
 def test_f9_an_acknowledgement_of_another_epoch_counts_for_nothing() -> None:

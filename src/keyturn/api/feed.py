@@ -7,7 +7,7 @@ Nothing is queued for a slow reader: it gets what is new when it has taken what 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, Final
@@ -287,7 +287,7 @@ class _Stream:
             case Renewal():
                 await self._renew(message)
             case Acknowledgement():
-                if not self._instance or self._cannot_have(message):
+                if not self._instance or self._cannot_have(message.epoch, message.rev):
                     raise ValueError("acknowledged what it cannot have")
                 # Telling others is a moment's work, but waits for locks that threads hold.
                 self._member.acknowledged(self._instance, epoch=message.epoch, rev=message.rev)
@@ -298,29 +298,34 @@ class _Stream:
             case _:
                 raise ValueError("a message that verifiers do not send")
 
-    def _cannot_have(self, message: Acknowledgement) -> bool:
+    def _cannot_have(self, epoch: int, rev: int) -> bool:
         """What has just ended with its epoch may still be acknowledged; it counts for nothing."""
-        if message.rev == FOR_GOOD:
+        if rev == FOR_GOOD:
             return False
         here = self._node.verifier.epoch
-        return message.epoch > here or (message.epoch == here and message.rev > self._member.recent.rev)
+        return epoch > here or (epoch == here and rev > self._member.recent.rev)
 
     async def _renew(self, renewal: Renewal) -> None:
         if self._instance not in ("", renewal.instance):
             raise ValueError("two instances on one stream")
+        if renewal.acked_rev > renewal.applied_rev:
+            raise ValueError("acknowledged what it has not applied")
         known = await self._still_allowed()
         if isinstance(known, Refusal):
             raise _EndOfStreamError(known.kind)
         member = self._member
-        if not member.granter.asked(renewal, member.boot(), holder=self._holder):
-            raise _EndOfStreamError("the instance is another verifier's")
-        self._instance = renewal.instance
-        self._until.reschedule(asyncio.get_running_loop().time() + self._patience())
-        await self._in_thread(partial(member.publish, renewal.instance))
         if renewal.epoch > self._node.verifier.epoch:
             await self._in_thread(member.renew)  # another node has heard of a new epoch first
         if renewal.applied_rev > member.recent.rev:
             await self._in_thread(self._node.follower.catch_up)
+        # What lies above the authority's own revision is no acknowledgement, here as in a fence (F5).
+        counts = not self._cannot_have(renewal.epoch, renewal.acked_rev)
+        heard = renewal if counts else replace(renewal, acked_rev=0)
+        if not member.granter.asked(heard, member.boot(), holder=self._holder):
+            raise _EndOfStreamError("the instance is another verifier's")
+        self._instance = renewal.instance
+        self._until.reschedule(asyncio.get_running_loop().time() + self._patience())
+        await self._in_thread(partial(member.publish, renewal.instance))
         if member.terms != self._terms:
             self._terms = member.terms
             await self._write(self._terms)

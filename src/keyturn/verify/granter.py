@@ -43,21 +43,23 @@ class Granter:
         """A renewal has come: on record before anything else, as long as a lease can be (F7).
 
         False, and nothing is noted, where the instance is on record as another holder's: ids stand in receipts, so
-        whoever reads one must not acknowledge in its place (F0).
+        whoever reads one must not acknowledge in its place (F0).  What it acknowledges beyond what it has applied, it
+        cannot have (F5).
         """
         with self._lock:
             record = self._records.get(renewal.instance)
             if record is None:
-                record = _Record(
-                    holder, renewal.name, renewal.stale, renewal.epoch, renewal.acked_rev, renewal.applied_rev
-                )
+                record = _Record(holder, renewal.name, renewal.stale, renewal.epoch, 0, 0)
                 self._records[renewal.instance] = record
                 self._instances[holder] = renewal.instance
             elif record.holder != holder:
                 return False
             record.asking_until = boot + self.terms.fence
             record.name, record.stale = renewal.name, max(record.stale, renewal.stale)
-            self._heard(record, renewal.epoch, renewal.acked_rev, renewal.applied_rev)
+            if record.acked_rev == FOR_GOOD:
+                record.acked_rev = record.applied_rev = 0  # whoever asks has not left
+            acked_rev = renewal.acked_rev if renewal.acked_rev <= renewal.applied_rev else 0
+            self._heard(record, renewal.epoch, acked_rev, renewal.applied_rev)
             return True
 
     def knows(self, holder: bytes, boot: int) -> bool:
