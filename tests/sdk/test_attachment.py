@@ -10,6 +10,7 @@ from keyturn.verify.holder import Holder
 from keyturn.verify.message import Message, read, write
 from keyturn.verify.shares import Shares
 from keyturn.verify.verifier import Verifier
+from tests.sdk.verifying import until
 
 
 def _attachment() -> Attachment:
@@ -26,7 +27,8 @@ class _Node:
         self.heard: list[Message] = []
 
     def send(self, line: bytes) -> None:
-        self.heard.append(read(line))
+        if line:
+            self.heard.append(read(line))
 
 
 class _Granting(_Node):
@@ -37,12 +39,14 @@ class _Granting(_Node):
         self.attachment = attachment
         self.leaving: threading.Thread | None = None
 
-    def lines(self, _seconds: float, _wake: object) -> list[bytes]:
+    def lines(self, _seconds: float, _wake: object) -> list[bytes] | None:
+        if self.leaving is not None:
+            return None
         renewal = self.heard[-1]
         assert isinstance(renewal, Renewal)
         self.leaving = threading.Thread(target=self.attachment.stop)
         self.leaving.start()
-        assert self.attachment._stopping.wait(10)
+        until(lambda: self.attachment._stopping)
         grant = Grant(nonce=renewal.nonce, length=1_000_000, epoch=1, rev=7, entries=(), time=1, at=1)
         return [write(grant)]
 

@@ -1,8 +1,5 @@
-"""`keyturn.sdk.Verifier` before a real server: what its documentation says of answers, threads and forks (F0, F10)."""
+"""`keyturn.sdk.Verifier` before a real server: what its documentation says of answers and threads (F0)."""
 
-import json
-import subprocess
-import sys
 import threading
 import time
 from hashlib import sha256
@@ -119,43 +116,6 @@ def test_f0_threads_share_it_while_keys_are_reset(server: Serving, verifier: Ver
     for thread in threads:
         thread.join()
     assert not wrong
-
-
-FORKS: Final = """
-import json, os, sys
-from keyturn.sdk import Verifier
-url, credential, secret = sys.argv[1:]
-verifier = Verifier(url, credential)
-assert verifier.wait_until_leased(60) and verifier.verify(secret)
-told = []
-for _ in range(2):
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        empty = verifier.verify_warm(secret) is None and not verifier._nodes._idle
-        assert verifier._holder._name.endswith(f"/{os.getpid()}")
-        leased = verifier.wait_until_leased(60)
-        code = verifier.verify(secret).code
-        answer = [verifier.instance, empty, leased, code, verifier.verify_warm(secret) is not None]
-        os.write(writing, json.dumps(answer).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    told.append(json.loads(os.read(reading, 4096)))
-told.append([verifier.instance, True, True, verifier.verify(secret).code, verifier.verify_warm(secret) is not None])
-print(json.dumps(told))
-verifier.close()
-"""
-
-
-def test_f10_a_child_begins_anew_and_its_parent_goes_on(server: Serving, credential: str) -> None:
-    secret = server.create()["secret"]
-    done = subprocess.run(
-        [sys.executable, "-c", FORKS, server.url, credential, secret], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert [one[1:] for one in told] == [[True, True, "valid", True]] * 3
-    assert len({one[0] for one in told}) == 3
 
 
 def test_uses_are_reported(server: Serving, credential: str) -> None:

@@ -288,3 +288,12 @@ def test_f12_a_verifier_that_has_left_answers_without_a_lease_no_more() -> None:
     assert [one.stale for one in granter.attached(0)] == [0]
     assert granter.acked(epoch=1, applied_rev=9, boot=0) == 9
     assert not granter.attached(TERMS.length + 2 * TERMS.margin)
+
+
+def test_f5_one_that_left_before_it_was_granted_anything_is_not_waited_for() -> None:
+    """It has not heard which epoch it is, and answers in none."""
+    granter = Granter(TERMS)
+    assert granted(granter, boot=0, epoch=0, acked_rev=0)
+    assert acked(granter, 1) == 0
+    granter.acknowledged("v", epoch=0, rev=FOR_GOOD)
+    assert acked(granter, 1) == 9

@@ -3,15 +3,19 @@
 Nothing here decides anything: `verify.holder` says what a message means for the lease.  Standard library only.
 """
 
+import atexit
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms, length_fault, margin_fault
 from keyturn.core.share import HOLD, Rest
 from keyturn.sdk.clock import boot_id, boot_micros, wall_micros
 from keyturn.sdk.nodes import ASK_SECONDS, Nodes
+from keyturn.sdk.process import mark
 from keyturn.sdk.stream import Refused, Stream, Wake
 from keyturn.verify.holder import Alarm, Holder
 from keyturn.verify.message import give_backs, read, reports, write
@@ -19,6 +23,7 @@ from keyturn.verify.shares import Shares
 from keyturn.verify.verifier import Verifier
 
 _LONGEST_PAUSE: Final = 1.0
+_LEAVE_SECONDS: Final = 2.0
 _SOON: Final = 20_000
 """Microseconds until a renewal before its turn."""
 log = logging.getLogger("keyturn.sdk")
@@ -34,31 +39,50 @@ class Attachment:
         """Why the last node has refused the credential."""
         self.joined = threading.Event()
         """Set once a lease is held for the first time."""
+        self.here = mark()
+        """Whether this is its own process; in a child nothing of it is."""
         self._nodes = nodes
         self._holder = holder
         self._verifier = verifier
         self._shares = shares
-        self._stopping = threading.Event()
+        self._stopping = False
+        self._stops = SimpleQueue[None]()
         self._wake = Wake()
         self._thread: threading.Thread | None = None
 
+    @property
+    def started(self) -> bool:
+        """Whether it has begun."""
+        return self._thread is not None
+
     def start(self) -> None:
-        """Begin; the process may end without waiting for it."""
-        self._thread = threading.Thread(target=self._attach, name="keyturn feed", daemon=True)
-        self._thread.start()
+        """Begin; the process may end without waiting for it.  Raises RuntimeError where no thread can be begun."""
+        thread = threading.Thread(target=self._attach, name="keyturn feed", daemon=True)
+        thread.start()
+        self._thread = thread
+        _begun.add(self)
 
     def stop(self) -> None:
         """Drop the lease, report a last time, and end the stream."""
-        self._holder.deadline = 0
-        self._stopping.set()
-        self._wake()
-        if self._thread is not None:
+        self.let_go()
+        if self._thread is not None and self.here[0]:
             self._thread.join(ASK_SECONDS)
+
+    def let_go(self) -> None:
+        """The same without waiting for it: it takes no lock, since this may be called wherever garbage is collected."""
+        self._holder.deadline = 0
+        self._stopping = True
+        if self._thread is not None and self.here[0]:
+            self._stops.put(None)
+            self._wake()
+        else:  # nobody waits; in a child not even for its parent's
+            _begun.discard(self)
+            self._wake.close()
 
     def _attach(self) -> None:
         """Be attached to one node after the other."""
         at, pause = 0, 0.0
-        while not self._stopping.wait(pause):
+        while not self._stops_within(pause):
             url = self._nodes.urls[at % len(self._nodes.urls)]
             began = boot_micros()
             try:
@@ -81,6 +105,12 @@ class Attachment:
             stayed = boot_micros() - began > self._holder.terms.length
             pause = 0.0 if stayed else min(_LONGEST_PAUSE, pause * 2 or 0.02)
         self._wake.close()
+        _begun.discard(self)
+
+    def _stops_within(self, seconds: float) -> bool:
+        with suppress(Empty):
+            self._stops.get(timeout=seconds)
+        return self._stopping
 
     def _follow(self, stream: Stream) -> None:
         """Renew and follow the feed until either side ends it."""
@@ -88,7 +118,7 @@ class Attachment:
         give_back_at = heard_at + HOLD
         while True:
             now = boot_micros()
-            if self._stopping.is_set():
+            if self._stopping:
                 self._leave(stream)
                 return
             if now - heard_at > self._holder.terms.length:
@@ -149,6 +179,10 @@ class Attachment:
         self._report(stream)
         self._give_back(stream, self._shares.drain())
         stream.send(write(Acknowledgement(epoch=self._verifier.epoch, rev=FOR_GOOD)))
+        stream.send(b"")  # the end, which the node answers: what is on the way when a connection is cut may be lost
+        end = boot_micros() + int(_LEAVE_SECONDS * 1e6)
+        while (left := end - boot_micros()) > 0 and stream.lines(left / 1e6, self._wake) is not None:
+            pass
 
     def _report(self, stream: Stream) -> None:
         """Tell what was counted; what cannot be told is lost with the stream, and nothing waits for it."""
@@ -163,3 +197,17 @@ class Attachment:
     def _tell_alarms(self) -> None:
         for alarm in self._holder.told():
             log.error("the lease was dropped: %s", alarm.value)
+
+
+def _leave() -> None:
+    """A process that ends says so, and no reset need wait for it."""
+    begun = list(_begun)
+    for one in begun:
+        one.let_go()
+    for one in begun:
+        one.stop()
+
+
+_begun: Final = set[Attachment]()
+"""Those whose thread has not ended yet."""
+atexit.register(_leave)

@@ -4,11 +4,11 @@
         verdict = verifier.verify(presented, permission="orders:write", ip="192.0.2.7")
 
 Once a reset has returned `confirmed`, no call that begins afterwards accepts the old secret: the memory of this process
-is trusted only while its lease lasts.  Standard library only; safe to share between threads; after a fork the child
-begins anew.
+is trusted only while its lease lasts.  Standard library only; safe to share between threads.  A child begins anew with
+its first request, whoever has forked it; one that makes none holds no lease.
 """
 
-import atexit
+import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from threading import Lock
+from threading import Lock, RLock
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -48,6 +48,8 @@ _STALE: Final = "stale:"
 _MOST_REMEMBERED: Final = 4096
 _MOST_SHARES: Final = 100_000
 _TRIES: Final = 16
+_FIRST_LEASE: Final = 5_000_000
+"""Microseconds for which a child waits for its first lease where it may not ask."""
 _NO_PERMISSION: Final = (
     f"not a set of at most {permissions.MOST_PERMISSIONS} permissions; write resource:action, such as orders:read"
 )
@@ -55,6 +57,7 @@ _NO_PERMISSION: Final = (
 
 _NOT_HEARD: Final = "this process has not heard from its authority in time"
 _ASK_A_NODE: Final = Verdict(ASK, b"", Profile((), (), None), 0)
+log = logging.getLogger("keyturn.sdk")
 
 
 class LeaseLapsed(ConnectionError):  # noqa: N818  # says what stands in the way
@@ -99,10 +102,10 @@ class Verifier:
         self._wanted: dict[Any, tuple[str, ...]] = {}
         self._addresses: dict[str, str] = {}
         self._closed = False
+        self._first_by = 0
+        self._turns: dict[int, RLock] = {}
         self._begin()
-        this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _begin_in_child(this))
-        atexit.register(_close, this)
+        self._attachment.start()
 
     def verify(
         self, presented: str, *, permission: str | Iterable[str] = (), ip: str | None = None, user_agent: str = ""
@@ -126,6 +129,8 @@ class Verifier:
             fingerprint = sha256(presented.encode()).digest()
         except UnicodeEncodeError:
             return MALFORMED_VERDICT
+        if not self._here[0]:  # before the lease, which is its parent's (F10)
+            self._begin_anew()
         # The time first, then the lease, then the memory (F3).
         boot = clock_ns(BOOTTIME) // 1000  # `boot_micros` without its call
         holder = self._holder
@@ -142,6 +147,9 @@ class Verifier:
                         verdict = self._borrow(verdict, again)
             if verdict.code != ASK:
                 return verdict
+        self._attend()
+        if not self._asks and self._waited_for_first():
+            return self.verify(presented, permission=wanted, ip=ip, user_agent=user_agent)
         if not self._asks and not self._may_answer():
             raise LeaseLapsed(_NOT_HEARD)
         with self._nodes.waiting(boot):
@@ -169,49 +177,58 @@ class Verifier:
             wanted = self._read_wanted(permission)
         if ip is not None:
             ip = self._addresses.get(ip) or self._read_address(ip)
-        boot = boot_micros()  # in the order of `verify` (F3)
+        if not self._here[0]:  # in the order of `verify` (F3, F10)
+            self._begin_anew()
+        boot = boot_micros()
         holder = self._holder
         if boot < holder.deadline or (self._stale and holder.deadline and boot < holder.deadline + self._stale):
             now = boot + holder.ahead
             decide = self._memory.verify_again if again else self._memory.verify
             verdict = decide(presented, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
             return None if verdict is MISS or verdict.code == ASK else verdict
-        if not self._asks:
+        self._attend()
+        if not self._asks and not self._waits_for_first():
             raise LeaseLapsed(_NOT_HEARD)
         return None
 
     def wait_until_leased(self, timeout: float = 10.0) -> bool:
         """Wait for the first lease, at most that many seconds; whether there is one.  Nothing needs it but warm-up."""
+        self._begin_anew()
+        self._attend()
         return self._attachment.joined.wait(timeout)
 
     @property
     def instance(self) -> str:
         """How this process is called in receipts; another one after each start and fork."""
+        self._begin_anew()
         return self._holder.instance
 
     @property
     def lease(self) -> float:
         """For how many seconds memory may still answer; 0 where it may not."""
+        self._begin_anew()
         return max(0, self._holder.deadline - boot_micros()) / 1e6
 
     @property
     def node(self) -> str:
         """The address of the node it is attached to; empty where there is none."""
+        self._begin_anew()
         return self._attachment.node
 
     @property
     def refused(self) -> str:
         """Why a node does not let this verifier attach: the code of its refusal; empty where none refuses."""
+        self._begin_anew()
         return self._attachment.refused
 
     def close(self) -> None:
         """Report what was counted, let the lease go and end the stream.  From then on each request is a LeaseLapsed."""
-        if not self._closed:
+        with self._turn():
             self._closed = True
             self._asks = False
             self._stale = 0
-            self._attachment.stop()
-            self._nodes.close()
+        self._attachment.stop()
+        self._nodes.close()
 
     def __enter__(self) -> Self:
         return self
@@ -234,12 +251,43 @@ class Verifier:
             self._memory, instance=f"ver_{token_hex(10)}", terms=Terms(), name=_name(self._name), stale=self._stale
         )
         self._attachment = Attachment(self._nodes, self._holder, self._memory, shares)
+        self._latest = partial(_latest, self._holder, self._memory)
         self._borrower = Borrower(shares, lender(self._nodes), now=self._latest, left=self._nodes.left)
-        self._attachment.start()
+        # Nothing that these threads hold leads back here: whoever is let go of leaves.
+        self._forget = weakref.finalize(self, _let_go, self._attachment, self._nodes)
+        self._forget.atexit = False
+        self._here = self._attachment.here  # last: requests are decided by all of it from now on
 
-    def _latest(self) -> int:
-        """What requests are decided as of just now."""
-        return max(boot_micros() + self._holder.ahead, self._memory.floor)
+    def _begin_anew(self) -> None:
+        """In a child: a new instance, which is attached once it is asked anything (F10)."""
+        with self._turn():
+            if not self._here[0] and not self._closed:
+                self._forget()
+                self._nodes = self._nodes.anew()
+                self._begin()
+
+    def _turn(self) -> RLock:
+        """For one thread of this process at a time: a thread of its parent may hold what was made there for ever."""
+        return self._turns.setdefault(os.getpid(), RLock())
+
+    def _attend(self) -> None:
+        """Be attached, if that was put off: a child that asks nothing ends without a word, and no reset is to wait."""
+        with self._turn():
+            if not self._attachment.started and not self._closed:
+                try:
+                    self._attachment.start()
+                except RuntimeError as error:  # the next request tries again
+                    log.warning("not attached: %s", error)
+                else:
+                    self._first_by = boot_micros() + _FIRST_LEASE
+
+    def _waits_for_first(self) -> bool:
+        """Whether a child that may not ask may still wait: its first requests are not refused for being the first."""
+        return boot_micros() < self._first_by and not self._attachment.joined.is_set()
+
+    def _waited_for_first(self) -> bool:
+        """Whether it has waited, and not in vain."""
+        return self._waits_for_first() and self._attachment.joined.wait((self._first_by - boot_micros()) / 1e6)
 
     def _borrow(self, verdict: Verdict, again: Callable[[], Verdict]) -> Verdict:
         """What memory says once it was lent a share of the key's limit; ASK where a node has to decide after all."""
@@ -277,7 +325,9 @@ class Verifier:
     def _again(
         self, presented: str, fingerprint: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str
     ) -> Verdict:
-        """Decide anew, as `verify` does; some time has gone by (F3)."""
+        """Decide anew, as `verify` does; some time has gone by (F3), and perhaps a fork (F10)."""
+        if not self._here[0]:
+            self._begin_anew()
         now = boot_micros() + self._holder.ahead
         if not self._may_answer():
             return _ASK_A_NODE
@@ -344,18 +394,14 @@ class Verifier:
         return address
 
 
-def _close(this: "weakref.ref[Verifier]") -> None:
-    """A process that ends says so, and no reset need wait for it."""
-    verifier = this()
-    if verifier is not None:
-        verifier.close()
+def _let_go(attachment: Attachment, nodes: Nodes) -> None:
+    attachment.let_go()
+    nodes.close()
 
 
-def _begin_in_child(this: "weakref.ref[Verifier]") -> None:
-    verifier = this()
-    if verifier is not None and not verifier._closed:  # noqa: SLF001  # our own
-        verifier._nodes = verifier._nodes.anew()  # noqa: SLF001  # as above
-        verifier._begin()  # noqa: SLF001  # as above
+def _latest(holder: Holder, memory: Memory) -> int:
+    """What requests are decided as of just now."""
+    return max(boot_micros() + holder.ahead, memory.floor)
 
 
 def _read_stale(on_lapse: str) -> int:

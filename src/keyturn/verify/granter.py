@@ -101,7 +101,7 @@ class Granter:
                     del self._records[instance]  # waited out: nothing it holds is still believed
                     if self._instances.get(record.holder) == instance:
                         del self._instances[record.holder]
-                elif boot < record.until:
+                elif boot < record.until and record.acked_rev != FOR_GOOD:  # who left need not know which epoch it is
                     lowest = min(lowest, record.acked_rev if record.epoch == epoch else 0)
             return lowest
 
