@@ -15,7 +15,7 @@ import pytest
 from keyturn.sdk import Client
 from keyturn.sdk.clock import boot_micros
 from keyturn.sdk.line import Line
-from keyturn.sdk.nodes import Nodes, NodeUnavailable, Patience
+from keyturn.sdk.nodes import Nodes, NodeUnavailable, NotAllowed, Patience
 from tests.certificate import Certificate, self_signed
 from tests.dripping import dripping
 from tests.gateways.program import free_port
@@ -150,6 +150,18 @@ def test_a_line_that_breaks_within_an_answer_is_no_line_that_was_idle() -> None:
 def test_a_node_that_is_not_there_is_passed_over() -> None:
     with Loopback(_said("second")) as other, _asking(f"http://127.0.0.1:{free_port()}", other.url) as nodes:
         assert _ask(nodes) == "second"
+
+
+def test_a_node_that_cannot_answer_is_passed_over_and_one_that_refuses_is_not() -> None:
+    with Loopback(_said("first")) as node, Loopback(_said("second")) as other, _asking(node.url, other.url) as nodes:
+        node.then(Reply(status=503, body={"code": "store_unavailable"}))
+        assert _ask(nodes) == "second"
+        nodes.ask_first(node.url)
+        node.then(Reply(status=403, body={"code": "permission_missing"}))
+        with pytest.raises(NotAllowed) as raised:
+            _ask(nodes)
+        assert raised.value.code == "permission_missing"
+        assert len(other.heard) == 1
 
 
 @pytest.mark.parametrize(
