@@ -19,18 +19,18 @@ from tests.postgres import Postgres
 from tests.serving import Answer, Serving
 from tests.web.house import PASSPHRASE, House
 
-RESETS, SUSPENSIONS = OTHERS + 4, 8
+RESETS, SUSPENSIONS = OTHERS + 2, 7
 """More than there are threads for."""
 
 
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[Serving]:
-    """A server whose leases outlast the test."""
+    """A server whose leases are as long as they can be: whoever waits, waits for long."""
     server = Serving(tmp_path / "data").start()
     try:
         assert server.stop() == 0
         with closing(sqlite3.connect(server.folder / "keyturn.db")) as database, database:
-            database.execute("UPDATE authority SET lease_length = 60000000")
+            database.execute("UPDATE authority SET lease_length = 20000000")
         yield server.start()
     finally:
         server.kill()
