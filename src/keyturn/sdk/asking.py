@@ -47,11 +47,20 @@ class Asking:
         places = self._places
         if not places.acquire(blocking=False):
             return self._admission.away()
-        asked = self._threads.submit(self._admission.ask, question)
+        try:
+            asked = self._threads.submit(self._admission.ask, question)
+        except RuntimeError:  # no thread can be begun just now; what was queued all the same goes with the old ones
+            places.release()
+            self._threads = _threads()
+            return self._admission.away()
         asked.add_done_callback(lambda _: places.release())
         return await asyncio.wrap_future(asked)
 
     def _begin(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="keyturn ask")
+        self._threads = _threads()
         self._places = BoundedSemaphore(_MOST_WAITING)
         self._process = os.getpid()
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="keyturn ask")
