@@ -222,7 +222,10 @@ class Verifier:
         return self._attachment.refused
 
     def close(self) -> None:
-        """Report what was counted, let the lease go and end the stream.  From then on each request is a LeaseLapsed."""
+        """Report what was counted, let the lease go and end the stream.  From then on each request is a LeaseLapsed.
+
+        One that nobody holds any more does the same, without waiting for it.
+        """
         with self._turn():
             self._closed = True
             self._asks = False
@@ -255,7 +258,6 @@ class Verifier:
         self._borrower = Borrower(shares, lender(self._nodes), now=self._latest, left=self._nodes.left)
         # Nothing that these threads hold leads back here: whoever is let go of leaves.
         self._forget = weakref.finalize(self, _let_go, self._attachment, self._nodes)
-        self._forget.atexit = False
         self._here = self._attachment.here  # last: requests are decided by all of it from now on
 
     def _begin_anew(self) -> None:
