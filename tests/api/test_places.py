@@ -1,5 +1,7 @@
 """Who waits does so in no thread, and nobody stands behind what is none of theirs (F3, F5, K8, R22)."""
 
+import json
+import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -84,6 +86,25 @@ def test_f5_k8_r22_however_many_stops_are_waited_for_the_next_begins_at_once(pat
     assert all(one["confirmed"] for one in receipts)
     assert len({one["rev"] for one in receipts}) == len(receipts)
     assert all(one["waited_ms"] > 0 for one in receipts)
+
+
+def test_f5_f10_a_caller_that_hangs_up_leaves_nothing_half_done(patient: Serving, tmp_path: Path) -> None:
+    """The stop stands, is waited for to its end, and its receipt is logged; the same caller may ask again."""
+    key, idempotency = patient.create()["id"], "once-and-for-all"
+    body = json.dumps({"reason": "leaked"})
+    with attaching(patient, tmp_path, "still") as still:
+        still.freeze()
+        with closing(socket.create_connection(("127.0.0.1", patient.port))) as line:
+            line.sendall(
+                f"POST /v1/keys/{key}/resets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {patient.admin_key}\r\n"
+                f"Idempotency-Key: {idempotency}\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+            )
+            (fence,) = until(lambda: fences(patient))
+        assert [one["rev"] for one in fences(patient)] == [fence["rev"]], "though nobody is there who waits"
+    until(lambda: '"event": "receipt"' in patient.said and f"key {key}" in patient.said)
+    again = patient.call(f"/v1/keys/{key}/resets", {"reason": "leaked"}, headers={"Idempotency-Key": idempotency})
+    assert (again.body["secret"], again.body["secret_shown"], again.body["receipt"]["confirmed"]) == (None, True, True)
 
 
 def test_f5_whoever_mints_on_a_page_keeps_no_place_of_the_slow_ones(patient: Serving, tmp_path: Path) -> None:

@@ -284,9 +284,10 @@ class Confirming:
             for fence in fences:
                 fence.outdated = False  # not at once again; the time runs on, and it alone is enough
             return
+        others = self._others(scan.leases)
         with self._membership.moved:
             for fence in fences:
-                fence.scanned(self._others(scan.leases), newest=scan.rev)
+                fence.scanned(others, newest=scan.rev)
 
     def _lost(self, fence: Fence) -> str:
         """What became of the stop while others were waited for: why it may not stand any more, or nothing.
