@@ -28,6 +28,7 @@ from keyturn.store.presence import NotAlone, Presence
 from keyturn.store.store import SqlStore
 from keyturn.store.tables import metadata
 from tests import databases
+from tests.attached import until
 from tests.postgres import Postgres
 from tests.world import PEPPER, Clock, World, entries_of, sure, unseen, world
 
@@ -412,22 +413,33 @@ def test_f13_a_schema_is_changed_while_no_server_uses_it(postgres_url: str) -> N
 
 
 def test_f13_a_server_whose_session_was_ended_is_known_again(postgres_url: str) -> None:
+    def held() -> int:
+        with psycopg.connect(postgres_url) as other:
+            row = other.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
+            assert row is not None
+            return int(row[0])
+
     engine = connect(postgres_url)
     serving, migrating = Presence(engine), Presence(engine)
-    serving.stay()
-    migrating.alone()
-    migrating.release()  # who does not serve is not known to
-    serving.serve()
-    serving.stay()
-    cut_off(postgres_url)
-    migrating.alone()
-    serving.stay()
-    migrating.release()  # not while the schema was being changed
-    serving.stay()
-    with pytest.raises(NotAlone):
+    try:
+        serving.stay()
+        assert held() == 0, "who does not serve is not known to"
+        serving.serve()
+        serving.stay()
+        assert held() == 1
+        cut_off(postgres_url)
+        until(lambda: held() == 0)
         migrating.alone()
-    serving.release()
-    engine.dispose()
+        serving.stay()
+        migrating.release()
+        until(lambda: held() == 0)  # not while the schema was being changed
+        serving.stay()
+        with pytest.raises(NotAlone):
+            migrating.alone()
+    finally:
+        serving.release()
+        migrating.release()
+        engine.dispose()
 
 
 def test_any_other_database_is_refused() -> None:

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import from_micros
 from keyturn.core.lease import AHEAD, LAPSED, Acknowledgement, Denial, Grant, Push, Renewal, Terms
+from keyturn.core.share import HOLD, Share, Wish
 from keyturn.verify.decision import MISS
 from keyturn.verify.holder import JUMP, Alarm, Holder
 from keyturn.verify.memory import Fill
+from keyturn.verify.shares import Shares
 from keyturn.verify.verifier import Verifier
 from tests.verify.states import NOW, digest, entry, key, secret_text
 
@@ -429,6 +431,22 @@ def test_f8_bounds_from_before_the_last_lease_say_nothing(heard: int) -> None:
     assert held.leased(at)
     assert alarms(held) == []
     assert held.verifier.floor == heard
+
+
+@pytest.mark.parametrize(("late", "over"), [(4_000_000, True), (15_000, False)])
+def test_f15_what_was_lent_by_a_late_time_ends_as_much_sooner_once_that_is_known(late: int, over: bool) -> None:  # noqa: FBT001  # a table
+    shares = Shares(10)
+    verifier = Verifier(limits=shares)
+    held = Held(Holder(verifier, instance="v", terms=TERMS), verifier)
+    assert held.holder.granted(grant(held.ask(BOOT), time=NOW + late, anew=True), BOOT + late)
+    asked, _ = held.holder.look(BOOT + late)
+    lent = Share(key_id="key_1", requests=5, loan="loan_1", interval=1_000, window=5_000, others=0, wait=0)
+    shares.put(1, lent, wish=Wish(key_id="key_1", waiting=1), asked=asked)
+    assert shares.holds(1, 1_000, 5_000, asked)
+    assert held.holder.granted(grant(held.ask(BOOT + late), time=NOW + late), BOOT + late)
+    latest, _ = held.holder.look(BOOT + late)
+    assert shares.holds(1, 1_000, 5_000, latest + HOLD - 20_000)
+    assert shares.holds(1, 1_000, 5_000, latest + HOLD + 10_000) is not over
 
 
 def test_f8_bounds_hold_for_a_lease_from_the_reading_of_the_time_on() -> None:

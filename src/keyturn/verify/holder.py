@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Final
 
 from keyturn.core.lease import AHEAD, Acknowledgement, Denial, Grant, Push, Renewal, Terms
+from keyturn.core.share import PAUSE
 from keyturn.verify.verifier import Verifier
 
 _MOST_UNANSWERED: Final = 16
@@ -201,5 +202,8 @@ class Holder:
         # A reader reads `ahead` first and `width` later.  It only ever widens, so none finds the earliest too late.
         verifier.width = max(verifier.width, high - low)
         self._bounded_at, self._bounded_for = sent, self.terms.length
+        before = self.ahead
         self._behind, self.ahead = low, high
+        if known and before - high > PAUSE:
+            verifier.shorten(before - high)
         return True

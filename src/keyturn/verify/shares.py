@@ -136,6 +136,15 @@ class Shares:
                 self._dropped += _draw(self._held.pop(next(iter(self._held))))
             self._held[number] = held
 
+    def shorten(self, by: int) -> None:
+        """It cannot be as late as was thought, by so much: what was dated by that ends so much sooner (F8).
+
+        Where that is too soon, for it was dated by something else, it is only borrowed anew.
+        """
+        with self._changing:
+            for held in self._held.values():
+                held.ends -= by
+
     def overdue(self, now: int) -> Sequence[Rest]:
         """What is left of shares whose time is over, once each; those that tell nothing any more are forgotten."""
         with self._changing:

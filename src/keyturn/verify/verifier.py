@@ -309,6 +309,11 @@ class Verifier(Memory):
         profile, now = verdict.profile, max(now, self.floor)  # as it was decided
         return self._limits.remaining(header(verdict.entry)[4], profile.interval, profile.window, now)
 
+    def shorten(self, by: int) -> None:
+        """It cannot be as late as was thought, by so many microseconds: what was lent ends as much sooner (F15)."""
+        if isinstance(self._limits, Shares):
+            self._limits.shorten(by)
+
     def undo(self, verdict: Verdict, permissions: tuple[str, ...], ip: str | None, user_agent: str) -> None:
         """Undo a `valid` verdict, what it has used up of its key's limit and that it was counted.
 
