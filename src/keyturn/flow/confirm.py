@@ -89,10 +89,15 @@ class Confirming:
     def confirm(self, rev: int, *, epoch: int) -> Confirmation:
         """Wait until everybody decides by `rev`, at most for a fence.  Raises nothing: what is in the way is said.
 
-        Whoever has a thread to spare; others `begin`, wait for what that gives, and `end`.
+        Whoever has a thread to spare watches by itself; others `begin`, wait for what that gives, and `end`.
         """
-        wait = self.begin(rev, epoch=epoch)
-        wait.over.result()
+        wait = self._begin(rev, epoch=epoch)
+        look_at = self._membership.boot() + LOOK_AGAIN
+        try:
+            while not wait.over.done():
+                look_at = self._watch(look_at)
+        finally:
+            self._forget(wait.over)
         return self.end(wait)
 
     def begin(self, rev: int, *, epoch: int) -> Wait:
@@ -101,6 +106,14 @@ class Confirming:
         `epoch` is the one it was committed in.  In another one it may be of a past that was lost, however far the
         authority has come again: this process may have stood still in between (F9).
         """
+        wait = self._begin(rev, epoch=epoch)
+        with self._membership.moved:
+            if wait.over in self._waits and not self._is_kept:
+                self._is_kept = True
+                threading.Thread(target=self._keep, name="confirming", daemon=True).start()
+        return wait
+
+    def _begin(self, rev: int, *, epoch: int) -> Wait:
         began = self._membership.boot()
         fence, lost = None, LOST
         try:
@@ -217,18 +230,14 @@ class Confirming:
                 return
             with self._lock:
                 self._waits[wait.over] = fence
-            if self._is_kept:
-                self._membership.moved.notify_all()
-            else:
-                self._is_kept = True
-                threading.Thread(target=self._keep, name="confirming", daemon=True).start()
+            self._membership.moved.notify_all()
 
     def _keep(self) -> None:
         """For as long as anybody waits: one thread for all of them, and one look at the leases."""
         try:
             look_at = self._membership.boot() + LOOK_AGAIN
-            while self._is_kept:
-                look_at = self._keep_waiting(look_at)
+            while self._goes_on():
+                look_at = self._watch(look_at)
         except BaseException as error:  # noqa: BLE001  # whoever waits raises it, and waits no longer
             with self._membership.moved:
                 self._is_kept = False
@@ -236,20 +245,25 @@ class Confirming:
                     self._forget(over)
                     over.set_exception(error)
 
-    def _keep_waiting(self, look_at: int) -> int:
+    def _goes_on(self) -> bool:
+        with self._membership.moved:
+            self._is_kept = bool(self._waits)
+            return self._is_kept
+
+    def _watch(self, look_at: int) -> int:
         """Tell who need not wait any longer, and wait for more; answers when the leases are to be read again."""
         member = self._membership
         with member.moved:
             self._believe()
             own, boot = self._own(), member.boot()
-            for over, fence in tuple(self._waits.items()):
+            before = tuple(self._waits.items())
+            for over, fence in before:
                 self._hear_own(fence, *own)
                 if fence.is_over(boot):
                     self._forget(over)
                     over.set_result(True)
             left = self._running()
-            if not left:
-                self._is_kept = False
+            if len(left) < len(before) or not left:
                 return look_at
             if boot < look_at and not any(one.outdated for one in left):
                 until = min(look_at, *(one.ends_at for one in left))
@@ -260,7 +274,7 @@ class Confirming:
 
     def _forget(self, over: Future[bool]) -> None:
         with self._lock:
-            del self._waits[over]
+            self._waits.pop(over, None)
 
     def _own(self) -> tuple[int, int]:
         """The epoch this node is in, and what it acknowledges in it."""
