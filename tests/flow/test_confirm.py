@@ -267,6 +267,25 @@ def test_f5_what_need_not_be_waited_for_takes_no_thread(one: Member) -> None:
     assert (wait.over.done(), wait.over.result(), keepers()) == (True, False, 0)
 
 
+def test_f5_where_no_thread_can_be_begun_nobody_waits_for_ever(one: Member) -> None:
+    """As under a limit of processes; the stop is committed by then, and is confirmed all the same."""
+    gone = Lease(instance="node_gone", counter=1, lasts=TERMS.fence, epoch=one.epoch, acked_rev=0)
+    one.here.store.change(lambda tx: tx.renew_lease(gone))
+    rev = one.stop()
+    threading.stack_size(1 << 50)  # more than there is
+    try:
+        wait = one.confirming.begin(rev, epoch=one.epoch)
+    finally:
+        threading.stack_size(0)
+    assert wait.over.result(20) is True
+    found = one.confirming.end(wait)
+    assert (found.confirmed, found.waited_out) == (True, ("node_gone",))
+    one.here.store.change(lambda tx: tx.renew_lease(gone))
+    later = one.confirming.begin(one.stop(), epoch=one.epoch)
+    assert keepers() == 1, "and the next one has a thread"
+    assert later.over.result(20) is True
+
+
 def test_a_bug_leaves_nobody_waiting(one: Member, monkeypatch: pytest.MonkeyPatch) -> None:
     class BugError(Exception):
         pass

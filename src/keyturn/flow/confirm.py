@@ -108,9 +108,13 @@ class Confirming:
         """
         wait = self._begin(rev, epoch=epoch)
         with self._membership.moved:
-            if wait.over in self._waits and not self._is_kept:
-                self._is_kept = True
+            is_first = wait.over in self._waits and not self._is_kept
+            self._is_kept = self._is_kept or is_first
+        if is_first:
+            try:
                 threading.Thread(target=self._keep, name="confirming", daemon=True).start()
+            except RuntimeError:  # none can be begun just now, and nobody may wait without end: this one watches
+                self._keep()
         return wait
 
     def _begin(self, rev: int, *, epoch: int) -> Wait:
