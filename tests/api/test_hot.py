@@ -314,6 +314,24 @@ def assert_refused(got: Got, status: int, code: str) -> None:
     assert (got.headers["cache-control"], "date" in got.headers) == ("no-store", True)
 
 
+@pytest.mark.parametrize("before", [1, 2])
+def test_garbage_behind_a_request_is_not_answered_in_its_place(hot: Serving, before: int) -> None:
+    """Whoever sent it would take the refusal for its own answer, though it is carried out."""
+    asked = _request("GET /v1/keys HTTP/1.1", {"Authorization": f"Bearer {hot.admin_key}"})
+    with Wire(hot) as wire:
+        wire.send(asked * before + b"GET nonsense\r\n\r\n")
+        assert wire.ended()
+
+
+def test_a_body_that_cannot_be_read_is_refused(hot: Serving) -> None:
+    """That request itself is answered, whatever it had asked for."""
+    head = {"Authorization": f"Bearer {hot.admin_key}", "Content-Type": "application/json"}
+    chunked = _request("POST /v1/keys HTTP/1.1", {**head, "Transfer-Encoding": "chunked"})
+    with Wire(hot) as wire:
+        assert_refused(wire.send(chunked + b"no length\r\n").get(), 400, "malformed_request")
+        assert wire.ended()
+
+
 @pytest.mark.parametrize("begins", [b"GET /", b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: "], ids=["line", "header"])
 def test_a_head_that_does_not_end_is_refused(hot: Serving, begins: bytes) -> None:
     with Wire(hot) as wire:

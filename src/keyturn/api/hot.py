@@ -165,6 +165,9 @@ class HotProtocol(HttpToolsProtocol):
         self._refuse(MalformedRequest())
 
     def _refuse(self, refusal: Refusal) -> None:
+        if self._owes_another():
+            self.transport.close()
+            return
         body = problem_bytes(refusal, base_url=self._hot.base_url)
         lines = _lines([(name.encode(), text.encode()) for name, text in problem_headers(refusal).items()])
         line = b"HTTP/1.1 %d %s\r\n" % (refusal.status, HTTPStatus(refusal.status).phrase.encode())
@@ -185,6 +188,11 @@ class HotProtocol(HttpToolsProtocol):
         """Whether nothing is being answered.  uvicorn says None before its first request, against its own types."""
         cycle: Any = self.cycle
         return cycle is None or cycle.response_complete
+
+    def _owes_another(self) -> bool:
+        """Whether what is said now would be taken for the answer to an earlier request, or for a part of one."""
+        cycle: Any = self.cycle
+        return not self._is_quiet() and bool(self.pipeline or cycle.response_started or not cycle.more_body)
 
     def _close_if_idle(self) -> None:
         # A head that never ends counts as idle too; a body that never ends has a time limit of its own.
