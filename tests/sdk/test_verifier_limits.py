@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from keyturn.core.share import Rest, Share, Wish
+from keyturn.core.share import HOLD, Rest, Share, Wish
 from keyturn.sdk import LeaseLapsed, NodeUnavailable, Verifier
 from keyturn.sdk.clock import boot_micros
 from tests.sdk.verifying import LONG, lapse, served, until
@@ -263,3 +263,15 @@ def test_f3_a_lease_that_ends_while_a_share_is_borrowed_lets_nothing_through(
         with pytest.raises(LeaseLapsed):
             verifier.verify(made["secret"])
         assert served(server).get("/v1/verify", 0) == asked
+
+
+def test_f15_nothing_is_borrowed_that_would_outlast_its_time(server: Serving, verifier: Verifier) -> None:
+    """As once a grant that took seconds is followed by one that did not: until the time that is known goes on."""
+    secret = server.create(limit="1000/1h")["secret"]
+    assert verifier.wait_until_leased(LONG)
+    assert verifier.verify(secret)
+    verifier._shares.drain()
+    late = boot_micros() + verifier._holder.ahead + 60 * HOLD
+    verifier._memory.hear(earliest=0, latest=late)
+    assert verifier.verify(secret).code == "valid", "a node decides meanwhile"
+    assert len(verifier._shares) == 0

@@ -16,7 +16,7 @@ from keyturn.core.limit import Limit, arrive
 from keyturn.core.share import HOLD, PAUSE, Balance, Rest, Share, Wish, lend, take_back
 from keyturn.verify.borrower import Borrower
 from keyturn.verify.counters import Counters
-from keyturn.verify.decision import ASK, BORROW, VALID, Verdict
+from keyturn.verify.decision import ASK, BORROW, RATE_LIMITED, VALID, Verdict
 from keyturn.verify.memory import Fill
 from keyturn.verify.shares import Shares
 from keyturn.verify.together import Together, _Turn
@@ -391,6 +391,29 @@ def test_f15_an_answer_about_other_keys_is_passed_over() -> None:
     assert borrower.decide(verdict, lambda: verifier.verify(secret_text(), now=NOW)).code == ASK
     assert len(shares) == 0
     assert len(asked) == 1, "asking again would bring nothing else"
+
+
+@pytest.mark.parametrize("beyond", [0, HOLD // 2])
+def test_f15_a_share_lasts_as_long_where_requests_are_decided_as_of_later(beyond: int) -> None:
+    """Time that turned out to be earlier stands still here for a while, and no share with it."""
+    lender = Lender(limits.parse("10/1s"), holders=1)
+    one = Holding(lender, skew=beyond)
+    one.borrower = Borrower(one.shares, lender, now=one.now, latest=lambda: lender.now)
+    assert one.decide().valid
+    assert one.shares._held[1].ends == NOW + HOLD
+    while (verdict := one.decide()).valid:
+        assert lender.trips < 20
+    trips = lender.trips
+    assert verdict.code == one.decide().code == RATE_LIMITED
+    assert lender.trips == trips, "whoever is refused does not ask at once again"
+
+
+def test_f15_what_would_be_over_at_once_is_not_borrowed() -> None:
+    lender = Lender(limits.parse("1/1h"), holders=1)
+    one = Holding(lender, skew=HOLD)
+    one.borrower = Borrower(one.shares, lender, now=one.now, latest=lambda: lender.now)
+    assert one.decide().code == ASK
+    assert lender.trips == 0
 
 
 def test_f15_a_share_of_a_limit_that_is_not_known_here_yet_is_not_asked_for_again() -> None:

@@ -255,7 +255,13 @@ class Verifier:
         )
         self._attachment = Attachment(self._nodes, self._holder, self._memory, shares)
         self._latest = partial(_latest, self._holder, self._memory)
-        self._borrower = Borrower(shares, lender(self._nodes), now=self._latest, left=self._nodes.left)
+        self._borrower = Borrower(
+            shares,
+            lender(self._nodes),
+            now=self._latest,
+            latest=partial(_ahead, self._holder),
+            left=self._nodes.left,
+        )
         # Nothing that these threads hold leads back here: whoever is let go of leaves.
         self._forget = weakref.finalize(self, _let_go, self._attachment, self._nodes)
         self._here = self._attachment.here  # last: requests are decided by all of it from now on
@@ -401,9 +407,14 @@ def _let_go(attachment: Attachment, nodes: Nodes) -> None:
     nodes.close()
 
 
+def _ahead(holder: Holder) -> int:
+    """The latest that it can be just now."""
+    return boot_micros() + holder.ahead
+
+
 def _latest(holder: Holder, memory: Memory) -> int:
     """What requests are decided as of just now."""
-    return max(boot_micros() + holder.ahead, memory.floor)
+    return max(_ahead(holder), memory.floor)
 
 
 def _read_stale(on_lapse: str) -> int:

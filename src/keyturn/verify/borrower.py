@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from keyturn.core.share import Rest, Share, Wish
+from keyturn.core.share import HOLD, Rest, Share, Wish
 from keyturn.verify.decision import ASK, Verdict
 from keyturn.verify.shares import Shares
 from keyturn.verify.together import Together, without_end
@@ -19,15 +19,23 @@ class Borrower:
     """One for each `Shares`.  Safe to share between threads."""
 
     def __init__(
-        self, shares: Shares, lend: Lend, *, now: Callable[[], int], left: Callable[[], float] = without_end
+        self,
+        shares: Shares,
+        lend: Lend,
+        *,
+        now: Callable[[], int],
+        latest: Callable[[], int] | None = None,
+        left: Callable[[], float] = without_end,
     ) -> None:
         """`now` is what requests are decided as of; what `lend` raises, whoever borrows raises.
 
+        `latest`: the latest that it can be, where `now` may be beyond it for a while, and stand still.
         `left`: for how many seconds whoever borrows may wait for others that do; it raises once that is over.
         """
         self._shares = shares
         self._lend = lend
         self._now = now
+        self._latest = latest or now
         self._together = Together[_Wanted, bool](self._borrow, left=left)
 
     def decide(self, verdict: Verdict, again: Callable[[], Verdict]) -> Verdict:
@@ -47,22 +55,24 @@ class Borrower:
             self._lend((), rests)
 
     def _borrow(self, keys: Sequence[_Wanted]) -> Sequence[bool]:
-        """Whether the lender knows the limit as it is known here, of each."""
-        asked = self._now()
+        """Whether there is something to spend, or a reason to wait, of each."""
+        now, asked = self._now(), self._latest()
+        if now >= asked + HOLD:
+            return [False] * len(keys)  # no share goes on for so long: it would be over
         wished: dict[str, tuple[int, Wish]] = {}
         rests: list[Rest] = []
         known = dict.fromkeys(keys, False)
         for one, waiting in Counter(keys).items():
             number, key_id, interval, window = one
-            if self._shares.holds(number, interval, window, asked):
+            if self._shares.holds(number, interval, window, now):
                 known[one] = True
                 continue  # or what those who wait would find is lost
-            wish, left = self._shares.wish(number, key_id, waiting=waiting, now=asked)
+            wish, left = self._shares.wish(number, key_id, waiting=waiting, now=now)
             wished[key_id] = number, wish
             rests += left
         for share in self._lend([wish for _, wish in wished.values()], rests) if wished else ():
             if share.key_id in wished:
                 number, wish = wished[share.key_id]
-                self._shares.put(number, share, wish=wish, asked=asked)
+                self._shares.put(number, share, wish=wish, asked=asked if share.requests else now)
                 known[number, share.key_id, share.interval, share.window] = True
         return [known[one] for one in keys]
