@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -280,7 +281,7 @@ def test_f5_where_no_thread_can_be_begun_nobody_waits_for_ever(one: Member) -> N
     assert wait.over.result(20) is True
     found = one.confirming.end(wait)
     assert (found.confirmed, found.waited_out) == (True, ("node_gone",))
-    one.here.store.change(lambda tx: tx.renew_lease(gone))
+    one.here.store.change(lambda tx: tx.renew_lease(replace(gone, lasts=3_000_000)))
     later = one.confirming.begin(one.stop(), epoch=one.epoch)
     assert keepers() == 1, "and the next one has a thread"
     assert later.over.result(20) is True
