@@ -442,6 +442,20 @@ def test_f13_a_server_whose_session_was_ended_is_known_again(postgres_url: str) 
         engine.dispose()
 
 
+def test_where_every_connection_is_taken_that_is_an_outage_as_any_other(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"_POOL": 1, "_OVERFLOW": 0, "BUSY_SECONDS": 0.01}.items():
+        monkeypatch.setattr(database, name, value)
+    engine = connect(postgres_url)
+    store = SqlStore(engine, peppers=[PEPPER], presets={}, system_now=Clock())
+    with engine.connect():
+        for ask in (store.serve, store.durability, store.rev):
+            with pytest.raises(StoreBusy):
+                ask()
+    store.close()
+
+
 def test_any_other_database_is_refused() -> None:
     with pytest.raises(ValueError, match="sqlite:/// or postgresql://"):
         connect("mysql://nobody@localhost/x")

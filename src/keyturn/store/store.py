@@ -117,25 +117,19 @@ class SqlStore:
         return self.read(query)
 
     def durability(self) -> Durability:
-        """Whether commits are durable here (F13)."""
-        try:
+        """Whether commits are durable here (F13).  Raises StoreUnavailable."""
+        with _told():
             return durability(self._engine)
-        except DBAPIError as error:
-            raise _broken_world(error) from error
 
     def serve(self) -> None:
         """Be known to work with this database, so its schema stays.  Raises StoreUnavailable."""
-        try:
+        with _told():
             self._presence.serve()
-        except DBAPIError as error:
-            raise _broken_world(error) from error
 
     def stay(self) -> None:
         """Be known again where the database has forgotten it: it was restarted, say.  Raises StoreUnavailable."""
-        try:
+        with _told():
             self._presence.stay()
-        except DBAPIError as error:
-            raise _broken_world(error) from error
 
     @property
     def is_shared(self) -> bool:
@@ -281,6 +275,17 @@ def _whole(attempt: Callable[[], T]) -> T:
         except PoolTimeout as error:
             raise StoreBusy from error
     raise StoreBusy from last
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the driver and its pool raise, as the outage that it is.  Raises StoreBusy or StoreUnavailable."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _broken_world(error) from error
+    except PoolTimeout as error:
+        raise StoreBusy from error
 
 
 def _broken_world(error: DBAPIError) -> Exception:
