@@ -341,6 +341,20 @@ def test_a_head_that_does_not_end_is_refused(hot: Serving, begins: bytes) -> Non
         assert_refused(wire.get(), 431, "head_too_large")
 
 
+def test_trailers_are_no_headers_and_have_an_end(hot: Serving) -> None:
+    """Whatever stands before the server judges headers, and not what comes after the body."""
+    head = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    shown = f"Authorization: Bearer {hot.admin_key}\r\n".encode()
+    with Wire(hot) as wire:
+        got = wire.send(_request("POST /v1/keys HTTP/1.1", head) + b"2\r\n{}\r\n0\r\n" + shown + b"\r\n").get()
+        assert got.status == 401
+    with Wire(hot) as wire:
+        wire.send(_request("POST /v1/keys HTTP/1.1", {"Authorization": f"Bearer {hot.admin_key}"} | head) + b"0\r\nX: ")
+        assert _ask(hot, _request("GET /livez HTTP/1.1", {})).status == 200  # by now it has read how they begin
+        wire.send(b"a" * 262_145)
+        assert_refused(wire.get(), 431, "head_too_large")
+
+
 def test_other_methods_are_told_which_one(hot: Serving) -> None:
     for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS"):
         got = _ask(hot, _request(f"{method} /v1/verify HTTP/1.1", {"Authorization": f"Bearer {hot.admin_key}"}))

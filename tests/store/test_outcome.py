@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -11,9 +12,12 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event
 
+from keyturn.flow import key as key_flow
 from keyturn.flow.replay import Once
 from keyturn.ports.store import StoreUnavailable, StoreUnsure
 from keyturn.store import outcome
+from keyturn.store.outcome import Trace, UnknownError
+from keyturn.store.transaction import SqlTransaction
 from tests import databases, postgres
 from tests.attached import until
 from tests.postgres import Postgres
@@ -84,6 +88,33 @@ def test_f10_while_the_database_is_away_nobody_knows_and_that_is_told(own_postgr
         own_postgres.start()
         again = sure(here.ask(here.root, made.key, once=once))
         assert (again.secret, again.secret_shown, again.key.version) == (None, True, 2), "it had been carried out"
+
+
+def _other(name: str) -> Any:
+    return {name: "other"}
+
+
+def test_f10_what_was_committed_under_the_same_number_in_another_past_is_not_taken_for_ours(postgres_url: str) -> None:
+    """A number of which a crash or a failover has kept nothing is given to somebody else."""
+    with world(postgres_url) as here:
+        traces: list[Trace] = []
+
+        def flow(tx: SqlTransaction) -> None:
+            key_flow.suspend(tx, actor=here.root, key_id=made.key.id, reason="")
+            traces.append(tx.trace)
+
+        made = here.key()
+        here.store.change(flow)
+        [ours] = traces
+        assert ours.record is not None
+        assert outcome.stands(here.store._engine, ours)
+        others = [None, replace(ours.record, at=ours.record.at + timedelta(microseconds=1))]
+        others += [replace(ours.record, **_other(name)) for name in ("subject_id", "actor_id", "action", "outcome")]
+        for record in others:
+            with pytest.raises(UnknownError):
+                outcome.stands(here.store._engine, replace(ours, record=record))
+        with pytest.raises(UnknownError):
+            outcome.stands(here.store._engine, replace(ours, mark=str(int(ours.mark) + 1000)))  # nobody's yet
 
 
 def test_f5_what_is_committed_is_answered_though_the_node_cannot_follow(postgres_url: str) -> None:

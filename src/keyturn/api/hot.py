@@ -103,8 +103,8 @@ class HotProtocol(HttpToolsProtocol):
         super().__init__(**arguments)
         self._hot = hot
         self._between = True
-        self._head_open = False
-        self._head_bytes = 0
+        self._in_head = False
+        self._unread = 0
         self._answered = 0
         self._seen = 0
         self._watch: Any = None
@@ -127,20 +127,31 @@ class HotProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The parser is inside a request from here on."""
         self._between = False
-        self._head_open = True
-        self._head_bytes = 0
+        self._in_head = True
+        self._unread = 0
         self._answered += 1
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Trailers are dropped: nobody reads them, and there may be any number of them (RFC 9110, 6.5.1)."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        self._head_open = False
+        self._in_head = False
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """What comes of a body has limits of its own."""
+        self._unread = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """And outside again."""
         super().on_message_complete()
         self._between = True
+        self._unread = 0
 
     def data_received(self, data: bytes) -> None:
         """Answer what is plain and warm, in turn; from the first that is not, hand the rest on."""
@@ -153,12 +164,10 @@ class HotProtocol(HttpToolsProtocol):
             if length == len(data):
                 return
             data = data[length:]
-        if self._head_open:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MOST_HEAD_BYTES:
-                self._refuse(HeadTooLarge())
-                return
+        self._unread += len(data)
         super().data_received(data)
+        if self._unread > _MOST_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(HeadTooLarge())
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's own
         """Answer what the parser cannot read as everything else is answered that is refused."""

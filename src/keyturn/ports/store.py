@@ -19,7 +19,7 @@ class StoreBusy(StoreUnavailable):
 
 
 class StoreUnsure(StoreUnavailable):
-    """The database was lost while a change was committed, and could not be asked since: the change may stand."""
+    """The database was lost while a change was committed, and cannot tell what became of it: it may stand."""
 
 
 class CounterHeld(StoreBusy):

@@ -10,6 +10,7 @@ from keyturn.ports.page import Page
 from keyturn.ports.remembered import Remembered
 from keyturn.store import rows
 from keyturn.store.begun import Begun, Seen, columns, within
+from keyturn.store.outcome import Trace
 from keyturn.store.tables import audit, idempotency
 
 _INSERT_AUDIT = insert(audit).inline()
@@ -21,6 +22,11 @@ class Evidence(Begun):
     def __init__(self, connection: Connection, seen: Seen) -> None:
         super().__init__(connection, seen)
         self._records: list[AuditRecord] = []
+
+    @property
+    def trace(self) -> Trace:
+        """By which to find out whether this was committed."""
+        return Trace(mark=self.mark, record=self._records[-1] if self._records else None)
 
     def record(self, record: AuditRecord) -> None:
         """Append an audit record."""

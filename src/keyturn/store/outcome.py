@@ -1,13 +1,20 @@
 """What became of a commit whose answer did not come, or came before the standbys had it (F10, F13)."""
 
 from collections.abc import MutableMapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, literal_column, text
+from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
+from keyturn.core.audit import AuditRecord
+from keyturn.store.tables import audit
+
 MARK: Final[ColumnElement[str]] = literal_column("CAST(pg_current_xact_id() AS text)").label("mark")
-"""By which PostgreSQL knows a transaction afterwards, also after a failover; whoever asks for it is given one."""
+"""By which PostgreSQL knows a transaction afterwards; whoever asks for it is given one.
+
+After a crash or a failover another may be given the same, where nothing of the first was kept.
+"""
 _FATE: Final = text("SELECT pg_xact_status(CAST(:mark AS xid8)) FROM pg_sleep(:seconds)")
 _PAUSE_SECONDS: Final = 0.05
 _LOOKS: Final = 100
@@ -20,18 +27,30 @@ class UnknownError(Exception):
     """Nobody can say now whether a transaction was committed."""
 
 
-def stands(engine: Engine, mark: str) -> bool:
-    """Whether the transaction of that mark was committed; if so, the standbys have it as well.
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a transaction leaves behind if it is committed."""
 
-    Raises UnknownError.  One that is still under way is waited for, five seconds at most.
+    mark: str
+    """Empty on SQLite, where a commit is answered or has failed."""
+    record: AuditRecord | None
+    """Its last audit record."""
+
+
+def stands(engine: Engine, trace: Trace) -> bool:
+    """Whether the transaction of that trace was committed; if so, the standbys have it as well.
+
+    Raises UnknownError, also where one that left no record was committed under its mark: it may be another.  One that
+    is still under way is waited for, five seconds at most.
     """
     seconds = 0.0
     try:
         for _ in range(_LOOKS):
             with engine.connect() as connection:
                 with connection.begin():
-                    fate = connection.execute(_FATE, {"mark": mark, "seconds": seconds}).scalar_one()
+                    fate = connection.execute(_FATE, {"mark": trace.mark, "seconds": seconds}).scalar_one()
                     if fate == "committed":
+                        _find(connection, trace.record)
                         wait_for_standbys(connection)
                 if fate == "aborted":
                     return False
@@ -41,6 +60,16 @@ def stands(engine: Engine, mark: str) -> bool:
     except DBAPIError as error:
         raise UnknownError from error
     raise UnknownError
+
+
+def _find(connection: Connection, record: AuditRecord | None) -> None:
+    if record is None:
+        raise UnknownError
+    c = audit.c
+    this = and_(c.subject_id == record.subject_id, c.at == record.at, c.actor_id == record.actor_id)
+    this = and_(this, c.action == record.action, c.outcome == record.outcome)
+    if not connection.execute(select(exists().where(this))).scalar_one():
+        raise UnknownError
 
 
 def wait_for_standbys(connection: Connection) -> None:

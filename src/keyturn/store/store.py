@@ -24,7 +24,7 @@ from keyturn.store import fleet, outcome
 from keyturn.store.begun import Seen
 from keyturn.store.database import BUSY_SECONDS, is_conflict, is_outage
 from keyturn.store.durability import Durability, durability
-from keyturn.store.outcome import UnknownError
+from keyturn.store.outcome import Trace, UnknownError
 from keyturn.store.presence import Presence
 from keyturn.store.tables import authority
 from keyturn.store.transaction import SqlTransaction
@@ -157,20 +157,20 @@ class SqlStore:
             with self._my_turn(), self._engine.connect().execution_options(keyturn_writes=True) as connection:
                 with connection.begin(), _before_commit():
                     tx = self._transaction(connection, writes=True)
-                    made = _Made(flow(tx), tx.flush(), tx.mark)
+                    made = _Made(flow(tx), tx.flush(), tx.trace)
                 is_settled = not outcome.was_cut_short(connection)
         except DBAPIError as error:
-            if made is None or not made.mark or not error.connection_invalidated:
+            if made is None or not made.trace.mark or not error.connection_invalidated:
                 raise
             is_settled = False
-        if not is_settled and not self._stands(made.mark):
+        if not is_settled and not self._stands(made.trace):
             raise _LostError
         return made.answer, made.entries
 
-    def _stands(self, mark: str) -> bool:
+    def _stands(self, trace: Trace) -> bool:
         """Whether a transaction stands whose commit was not answered, or too early.  Raises StoreUnsure."""
         try:
-            return outcome.stands(self._engine, mark)
+            return outcome.stands(self._engine, trace)
         except (UnknownError, PoolTimeout) as error:
             raise StoreUnsure from error
 
@@ -222,7 +222,7 @@ class _Made(Generic[T]):
 
     answer: T
     entries: list[FeedEntry]
-    mark: str
+    trace: Trace
 
 
 @dataclass(frozen=True, slots=True)

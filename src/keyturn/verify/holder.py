@@ -202,8 +202,7 @@ class Holder:
         # A reader reads `ahead` first and `width` later.  It only ever widens, so none finds the earliest too late.
         verifier.width = max(verifier.width, high - low)
         self._bounded_at, self._bounded_for = sent, self.terms.length
-        before = self.ahead
+        if known and self.ahead - high > PAUSE:
+            verifier.shorten(self.ahead - high)
         self._behind, self.ahead = low, high
-        if known and before - high > PAUSE:
-            verifier.shorten(before - high)
         return True

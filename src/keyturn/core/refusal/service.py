@@ -32,7 +32,7 @@ class StoreAway(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeUnknown(Refusal):
-    """The database was lost in the middle of a commit, and could not be asked since.
+    """The database was lost in the middle of a commit, and cannot tell what became of it.
 
     Ask again under the same Idempotency-Key, which tells what became of it, or look at what it was to change.
     """
