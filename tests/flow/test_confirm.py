@@ -20,7 +20,9 @@ from keyturn.ports.store import StoreUnavailable
 from keyturn.store.store import SqlStore
 from keyturn.verify.holder import Alarm
 from tests.attached import until
+from tests.fleet.chaos.link import Links, Way
 from tests.flow.node import TERMS, Member, member
+from tests.postgres import Postgres
 from tests.verify.states import key
 from tests.world import sure
 
@@ -285,6 +287,51 @@ def test_f5_where_no_thread_can_be_begun_nobody_waits_for_ever(one: Member) -> N
     later = one.confirming.begin(one.stop(), epoch=one.epoch)
     assert keepers() == 1, "and the next one has a thread"
     assert later.over.result(20) is True
+
+
+@pytest.mark.parametrize("ends", ["in time", "by what is told"])
+def test_f5_a_silent_connection_holds_nobody(postgres_server: Postgres, postgres_url: str, ends: str) -> None:
+    """Its TCP goes on, as behind a pooler: the look at the leases is not answered, and all share that look."""
+    with Links() as links:
+        line = links.to(postgres_server.port)
+        with member(postgres_url.replace(f":{postgres_server.port}/", f":{line.port}/")) as one:
+            lasts = 5_000_000 if ends == "in time" else 60_000_000
+            gone = Lease(instance="node_gone", counter=1, lasts=lasts, epoch=one.epoch, acked_rev=0)
+            one.here.store.change(lambda tx: tx.renew_lease(gone))
+            epoch = one.epoch
+            waits = [one.confirming.begin(one.stop(), epoch=epoch) for _ in range(3)]
+            recent = one.membership.recent
+            told = [(each.rev, recent.at(each.rev) or 0) for each in waits if ends == "by what is told"]
+            line.stall(Way.BACK)
+            try:
+                until(lambda: any(each.back.held for each in line.connections(b"")))
+                assert one.confirming.running(), "the look is under way, and somebody waits"
+                for rev, at in told:
+                    one.confirming.heard("node_gone", epoch=epoch, rev=rev, at=at)
+                assert [each.over.result(30) for each in waits] == [True] * len(waits)
+                away = [one.confirming.unended(each) for each in waits]
+            finally:
+                line.resume()
+            found = [one.confirming.end(each) for each in waits]
+    late = ("node_gone",) if ends == "in time" else ()
+    assert {(each.confirmed, each.reason, each.waited_out) for each in away} == {(False, AWAY, late)}
+    assert {(each.confirmed, each.reason, each.waited_out) for each in found} == {(True, "", late)}
+
+
+def test_a_bug_in_a_look_leaves_nobody_waiting(one: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    class BugError(Exception):
+        pass
+
+    def bug(_rev: int) -> Scan:
+        raise BugError
+
+    gone = Lease(instance="node_gone", counter=1, lasts=60_000_000, epoch=one.epoch, acked_rev=0)
+    one.here.store.change(lambda tx: tx.renew_lease(gone))
+    begun = one.confirming.begin(one.stop(), epoch=one.epoch)
+    monkeypatch.setattr(one.here.store, "scan", bug)
+    with pytest.raises(BugError):
+        begun.over.result(20)
+    assert not one.confirming.running()
 
 
 def test_a_bug_leaves_nobody_waiting(one: Member, monkeypatch: pytest.MonkeyPatch) -> None:

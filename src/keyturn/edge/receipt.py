@@ -6,18 +6,20 @@ from asyncio import wrap_future
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, move_on_after, to_thread
 
 from keyturn.core.instant import Instant
 from keyturn.core.receipt import Receipt, to_note_text
 from keyturn.edge.node import Node
-from keyturn.flow.confirm import Confirmation
+from keyturn.flow.confirm import AWAY, Confirmation
 from keyturn.flow.step import ResetAnswer
 from keyturn.store.durability import Durability
 
 T = TypeVar("T")
+ANSWER_SECONDS: Final = 15
+"""After which a look at the database before or after a wait is given up: longer than its own bounds but the silent."""
 log = logging.getLogger("keyturn")
 
 
@@ -53,14 +55,26 @@ class Receipts:
         self._places = places
 
     async def of(self, due: ReceiptDue) -> tuple[Receipt, str]:
-        """Wait until every verifier decides by it, or can decide by nothing else; with the signed note of it."""
-        confirming = self._node.confirming
-        wait = await self._in_thread(partial(confirming.begin, due.rev, epoch=due.epoch))
-        await wrap_future(wait.over)
-        return await self._in_thread(lambda: self._write(due, confirming.end(wait)))
+        """Wait until every verifier decides by it, or can decide by nothing else; with the signed note of it.
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await to_thread.run_sync(work, limiter=self._places)
+        However silent the database is, that takes a fence and two looks at most.
+        """
+        made = await self._confirmed(due)
+        return await to_thread.run_sync(self._write, due, made, limiter=self._places)
+
+    async def _confirmed(self, due: ReceiptDue) -> Confirmation:
+        confirming = self._node.confirming
+        wait = await self._looking(partial(confirming.begin, due.rev, epoch=due.epoch))
+        if wait is None:
+            return Confirmation(rev=due.rev, epoch=due.epoch, confirmed=False, reason=AWAY)
+        await wrap_future(wait.over)
+        return await self._looking(partial(confirming.end, wait)) or confirming.unended(wait)
+
+    async def _looking(self, look: Callable[[], T]) -> T | None:
+        """What it comes to, in a thread; None where that is not known in time.  Its place is free again then."""
+        with move_on_after(ANSWER_SECONDS):
+            return await to_thread.run_sync(look, limiter=self._places, abandon_on_cancel=True)
+        return None
 
     def _write(self, due: ReceiptDue, made: Confirmation) -> tuple[Receipt, str]:
         durability = self._node.durability if due.durability.strict else due.durability

@@ -58,7 +58,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """A stop that is waited for.  It takes no thread: the fences of a node share one."""
+    """A stop that is waited for.  It takes no thread: the fences of a node share two."""
 
     rev: int
     epoch: int
@@ -84,6 +84,7 @@ class Confirming:
         self._told: dict[str, tuple[int, int, int]] = {}
         self._looked: OrderedDict[int, Fence] = OrderedDict()
         self._is_kept = False
+        self._is_looking = False
         self._lock = threading.Lock()
 
     def confirm(self, rev: int, *, epoch: int) -> Confirmation:
@@ -140,7 +141,14 @@ class Confirming:
             return Confirmation(rev=wait.rev, epoch=wait.epoch, confirmed=False, reason=wait.lost)
         lost = self._lost(fence) if wait.over.result() else ""
         lost = ESTRANGED if fence.estranged or self._membership.estranged else lost
-        return self._settle(fence, wait.began, lost=lost)
+        made = self._settle(fence, wait.began, lost=lost)
+        for lease in fence.pending:
+            self._remove(lease)
+        return made
+
+    def unended(self, wait: Wait) -> Confirmation:
+        """The same where the database does not answer, so that nothing can be confirmed.  Asks it nothing."""
+        return self._settle(wait.fence, wait.began, lost=AWAY) if wait.fence else self.end(wait)
 
     def heard(self, instance: str, *, epoch: int, rev: int, at: int) -> None:
         """Another node has told how far it has come, and when the last entry of that was written.  Raises nothing."""
@@ -237,25 +245,32 @@ class Confirming:
             self._membership.moved.notify_all()
 
     def _keep(self) -> None:
-        """For as long as anybody waits: one thread for all of them, and one look at the leases."""
+        """For as long as anybody waits: one thread for all of them, which never waits for the database."""
         try:
             look_at = self._membership.boot() + LOOK_AGAIN
             while self._goes_on():
-                look_at = self._watch(look_at)
-        except BaseException as error:  # noqa: BLE001  # whoever waits raises it, and waits no longer
+                look_at = self._watch(look_at, aside=True)
+        except BaseException as error:  # noqa: BLE001  # as said there
             with self._membership.moved:
                 self._is_kept = False
-                for over in tuple(self._waits):
-                    self._forget(over)
-                    over.set_exception(error)
+                self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """Whoever waits raises it, and waits no longer."""
+        for over in tuple(self._waits):
+            self._forget(over)
+            over.set_exception(error)
 
     def _goes_on(self) -> bool:
         with self._membership.moved:
             self._is_kept = bool(self._waits)
             return self._is_kept
 
-    def _watch(self, look_at: int) -> int:
-        """Tell who need not wait any longer, and wait for more; answers when the leases are to be read again."""
+    def _watch(self, look_at: int, *, aside: bool = False) -> int:
+        """Tell who need not wait any longer, and wait for more; answers when the leases are to be read again.
+
+        `aside`: they are read in another thread.  Time alone ends a fence, also while the database says nothing.
+        """
         member = self._membership
         with member.moved:
             self._believe()
@@ -269,12 +284,36 @@ class Confirming:
             left = self._running()
             if len(left) < len(before) or not left:
                 return look_at
-            if boot < look_at and not any(one.outdated for one in left):
-                until = min(look_at, *(one.ends_at for one in left))
-                member.moved.wait((until - boot) / 1e6)
+            is_due = boot >= look_at or any(one.outdated for one in left)
+            if not is_due or (aside and self._is_looking):
+                ends_at = min(one.ends_at for one in left)
+                member.moved.wait(((ends_at if is_due else min(look_at, ends_at)) - boot) / 1e6)
                 return look_at
-        self._look_again(left)
+        if aside:
+            self._look_aside(left)
+        else:
+            self._look_again(left)
         return boot + LOOK_AGAIN
+
+    def _look_aside(self, fences: Sequence[Fence]) -> None:
+        """Begin to read the leases.  A look that is never answered is the last one, and takes one connection."""
+        self._is_looking = True
+        try:
+            threading.Thread(target=self._look_on, args=(fences,), name="looking", daemon=True).start()
+        except RuntimeError:  # none can be begun just now: the next look tries again
+            self._is_looking = False
+            self._saw_nothing(fences)
+
+    def _look_on(self, fences: Sequence[Fence]) -> None:
+        try:
+            self._look_again(fences)
+        except BaseException as error:  # noqa: BLE001  # as said there
+            with self._membership.moved:
+                self._fail(error)
+        finally:
+            with self._membership.moved:
+                self._is_looking = False
+                self._membership.moved.notify_all()
 
     def _forget(self, over: Future[bool]) -> None:
         with self._lock:
@@ -299,13 +338,18 @@ class Confirming:
         try:
             scan = self._store.scan(fences[-1].rev)
         except StoreUnavailable:
-            for fence in fences:
-                fence.outdated = False  # not at once again; the time runs on, and it alone is enough
+            self._saw_nothing(fences)
             return
         others = self._others(scan.leases)
         with self._membership.moved:
+            for fence in self._running():
+                if fence in fences:  # what is over by now stays as it was told
+                    fence.scanned(others, newest=scan.rev)
+
+    def _saw_nothing(self, fences: Sequence[Fence]) -> None:
+        with self._membership.moved:
             for fence in fences:
-                fence.scanned(others, newest=scan.rev)
+                fence.outdated = False  # not at once again; the time runs on, and it alone is enough
 
     def _lost(self, fence: Fence) -> str:
         """What became of the stop while others were waited for: why it may not stand any more, or nothing.
@@ -326,8 +370,6 @@ class Confirming:
         waited = member.boot() - began
         verifiers = self._verifiers(fence)
         late = self._late(fence)
-        for lease in fence.pending:
-            self._remove(lease)
         unleased = tuple(one.instance for each in verifiers.values() for one in each if one.stale)
         everybody = len(verifiers) + sum(len(each) for each in verifiers.values())
         return Confirmation(
