@@ -373,8 +373,14 @@ def test_f12_what_can_be_remembered_is_told_to_holders_of_a_lease_only(
         shown = its if whose == "a credential of its own" else {"X-Keyturn-Instance": "guessed"}
         key = server.create(permissions=["keyturn.attach"])["secret"] if shown is its else credential
         headers = {} if whose == "nobody's" else shown
-        assert server.call("/v1/feed/fill", asked, key=key, headers=headers).body == {"unleased": True}
+        assert server.call("/v1/feed/fill", asked, key=key, headers=headers).body == asked | {"unleased": True}
         assert server.call("/v1/feed/fill", asked, key=credential, headers=its).body["state"]["key_id"] == made["id"]
+
+
+def test_f4_a_fill_names_the_fingerprint_that_was_asked_for(server: Serving, credential: str) -> None:
+    """So that nobody takes it for the answer to another question, whatever lies between."""
+    for fingerprint in (sha256(server.create()["secret"].encode()).hexdigest(), "0" * 64):
+        assert asked_by_a_holder(server, credential, {"key_sha256": fingerprint})["key_sha256"] == fingerprint
 
 
 def test_a_fill_holds_no_secret_and_nothing_that_leads_to_one(server: Serving, credential: str) -> None:

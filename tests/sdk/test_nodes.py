@@ -297,6 +297,9 @@ def test_a_node_may_have_an_ipv6_address() -> None:
         with caller:
             heard.append(caller.recv(65_536))
             caller.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + _ANSWER)
+            caller.shutdown(socket.SHUT_WR)
+            while caller.recv(65_536):
+                pass  # what is left unread would reset the line
 
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
         thread = threading.Thread(target=answer, args=(listening,), daemon=True)

@@ -53,8 +53,12 @@ def _changed(whole: dict[str, Any], **by_name: tuple[str, ...]) -> Iterator[str]
             yield json.dumps(whole | {name: "here"}).replace('"here"', other)
 
 
+_OF_ANOTHER: Final = (f'"{"0" * 64}"', "null", "7", "[]")
 _BROKEN_FILLS: Final = [
     *_SHAPES,
+    *_changed(_FILL, key_sha256=_OF_ANOTHER),
+    *_changed({"unleased": True}, key_sha256=_OF_ANOTHER),
+    *_changed({"retry_after": 7}, key_sha256=_OF_ANOTHER),
     *_changed(_FILL, rev=_NUMBERS, epoch=_NUMBERS, version=_NUMBERS, time=_NUMBERS, retry_after=_NUMBERS),
     *_changed(_FILL, state=("[]", "7", "{}", '{"kind": "many", "account_id": "", "owner_id": ""}')),
     *(

@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -125,6 +125,36 @@ def test_both_sides_speak_at_once(tmp_path: Path, over_tls: bool) -> None:  # no
         assert heard == [40 * len(chunk(line))]
         stream.close()
         wake.close()
+
+
+@pytest.mark.parametrize("status", [100, 102, 103, 199])
+def test_what_is_said_before_the_answer_is_none(status: int) -> None:
+    """RFC 9110, section 15.2: such as the early hints of a proxy."""
+    early = b"HTTP/1.1 %d Early\r\nLink: </x>\r\n\r\n" % status
+    with server(lambda peer: peer.sendall(early * 2 + HEAD + chunk(b"one\n") + b"0\r\n\r\n")) as port:
+        stream = opened(port)
+        assert all_lines(stream) == [b"one"]
+        stream.close()
+
+
+def test_another_protocol_is_a_refusal() -> None:
+    with (
+        server(lambda peer: peer.sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + HEAD)) as port,
+        pytest.raises(Refused) as refused,
+    ):
+        opened(port)
+    assert refused.value.code == "101"
+
+
+def test_what_is_said_before_the_answer_comes_to_an_end() -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10_000
+
+    def answer(peer: socket.socket) -> None:
+        with suppress(OSError):
+            peer.sendall(early + HEAD)
+
+    with server(answer) as port, pytest.raises(ValueError, match="a head that does not end"):
+        opened(port)
 
 
 def test_a_wait_is_ended_from_another_thread() -> None:

@@ -74,10 +74,13 @@ class AskFill(Form):
 async def fill(call: AnyCall, body: AskFill, x_keyturn_instance: Proof = "") -> dict[str, Any]:
     """The key whose secret has this fingerprint, and the revision it was read at (F4).  No secret is in it.
 
+    The answer names the fingerprint: whoever asks takes no other's for it.
+
     Whoever holds no lease here is told nothing that it could remember: `unleased` (F12).
     """
     places = call.places.verifying if body.label is None else None  # an own secret is slow to try (R42)
-    return await to_thread.run_sync(_fill, call, body, x_keyturn_instance, limiter=places)
+    answer = await to_thread.run_sync(_fill, call, body, x_keyturn_instance, limiter=places)
+    return {"key_sha256": body.key_sha256} | answer
 
 
 def _fill(call: Call, body: AskFill, instance: str) -> dict[str, Any]:

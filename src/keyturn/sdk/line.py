@@ -1,7 +1,8 @@
 """A line to one node, for one question after the other: each has an end, however slowly the node speaks.
 
 What it says counts against one time and one length, of head and body together.  The system looks names up in a time of
-its own.  Standard library only.
+its own.  Nothing in HTTP/1.1 ties an answer to its question but the order in which they come: a line on which more has
+come than was asked for is never asked again.  Standard library only.
 """
 
 import http.client
@@ -30,12 +31,16 @@ class Line:
         """Open it before that time of the boot clock; the connection is not open yet.  Raises OSError."""
         self._socket = _Patient(_opened(connection.host, connection.port, context, until))
         self._connection = connection
+        self._connection.response_class = _Answer
         self._connection.sock = self._socket
 
     @property
-    def is_open(self) -> bool:
-        """Whether the node will hear another question."""
-        return self._connection.sock is not None
+    def is_idle(self) -> bool:
+        """Whether the next that comes on it will answer the next question.
+
+        It is not where the node has hung up, nor where it has said anything since it answered.
+        """
+        return self._connection.sock is not None and self._socket.is_quiet
 
     def ask(self, path: str, body: bytes, headers: Mapping[str, str], *, until: int) -> tuple[int, dict[str, Any]]:
         """The status and the answer, which have come by that time of the boot clock.
@@ -73,6 +78,25 @@ class _Patient:
         """How much has come in answer to this question."""
         self._line = line
         self._until = 0
+        self._said_more = False
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that is not read yet, its end included."""
+        if self._said_more or (isinstance(self._line, ssl.SSLSocket) and self._line.pending()):
+            return False
+        try:
+            self._line.settimeout(0)
+            socket.socket.recv(self._line, 1, socket.MSG_PEEK)  # below TLS
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def more(self) -> None:
+        """What was read for an answer went on after its end."""
+        self._said_more = True
 
     def begin(self, until: int) -> None:
         """Another question."""
@@ -87,7 +111,7 @@ class _Patient:
         self._line.sendall(data)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self, self._line.makefile("rb", buffering=0)))
+        return _Buffered(self, _Reader(self, self._line.makefile("rb", buffering=0)))
 
     def close(self) -> None:
         self._line.close()
@@ -99,11 +123,18 @@ class _Reader(io.RawIOBase):
     def __init__(self, owner: _Patient, raw: socket.SocketIO) -> None:
         self._owner = owner
         self._raw = raw
+        self._ended = False
+
+    def end(self) -> None:
+        """Nothing more is wanted."""
+        self._ended = True
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401  # as its base has it
+        if self._ended:
+            return 0
         self._owner.wait()
         count = self._raw.readinto(buffer)
         self._owner.heard += count or 0
@@ -114,6 +145,34 @@ class _Reader(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+class _Buffered(io.BufferedReader):
+    """The same, some at a time; what is over when it is closed would be lost to whoever reads next."""
+
+    def __init__(self, owner: _Patient, raw: _Reader) -> None:
+        super().__init__(raw)
+        self._owner = owner
+        self._reader = raw
+
+    def close(self) -> None:
+        if not self.closed:
+            self._reader.end()
+            if self.peek(1):
+                self._owner.more()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """The final one, whatever is said before it, such as 103 Early Hints (RFC 9110, section 15.2)."""
+
+    def begin(self) -> None:
+        super().begin()
+        while self.status < http.client.OK:
+            if self.status == http.client.SWITCHING_PROTOCOLS:
+                raise ValueError("an answer in another protocol")
+            self.headers = None  # type: ignore[assignment]  # it begins anew where there are none
+            super().begin()
 
 
 def _opened(host: str, port: int, context: ssl.SSLContext | None, until: int) -> socket.socket:

@@ -209,15 +209,20 @@ class Nodes:
         return self._context if urlsplit(url).scheme == "https" else None
 
     def _kept(self, url: str) -> Line | None:
-        """One that is idle, and no other thread's from now on."""
+        """One that is idle, and no other thread's from now on; one that the node has spoken on, or left, is closed."""
         try:
-            return self._idle[url].pop() if self._idle else None
+            while self._idle:
+                line = self._idle[url].pop()
+                if line.is_idle:
+                    return line
+                line.close()
         except (KeyError, IndexError):
-            return None
+            pass
+        return None
 
     def _keep(self, url: str, line: Line) -> None:
         idle = self._idle
-        if idle is not None and line.is_open and len(kept := idle.setdefault(url, [])) < _MOST_IDLE:
+        if idle is not None and line.is_idle and len(kept := idle.setdefault(url, [])) < _MOST_IDLE:
             kept.append(line)
         else:
             line.close()

@@ -40,12 +40,15 @@ def filler(nodes: Nodes, verifier: Verifier, *, label: str) -> Callable[[bytes],
 
     def find(fingerprint: bytes) -> Fill:
         asked = {"key_sha256": fingerprint.hex()} | ({"label": label} if label else {})
-        return nodes.ask(f"{FEED_PATH}/fill", asked, lambda answer: _told_fill(answer, verifier.epoch))
+        return nodes.ask(f"{FEED_PATH}/fill", asked, lambda answer: _told_fill(answer, asked, verifier.epoch))
 
     return find
 
 
-def _told_fill(answer: Mapping[str, Any], epoch: int) -> Fill:
+def _told_fill(answer: Mapping[str, Any], asked: Mapping[str, str], epoch: int) -> Fill:
+    # A node of an earlier version does not name what it was asked.
+    if answer.get("key_sha256", asked["key_sha256"]) != asked["key_sha256"]:
+        raise ValueError("the answer to another question")
     if "retry_after" in answer:
         raise TooManyGuesses(_whole(answer["retry_after"], _MOST_SECONDS) * 1_000_000)
     if answer.get("unleased") is True:

@@ -23,6 +23,7 @@ _AT_ONCE: Final = 262_144
 _SEND_SECONDS: Final = 2.0
 _LINE_SECONDS: Final = 5.0
 _OK: Final = 200
+_SWITCHED: Final = "101"
 
 
 class Refused(Exception):  # noqa: N818  # says what the other side said
@@ -77,6 +78,7 @@ class Stream:
         connection.connect()
         self._socket: socket.socket = connection.sock
         self._arrived = b""
+        self._heads = 0
         self._chunks = _Chunks()
         self._searched = 0
         lines = [f"POST {path} HTTP/1.1", f"Host: {_host(connection)}", "Transfer-Encoding: chunked"]
@@ -146,21 +148,29 @@ class Stream:
         return lines, self._chunks.ended
 
     def _read_head(self) -> None:
-        while (end := self._arrived.find(b"\r\n\r\n")) < 0:
-            if len(self._arrived) > _MOST_HEAD:
-                raise ValueError("a head that does not end")
+        status, fields = self._next_head()
+        while http.client.CONTINUE <= int(status) < _OK and status != _SWITCHED:  # RFC 9110, section 15.2
+            status, fields = self._next_head()
+        named = {name.strip().lower(): value.strip() for name, _, value in (one.partition(":") for one in fields)}
+        if int(status) != _OK:
+            raise Refused(self._problem(named, status))
+        if named.get("transfer-encoding", "").lower() != "chunked":
+            raise ValueError("an answer that has an end")
+
+    def _next_head(self) -> tuple[str, list[str]]:
+        """The status and the fields of the answer, or of what is said before it."""
+        while (end := self._arrived.find(b"\r\n\r\n")) < 0 and self._heads + len(self._arrived) <= _MOST_HEAD:
             self._arrived += self._more()
+        if end < 0:
+            raise ValueError("a head that does not end")
+        self._heads += end + 4
         first, *fields = self._arrived[:end].decode("latin-1").split("\r\n")
         self._arrived = self._arrived[end + 4 :]
         version, _, rest = first.partition(" ")
         status = rest[:3]
         if version != "HTTP/1.1" or not status.isdigit():
             raise ValueError("no HTTP/1.1")
-        named = {name.strip().lower(): value.strip() for name, _, value in (one.partition(":") for one in fields)}
-        if int(status) != _OK:
-            raise Refused(self._problem(named, status))
-        if named.get("transfer-encoding", "").lower() != "chunked":
-            raise ValueError("an answer that has an end")
+        return status, fields
 
     def _problem(self, headers: Mapping[str, str], status: str) -> str:
         """The code of a problem document, or the status of any other refusal."""
