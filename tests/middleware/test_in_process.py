@@ -19,7 +19,7 @@ from fastapi import Depends, FastAPI, Request, WebSocket
 
 from keyturn.sdk import Verifier, asking
 from keyturn.sdk import admission as decision
-from keyturn.sdk.admission import UNIX, Admission, Problem
+from keyturn.sdk.admission import UNIX, Admission, Problem, Question
 from keyturn.sdk.admission import Request as Asked
 from keyturn.sdk.asgi import OPEN, KeyturnMiddleware
 from keyturn.sdk.asking import Asking
@@ -222,6 +222,33 @@ def test_only_so_many_wait_for_a_node(site: Site, monkeypatch: pytest.MonkeyPatc
     with silent() as url:
         answers = asyncio.run(many(url))
     assert [one[0]["status"] for one in answers] == [HTTPStatus.SERVICE_UNAVAILABLE] * 4
+
+
+def test_open_websockets_take_no_place_of_requests_and_none_of_each_other(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked about again, each waits for a place: that there is none just now says nothing of its key."""
+    monkeypatch.setattr(asking, "_MOST_WAITING", 1)
+    monkeypatch.setattr(asking, "_MOST_AGAIN", 1)
+    secret = site.secret()
+
+    async def many(url: str) -> list[Any]:
+        with Verifier(url, "kt_x") as verifier:
+            waits = Asking(Admission(verifier, needs="orders"))
+            question = waits._admission.read(asked(secret))
+            assert isinstance(question, Question)
+            tasks: list[asyncio.Task[Any]] = [asyncio.create_task(waits.again(question)) for _ in range(2)]
+            await asyncio.sleep(0)  # they have asked, or found no place
+            tasks.append(asyncio.create_task(waits.answer(question)))
+            await asyncio.sleep(0)
+            assert not any(task.done() for task in tasks)
+            assert await waits.answer(question), "there is one place for requests, and it is taken"
+            assert not any(task.done() for task in tasks)
+            return await asyncio.gather(*tasks)
+
+    with silent() as url:
+        answers = asyncio.run(many(url))
+    assert [one.status for one in answers] == [HTTPStatus.SERVICE_UNAVAILABLE] * 3
 
 
 FORKS: Final = """

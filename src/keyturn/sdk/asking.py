@@ -12,6 +12,10 @@ from keyturn.sdk.admission import AcceptedKey, Admission, Answer, Problem, Quest
 _THREADS: Final = 16
 _MOST_WAITING: Final = 512
 """Further requests about keys that memory does not know are refused with 503, so that none waits without end."""
+_MOST_AGAIN: Final = 8
+"""Asked about again at a time, of whoever was let in: fewer than there are threads, so that requests find some."""
+_MOMENT: Final = 0.2
+"""Seconds after which whoever has found no place for that looks again."""
 
 
 class Asking:
@@ -22,6 +26,7 @@ class Asking:
         self._process = 0
         self._threads: ThreadPoolExecutor
         self._places: BoundedSemaphore
+        self._places_again: BoundedSemaphore
 
     async def admit(self, request: Request) -> Answer:
         """`Admission.admit` without holding up the event loop."""
@@ -34,19 +39,28 @@ class Asking:
         return await self._ask(question) if known is None else known
 
     async def again(self, question: Question) -> Problem | None:
-        """Why whoever was let in with this may stay no longer; None while they may.  A limit is no reason."""
-        known = self._admission.recall(question, again=True)
-        answer = await self._ask(question) if known is None else known
+        """Why whoever was let in with this may stay no longer; None while they may.  A limit is no reason.
+
+        Where many are asked about, one waits for a place, however long: the caller sets an end to that.
+        """
+        self._begin()
+        while (answer := self._admission.recall(question, again=True)) is None:
+            if self._places_again.acquire(blocking=False):
+                answer = await self._ask_from(self._places_again, question)
+                break
+            await asyncio.sleep(_MOMENT)
         if isinstance(answer, AcceptedKey) or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             return None
         return answer
 
     async def _ask(self, question: Question) -> AcceptedKey | Problem:
-        if self._process != os.getpid():
-            self._begin()  # a child has none of its parent's threads
-        places = self._places
-        if not places.acquire(blocking=False):
+        self._begin()
+        if not self._places.acquire(blocking=False):
             return self._admission.away()
+        return await self._ask_from(self._places, question)
+
+    async def _ask_from(self, places: BoundedSemaphore, question: Question) -> AcceptedKey | Problem:
+        """Ask from the place that was taken, and give it back."""
         try:
             asked = self._threads.submit(self._admission.ask, question)
         except RuntimeError:  # no thread can be begun just now; what was queued all the same goes with the old ones
@@ -57,8 +71,11 @@ class Asking:
         return await asyncio.wrap_future(asked)
 
     def _begin(self) -> None:
-        self._threads = _threads()
+        if self._process == os.getpid():
+            return
+        self._threads = _threads()  # a child has none of its parent's
         self._places = BoundedSemaphore(_MOST_WAITING)
+        self._places_again = BoundedSemaphore(_MOST_AGAIN)
         self._process = os.getpid()
 
 
