@@ -34,7 +34,7 @@ def _change(site: Site, key_id: str, method: str = "PATCH", at: str = "", **wish
 
 
 def _soon() -> str:
-    return (datetime.now(UTC) + timedelta(seconds=2)).isoformat().replace("+00:00", "Z")
+    return (datetime.now(UTC) + timedelta(seconds=5)).isoformat().replace("+00:00", "Z")
 
 
 CHANGES: Final[Mapping[str, tuple[Callable[[Site, str], None], str]]] = {
