@@ -22,7 +22,7 @@ from tests.gateways.program import free_port
 from tests.loopback import Gate, Loopback, Reply, Request
 from tests.sdk.verifying import until as wait_until
 
-SHORT: Final = Patience(each=0.5, together=20.0)
+SHORT: Final = Patience(each=2.0, together=20.0)
 _AT_ONCE: Final = 4
 _MUCH: Final = 50_000_000
 
