@@ -415,7 +415,10 @@ def test_f13_a_schema_is_changed_while_no_server_uses_it(postgres_url: str) -> N
 def test_f13_a_server_whose_session_was_ended_is_known_again(postgres_url: str) -> None:
     def held() -> int:
         with psycopg.connect(postgres_url) as other:
-            row = other.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
+            row = other.execute(
+                "SELECT count(*) FROM pg_locks JOIN pg_database AS here ON here.oid = database"
+                " WHERE locktype = 'advisory' AND here.datname = current_database()"
+            ).fetchone()
             assert row is not None
             return int(row[0])
 
