@@ -247,7 +247,7 @@ def test_f5_all_who_wait_share_a_thread_and_a_look_at_the_leases(one: Member) ->
         looks.append(rev)
         return scan(rev)
 
-    with waiting(one, one.stop(), lasts=3_000_000) as confirming:
+    with waiting(one, one.stop(), lasts=20_000_000) as confirming:
         begun = [one.confirming.begin(one.stop(), epoch=one.epoch) for _ in range(20)]
         assert len(one.confirming.running()) == 21
         assert keepers() == 1
@@ -295,7 +295,7 @@ def test_f5_a_silent_connection_holds_nobody(postgres_server: Postgres, postgres
     with Links() as links:
         line = links.to(postgres_server.port)
         with member(postgres_url.replace(f":{postgres_server.port}/", f":{line.port}/")) as one:
-            lasts = 5_000_000 if ends == "in time" else 60_000_000
+            lasts = 8_000_000 if ends == "in time" else 60_000_000
             gone = Lease(instance="node_gone", counter=1, lasts=lasts, epoch=one.epoch, acked_rev=0)
             one.here.store.change(lambda tx: tx.renew_lease(gone))
             epoch = one.epoch

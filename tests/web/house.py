@@ -101,7 +101,8 @@ class House:
         """How many rows there are of whatever a page could change."""
         with closing(sqlite3.connect(self.server.folder / "keyturn.db", timeout=30)) as database:
             tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
-            told = {"deliveries", "notices", "letters"}  # the outbox fills by itself, later, with links in its mails
+            # The outbox fills by itself, later, with links in its mails; so does what is known of uses.
+            told = {"deliveries", "notices", "letters", "callers", "uses"}
             asked = {one: f"select count(*) from {one}" for one in tables if one not in told}
             asked["links"] += " where kind != 'not_me'"
             return {one: database.execute(query).fetchone()[0] for one, query in asked.items()}
