@@ -49,6 +49,8 @@ class Serving:
     environment: Mapping[str, str] = field(default_factory=dict)
     whole: bool = False
     """Whether it is started from nothing, and spares itself no work (see `forked.py`)."""
+    patience: float = 30.0
+    """For how many seconds an answer is waited for."""
     port: int = 0
     log: list[str] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | Forked | None = None
@@ -173,11 +175,11 @@ class Serving:
 
     def _connection(self) -> http.client.HTTPConnection:
         if not self.tls:
-            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.patience)
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        return http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=30)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=self.patience)
 
     def _await_ready(self, until: float) -> Self:
         while time.monotonic() < until:

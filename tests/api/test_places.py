@@ -9,46 +9,50 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import psycopg
 import pytest
 
+from keyturn.core.lease import FOR_GOOD
 from keyturn.edge.places import OTHERS
 from keyturn.edge.slow import AT_ONCE
 from keyturn.sdk import Verifier
 from tests import databases
-from tests.attached import Attached, attached, until
+from tests.attached import attached, until
 from tests.postgres import Postgres
 from tests.serving import Answer, Serving
 from tests.web.house import PASSPHRASE, House
 
 RESETS, SUSPENSIONS = OTHERS + 2, 7
 """More than there are threads for."""
+PATIENCE = 600
+"""Seconds; only who would wait in vain reaches their end."""
 
 
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[Serving]:
-    """A server whose leases are as long as they can be: whoever waits, waits for long."""
-    server = Serving(tmp_path / "data").start()
+    """A server whose callers wait for as long as it takes."""
+    server = Serving(tmp_path / "data", patience=PATIENCE).start()
     try:
-        assert server.stop() == 0
-        with closing(sqlite3.connect(server.folder / "keyturn.db")) as database, database:
-            database.execute("UPDATE authority SET lease_length = 20000000")
-        yield server.start()
+        yield server
     finally:
         server.kill()
 
 
 @contextmanager
-def attaching(server: Serving, folder: Path, name: str) -> Iterator[Attached]:
-    """A verifier that goes on in the end, so that nobody waits for it any longer."""
-    credential = folder / f"{name}.key"
-    credential.write_text(server.create(name=name, permissions=["keyturn.attach"])["secret"])
-    with attached(server.url, credential, name=name) as one:
+def waited_for(server: Serving) -> Iterator[None]:
+    """A holder whose lease outlasts every test, so that no stop is over before the block ends; then it acknowledges.
+
+    No terms give one as long as that: a verifier that stood still would be waited out on a machine that is slow.
+    """
+    row = ("silent", 1, PATIENCE * 1_000_000, 1, 0, 0, "silent", False, "[]")
+    with closing(sqlite3.connect(server.folder / "keyturn.db", timeout=PATIENCE, isolation_level=None)) as database:
+        database.execute(f"INSERT INTO leases VALUES ({', '.join('?' * len(row))})", row)
         try:
-            yield one
+            yield
         finally:
-            one.thaw()
-            until(lambda: not fences(server), within=60)
+            database.execute("UPDATE leases SET acked_rev = ? WHERE instance = 'silent'", (FOR_GOOD,))
+            until(lambda: not fences(server), within=120)
 
 
 def fences(server: Serving) -> list[dict[str, Any]]:
@@ -62,17 +66,16 @@ def under_way(done: Sequence[Future[Any]]) -> bool:
 
 
 def test_f5_k8_r22_however_many_stops_are_waited_for_the_next_begins_at_once(patient: Serving, tmp_path: Path) -> None:
-    """A verifier stands still, and whoever stops something meanwhile waits for it; nobody else does."""
+    """A holder says nothing, and whoever stops something meanwhile waits for it; nobody else does."""
     keys = [patient.create()["id"] for _ in range(RESETS + SUSPENSIONS)]
     leaked, fresh = patient.create(), [patient.create()["secret"] for _ in range(2)]
-    with ThreadPoolExecutor(len(keys) + 1) as pool, attaching(patient, tmp_path, "still") as still:
-        still.freeze()
+    with ThreadPoolExecutor(len(keys) + 1) as pool, waited_for(patient):
         stops = [
             *(pool.submit(patient.call, f"/v1/keys/{key}/resets", {"reason": "leaked"}) for key in keys[:RESETS]),
             *(pool.submit(patient.call, f"/v1/keys/{key}/suspend", {}) for key in keys[RESETS:]),
         ]
         # F5: each has scanned the leases, and the node goes on answering those who look.
-        until(lambda: len(fences(patient)) == len(keys), within=60)
+        until(lambda: len(fences(patient)) == len(keys), within=120)
         revoked = pool.submit(patient.call, f"/v1/keys/{leaked['id']}/revoke", {})
         until(lambda: patient.verdict(leaked["secret"]) == "revoked")
         # F3: what memory does not know is asked, by the node and by a verifier that is granted a lease just now (F2).
@@ -88,12 +91,11 @@ def test_f5_k8_r22_however_many_stops_are_waited_for_the_next_begins_at_once(pat
     assert all(one["waited_ms"] > 0 for one in receipts)
 
 
-def test_f5_f10_a_caller_that_hangs_up_leaves_nothing_half_done(patient: Serving, tmp_path: Path) -> None:
+def test_f5_f10_a_caller_that_hangs_up_leaves_nothing_half_done(patient: Serving) -> None:
     """The stop stands, is waited for to its end, and its receipt is logged; the same caller may ask again."""
     key, idempotency = patient.create()["id"], "once-and-for-all"
     body = json.dumps({"reason": "leaked"})
-    with attaching(patient, tmp_path, "still") as still:
-        still.freeze()
+    with waited_for(patient):
         with closing(socket.create_connection(("127.0.0.1", patient.port))) as line:
             line.sendall(
                 f"POST /v1/keys/{key}/resets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {patient.admin_key}\r\n"
@@ -107,23 +109,24 @@ def test_f5_f10_a_caller_that_hangs_up_leaves_nothing_half_done(patient: Serving
     assert (again.body["secret"], again.body["secret_shown"], again.body["receipt"]["confirmed"]) == (None, True, True)
 
 
-def test_f5_whoever_mints_on_a_page_keeps_no_place_of_the_slow_ones(patient: Serving, tmp_path: Path) -> None:
+def test_f5_whoever_mints_on_a_page_keeps_no_place_of_the_slow_ones(patient: Serving) -> None:
     """A password is waited for in two places; the fence of what it brought about is not."""
     house = House(patient)
     account = house.account(policy=house.policy(proofs=["password"], reset_origin="any", on_member_added="none"))
     owner, email = house.user(account)
     minting = []
-    with ThreadPoolExecutor(AT_ONCE + 1) as pool, attaching(patient, tmp_path, "still") as still:
+    with ThreadPoolExecutor(AT_ONCE + 1) as pool, ExitStack() as stack:
         for _ in range(AT_ONCE + 1):
             key = patient.create(account_id=account, owner_id=owner)["id"]
             person = house.person()
+            person.client.timeout = httpx2.Timeout(PATIENCE)
             assert person.sign_in(email, PASSPHRASE).path == "/keys"
             reset = person.submit(f"/keys/{key}/reset", at=f"/keys/{key}/reset?reason=leaked").path
             assert person.submit(f"{reset}/proofs", at=reset, password=PASSPHRASE).status == 200
             minting.append((person, reset))
-        still.freeze()
+        stack.enter_context(waited_for(patient))
         pages = [pool.submit(person.submit, f"{reset}/mint", at=reset) for person, reset in minting]
-        until(lambda: len(fences(patient)) == len(minting), within=60)
+        until(lambda: len(fences(patient)) == len(minting), within=120)
         assert under_way(pages)
     assert all("kt_live_" in one.result().html for one in pages)
     for one in house.met:
