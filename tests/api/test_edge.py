@@ -21,7 +21,7 @@ from keyturn.api.body import BODY_SECONDS, refusal_of
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant
 from keyturn.edge.node import Authority
-from keyturn.flow.confirm import LOST
+from keyturn.flow.confirmation import LOST
 from keyturn.outside.clock import AuthorityClock
 from keyturn.ports.store import StoreBusy, StoreUnavailable, StoreUnsure
 from keyturn.settings import Settings

@@ -12,7 +12,7 @@ from keyturn.core.lease import Lease
 from keyturn.core.receipt import Receipt
 from keyturn.edge import receipt
 from keyturn.edge.receipt import ReceiptDue, Receipts
-from keyturn.flow.confirm import AWAY
+from keyturn.flow.confirmation import AWAY
 from keyturn.settings import Settings
 from tests.attached import until
 from tests.fleet.chaos.link import Links, Way

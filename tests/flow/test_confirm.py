@@ -1,10 +1,6 @@
 """Confirming on a real store with real leases, where no second process is needed to see it (F5, F9)."""
 
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,15 +10,13 @@ from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant, to_micros
 from keyturn.core.lease import Lease, Scan
 from keyturn.flow import fleet
-from keyturn.flow.confirm import AWAY, ESTRANGED, LOST, Confirmation
+from keyturn.flow.confirmation import AWAY, ESTRANGED, LOST
 from keyturn.flow.follow import Follower
 from keyturn.ports.store import StoreUnavailable
 from keyturn.store.store import SqlStore
 from keyturn.verify.holder import Alarm
 from tests.attached import until
-from tests.fleet.chaos.link import Links, Way
-from tests.flow.node import TERMS, Member, member
-from tests.postgres import Postgres
+from tests.flow.node import HOUR, TERMS, Member, member, waiting
 from tests.verify.states import key
 from tests.world import sure
 
@@ -172,7 +166,7 @@ def test_f9_what_a_node_commits_itself_is_not_put_upon_what_the_database_has_los
     lost = one.verifier.applied
     put_back_to(one, kept)
     one.here.clock.advance(timedelta(seconds=1))
-    one.membership.holder.deadline = one.membership.boot() + 1_000_000  # it has just renewed
+    one.membership.holder.deadline = one.membership.boot() + HOUR  # it has just renewed
     for _ in range(further):
         one.stop()
     found = one.confirm(one.stop())
@@ -199,158 +193,6 @@ def test_f9_what_is_acknowledged_of_another_past_is_not_on_record(one: Member) -
     one.membership.renew()
     (own,) = one.here.store.read(lambda tx: tx.leases())
     assert (own.instance, own.acked_rev) == ("node_1", 0)
-
-
-@pytest.mark.parametrize(("told", "believed"), [("as it is", True), ("of another past", False)])
-def test_f9_a_hint_counts_for_the_entry_that_it_is_about(one: Member, told: str, *, believed: bool) -> None:
-    """F14: it is for speed, and safety comes from leases alone."""
-    with waiting(one, one.stop()) as confirming:
-        rev, at = one.verifier.applied
-        epoch = one.verifier.epoch
-        one.confirming.heard("node_gone", epoch=epoch, rev=rev, at=at if told == "as it is" else at + 1)
-    assert confirming.result().waited_out == (() if believed else ("node_gone",))
-
-
-def test_f14_a_hint_that_comes_before_its_entry_counts_once_that_is_here(one: Member) -> None:
-    rev = one.stop()
-    follow, one.here.store.follow = one.here.store.follow, lambda _entries: None
-    later = one.stop()
-    at = to_micros(one.here.store.feed_after(later - 1, limit=1)[0].at)
-    with waiting(one, rev) as confirming:
-        one.confirming.heard("node_gone", epoch=one.verifier.epoch, rev=later, at=at)
-        assert one.confirming.running(), "it is not known here yet"
-        one.here.store.follow = follow
-        Follower(one.here.store, one.verifier, applied=one.membership.applied).catch_up()
-    assert confirming.result().waited_out == ()
-
-
-@contextmanager
-def waiting(one: Member, rev: int, *, lasts: int = TERMS.fence) -> Iterator[Future[Confirmation]]:
-    """Somebody confirms that revision, and waits for a node that is not there."""
-    gone = Lease(instance="node_gone", counter=1, lasts=lasts, epoch=one.verifier.epoch, acked_rev=0)
-    one.here.store.change(lambda tx: tx.renew_lease(gone))
-    with ThreadPoolExecutor(1) as pool:
-        confirming = pool.submit(one.confirm, rev)
-        until(one.confirming.running)
-        yield confirming
-
-
-def keepers() -> int:
-    return sum(thread.name == "confirming" for thread in threading.enumerate())
-
-
-def test_f5_all_who_wait_share_a_thread_and_a_look_at_the_leases(one: Member) -> None:
-    """However many: it ends with the last of them."""
-    scan, looks = one.here.store.scan, list[int]()
-
-    def counted(rev: int) -> Scan:
-        looks.append(rev)
-        return scan(rev)
-
-    with waiting(one, one.stop(), lasts=20_000_000) as confirming:
-        begun = [one.confirming.begin(one.stop(), epoch=one.epoch) for _ in range(20)]
-        assert len(one.confirming.running()) == 21
-        assert keepers() == 1
-        one.here.store.scan = counted  # type: ignore[method-assign]  # the same, counted
-        until(lambda: looks)
-        looked = set(looks)
-        one.confirming.heard("node_gone", epoch=one.epoch, rev=one.verifier.applied_rev, at=one.verifier.applied[1])
-        assert [wait.over.result(20) for wait in begun] == [True] * len(begun)
-        one.here.store.scan = scan  # type: ignore[method-assign]  # as above
-    assert looked == {begun[-1].rev}, "the leases are the same for all"
-    found = [confirming.result(), *(one.confirming.end(wait) for wait in begun)]
-    assert {(each.confirmed, each.waited_out) for each in found} == {(True, ())}
-    assert len({each.rev for each in found}) == len(found)
-    assert not one.confirming.running()
-    until(lambda: not keepers())
-
-
-def test_f5_what_need_not_be_waited_for_takes_no_thread(one: Member) -> None:
-    wait = one.confirming.begin(one.stop(), epoch=one.epoch)
-    assert (wait.over.done(), wait.over.result(), keepers()) == (True, False, 0)
-
-
-def test_f5_where_no_thread_can_be_begun_nobody_waits_for_ever(one: Member) -> None:
-    """As under a limit of processes; the stop is committed by then, and is confirmed all the same."""
-    gone = Lease(instance="node_gone", counter=1, lasts=TERMS.fence, epoch=one.epoch, acked_rev=0)
-    one.here.store.change(lambda tx: tx.renew_lease(gone))
-    rev = one.stop()
-    threading.stack_size(1 << 50)  # more than there is
-    try:
-        wait = one.confirming.begin(rev, epoch=one.epoch)
-    finally:
-        threading.stack_size(0)
-    assert wait.over.result(20) is True
-    found = one.confirming.end(wait)
-    assert (found.confirmed, found.waited_out) == (True, ("node_gone",))
-    one.here.store.change(lambda tx: tx.renew_lease(replace(gone, lasts=3_000_000)))
-    later = one.confirming.begin(one.stop(), epoch=one.epoch)
-    assert keepers() == 1, "and the next one has a thread"
-    assert later.over.result(20) is True
-
-
-@pytest.mark.parametrize("ends", ["in time", "by what is told"])
-def test_f5_a_silent_connection_holds_nobody(postgres_server: Postgres, postgres_url: str, ends: str) -> None:
-    """Its TCP goes on, as behind a pooler: the look at the leases is not answered, and all share that look."""
-    with Links() as links:
-        line = links.to(postgres_server.port)
-        with member(postgres_url.replace(f":{postgres_server.port}/", f":{line.port}/")) as one:
-            lasts = 8_000_000 if ends == "in time" else 60_000_000
-            gone = Lease(instance="node_gone", counter=1, lasts=lasts, epoch=one.epoch, acked_rev=0)
-            one.here.store.change(lambda tx: tx.renew_lease(gone))
-            epoch = one.epoch
-            waits = [one.confirming.begin(one.stop(), epoch=epoch) for _ in range(3)]
-            recent = one.membership.recent
-            told = [(each.rev, recent.at(each.rev) or 0) for each in waits if ends == "by what is told"]
-            line.stall(Way.BACK)
-            try:
-                until(lambda: any(each.back.held for each in line.connections(b"")))
-                assert one.confirming.running(), "the look is under way, and somebody waits"
-                for rev, at in told:
-                    one.confirming.heard("node_gone", epoch=epoch, rev=rev, at=at)
-                assert [each.over.result(30) for each in waits] == [True] * len(waits)
-                away = [one.confirming.unended(each) for each in waits]
-            finally:
-                line.resume()
-            found = [one.confirming.end(each) for each in waits]
-    late = ("node_gone",) if ends == "in time" else ()
-    assert {(each.confirmed, each.reason, each.waited_out) for each in away} == {(False, AWAY, late)}
-    assert {(each.confirmed, each.reason, each.waited_out) for each in found} == {(True, "", late)}
-
-
-def test_a_bug_in_a_look_leaves_nobody_waiting(one: Member, monkeypatch: pytest.MonkeyPatch) -> None:
-    class BugError(Exception):
-        pass
-
-    def bug(_rev: int) -> Scan:
-        raise BugError
-
-    gone = Lease(instance="node_gone", counter=1, lasts=60_000_000, epoch=one.epoch, acked_rev=0)
-    one.here.store.change(lambda tx: tx.renew_lease(gone))
-    begun = one.confirming.begin(one.stop(), epoch=one.epoch)
-    monkeypatch.setattr(one.here.store, "scan", bug)
-    with pytest.raises(BugError):
-        begun.over.result(20)
-    assert not one.confirming.running()
-
-
-def test_a_bug_leaves_nobody_waiting(one: Member, monkeypatch: pytest.MonkeyPatch) -> None:
-    class BugError(Exception):
-        pass
-
-    def bug() -> None:
-        raise BugError
-
-    with waiting(one, one.stop(), lasts=60_000_000) as confirming:
-        begun = one.confirming.begin(one.stop(), epoch=one.epoch)
-        monkeypatch.setattr(one.confirming, "_believe", bug)
-        one.membership.applied()
-        for future in (confirming, begun.over):
-            with pytest.raises(BugError):
-                future.result(20)
-    monkeypatch.undo()
-    assert not one.confirming.running()
-    assert one.confirming.begin(one.stop(), epoch=one.epoch).fence, "and the next one waits again"
 
 
 def test_f9_a_stop_that_waits_while_the_epoch_is_raised_is_not_confirmed(one: Member) -> None:
@@ -419,7 +261,8 @@ def test_f9_what_was_looked_at_before_a_past_was_lost_is_looked_at_anew(one: Mem
     if then != "another change":
         one.raise_epoch()
         one.membership.renew()
-    seen = one.confirming.look(rev)
+    with one.time.stopped():
+        seen = one.confirming.look(rev)
     assert not seen.is_over
     assert seen.waiting_for == (("node_1",) if then == "another change" else (f"epoch-{one.epoch}",))
     assert until(lambda: one.confirming.look(rev).is_over), "that fence goes on, however often one looks"
@@ -428,7 +271,7 @@ def test_f9_what_was_looked_at_before_a_past_was_lost_is_looked_at_anew(one: Mem
 def test_f9_a_stop_whose_entry_is_lost_while_it_waits_is_not_confirmed(one: Member) -> None:
     rev = one.stop()
     _, at = one.verifier.applied
-    with waiting(one, rev, lasts=60_000_000) as confirming:
+    with waiting(one, rev) as confirming:
         come_as_far_again(one, rev)
         one.confirming.heard("node_gone", epoch=one.verifier.epoch, rev=rev, at=at)  # it knows what this node knows
     assert (confirming.result().confirmed, confirming.result().reason) == (False, LOST)

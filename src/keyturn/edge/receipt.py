@@ -13,7 +13,7 @@ from anyio import CapacityLimiter, move_on_after, to_thread
 from keyturn.core.instant import Instant
 from keyturn.core.receipt import Receipt, to_note_text
 from keyturn.edge.node import Node
-from keyturn.flow.confirm import AWAY, Confirmation
+from keyturn.flow.confirmation import AWAY, Confirmation
 from keyturn.flow.step import ResetAnswer
 from keyturn.store.durability import Durability
 

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from keyturn.core.lease import Terms
-from keyturn.flow.confirm import AWAY
+from keyturn.flow.confirmation import AWAY
 from keyturn.verify.decision import VALID
 from tests import postgres
 from tests.databases import migrate

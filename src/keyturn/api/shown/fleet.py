@@ -3,7 +3,7 @@
 from keyturn.api.shown.wire import Wire
 from keyturn.core.lease import Terms
 from keyturn.edge.node import Node
-from keyturn.flow.confirm import ESTRANGED, Progress
+from keyturn.flow.confirmation import ESTRANGED, Progress
 from keyturn.flow.fleet import Fleet, Standing
 
 

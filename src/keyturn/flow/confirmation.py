@@ -1,0 +1,43 @@
+"""What comes of confirming a stop, and how far it has come (F5)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+AWAY: Final = "the database went away while verifiers were waited for"
+LOST: Final = "the database was put back or its epoch raised after the change was made"
+ESTRANGED: Final = "this node knows of changes that the database has lost; raise the epoch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """Which verifiers decide by a revision, and how long that took."""
+
+    rev: int
+    epoch: int
+    confirmed: bool
+    reason: str = ""
+    """Why it is not confirmed; empty where it is."""
+    waited: int = 0
+    """Microseconds."""
+    acknowledged: int = 0
+    waited_out: tuple[str, ...] = ()
+    unleased: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A fence as it stands, for people who look at it."""
+
+    rev: int
+    acknowledged: int
+    """Nodes and verifiers that decide by it."""
+    of: int
+    ends_in: int
+    """Microseconds until the last lease is over; 0 where nobody is waited for."""
+    waiting_for: tuple[str, ...]
+    """Instances."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody is left who could decide as before."""
+        return not self.ends_in
