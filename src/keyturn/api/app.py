@@ -41,7 +41,7 @@ from keyturn.api.body import StrictBody
 from keyturn.api.call import RATE_HEADERS
 from keyturn.api.described import PATHS
 from keyturn.api.feed import FEED
-from keyturn.api.hot import HotProtocol
+from keyturn.api.hot_protocol import HotProtocol
 from keyturn.api.problem import (
     MEDIA_TYPE,
     internal_bytes,
