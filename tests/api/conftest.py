@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests import databases
+from tests.api.wire import leased
 from tests.conftest import BOTH
 from tests.postgres import Postgres
 from tests.serving import Serving
@@ -49,3 +50,10 @@ NAMED = "https://keys.example.com"
 def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A running server that knows by which address it is reached: passkeys and links need one."""
     yield from _serve(Serving(folder=tmp_path_factory.mktemp("named") / "data", flags=("--base-url", NAMED)))
+
+
+@pytest.fixture(scope="session")
+def hot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server with nothing else to do."""
+    for server in _serve(Serving(folder=tmp_path_factory.mktemp("hot") / "data")):
+        yield leased(server)
