@@ -196,20 +196,26 @@ def test_a_callers_own_limit_is_told_and_kept(api: Serving) -> None:
 
 
 def test_k8_what_stops_something_is_never_limited_away(api: Serving) -> None:
-    rights = ["keyturn.keys:write", "keyturn.accounts:write", "*:admin"]
+    rights = ["keyturn.keys:write", "keyturn.keys:reset", "keyturn.accounts:write", "*:admin"]
     account = api.call("/v1/accounts", {"name": "stopping"}).body["id"]
     owner = {"email": "stopping@example.com", "role": "owner", "account_id": account}
     owner_id = api.call("/v1/users", owner).body["id"]
     made = api.create(limit="1/1h", permissions=rights, account_id=account, owner_id=owner_id)
-    others = [api.create(account_id=account, owner_id=owner_id)["id"] for _ in range(2)]
+    others = [api.create(account_id=account, owner_id=owner_id)["id"] for _ in range(4)]
+    graced = api.call(f"/v1/keys/{others[2]}/resets", {"reason": "routine", "grace": "1h"}).body["id"]
 
-    def post(path: str) -> int:
-        return api.call(path, {}, key=made["secret"]).status
+    def post(path: str, body: object = None, method: str = "POST") -> int:
+        return api.call(path, body or {}, key=made["secret"], method=method).status
 
     assert api.call("/v1/self", key=made["secret"]).status == HTTPStatus.OK
     assert post(f"/v1/keys/{others[0]}/resume") == HTTPStatus.TOO_MANY_REQUESTS
     assert post(f"/v1/keys/{others[0]}/suspend") == HTTPStatus.OK
     assert post(f"/v1/keys/{others[1]}/revoke") == HTTPStatus.OK
+    assert post(f"/v1/resets/{graced}/finish") == HTTPStatus.OK
+    reset, edit = f"/v1/keys/{others[3]}/resets", f"/v1/keys/{others[3]}"
+    assert post(reset, {"reason": "routine"}) == HTTPStatus.TOO_MANY_REQUESTS
+    assert post(edit, {"allowlist": ["192.0.2.0/24"]}, "PATCH") == HTTPStatus.TOO_MANY_REQUESTS, "or fewer"
+    assert post(reset, {"reason": "leaked"}) == HTTPStatus.CREATED
     assert post(f"/v1/accounts/{account}/suspend") == HTTPStatus.OK
     own = api.create(limit="1/1h")
     for _ in range(2):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import psycopg
 import pytest
 
 from keyturn.core.lease import FOR_GOOD
@@ -19,8 +18,9 @@ from keyturn.edge.slow import AT_ONCE
 from keyturn.sdk import Verifier
 from tests import databases
 from tests.attached import attached, until
+from tests.hanging import hanging
 from tests.postgres import Postgres
-from tests.serving import Answer, Serving
+from tests.serving import Serving
 from tests.web.house import PASSPHRASE, House
 
 RESETS, SUSPENSIONS = OTHERS + 2, 7
@@ -134,42 +134,22 @@ def test_f5_whoever_mints_on_a_page_keeps_no_place_of_the_slow_ones(patient: Ser
 
 
 def test_k8_f3_nobody_stands_behind_changes_that_wait_for_a_lock(postgres_server: Postgres, tmp_path: Path) -> None:
-    """More than there are threads for change one key, whose row somebody holds."""
+    """More than there are threads for change keys, and hang."""
     with databases.postgres_empty(postgres_server) as url:
-        server = Serving(tmp_path / "data", database_url=url).start()
+        server = Serving(tmp_path / "data", database_url=url, patience=PATIENCE).start()
         try:
-            busy, leaked = server.create()["id"], server.create()
+            leaked = server.create()
             fresh = [server.create()["secret"] for _ in range(2)]
             credential = tmp_path / "healthy.key"
             credential.write_text(server.create(permissions=["keyturn.attach"])["secret"])
-            with ExitStack() as stack:
-                pool = stack.enter_context(ThreadPoolExecutor(OTHERS + 4))
-                holding = stack.enter_context(psycopg.connect(url))
-                holding.execute("SELECT 1 FROM keys WHERE id = %s FOR UPDATE", (busy,))
-                edits = [pool.submit(_rename, server, busy) for _ in range(OTHERS + 4)]
-                looking = stack.enter_context(psycopg.connect(url, autocommit=True))
-                until(lambda: _waiting(looking) >= OTHERS)
+            with hanging(server, url) as held:
                 assert server.call(f"/v1/keys/{leaked['id']}/revoke", {}).body["receipt"]["confirmed"]
                 assert server.verdict(leaked["secret"]) == "revoked"
                 assert server.verdict(fresh[0]) == "valid"
                 with Verifier(server.url, credential_file=credential) as healthy:
                     assert healthy.wait_until_leased(20)
                     assert healthy.verify(fresh[1]).code == "valid"
-                assert under_way(edits)
-                assert _waiting(looking) <= OTHERS, "the rest of the connections are for others"
-                holding.rollback()
+                assert held.under_way
+                assert held.hung == OTHERS, "the rest of the connections are for others"
         finally:
             server.kill()
-
-
-def _rename(server: Serving, key: str) -> Answer:
-    return server.call(f"/v1/keys/{key}", {"name": "renamed"}, method="PATCH")
-
-
-def _waiting(database: psycopg.Connection[Any]) -> int:
-    """How many wait for a lock."""
-    found = database.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    ).fetchone()
-    assert found is not None
-    return int(found[0])

@@ -125,26 +125,28 @@ def test_r50_not_me_stops_a_key_from_anywhere_with_a_box_and_a_button(house: Hou
     owner, email = house.user(account)
     key = house.server.create(name="order router", account_id=account, owner_id=owner)
     link = house.link(email, "New API key")
+    button = f"{link}/stop"
     before = house.counted()
     scanner = scan(house, link)
     assert house.counted() == before
     page = scanner.see(link)
-    assert scanner.post(link, page.form(link).fields).status == 403, "without its cookie no button works"
+    assert scanner.post(button, page.form(button).fields).status == 403, "without its cookie no button works"
     assert house.server.verdict(key["secret"]) == "valid"
     person = house.person()
     page = person.see(link)
     assert "order router" in page.text
     assert key["secret"] not in page.html
-    page = person.submit(link)
+    page = person.submit(button)
     assert page.status == 422
     assert 'id="sure-error"' in page.html
     assert house.server.verdict(key["secret"]) == "valid"
-    page = person.submit(link, sure="yes")
+    page = person.submit(button, sure="yes")
     assert "The key is stopped" in page.text
     assert house.server.verdict(key["secret"]) == "suspended"
-    again = house.person().see(link)
-    assert "The key is stopped" in again.text
-    assert not again.has_form(link)
+    for path in (link, button):
+        again = house.person().see(path)
+        assert "The key is stopped" in again.text
+        assert not again.has_form(button)
 
 
 def test_r50_not_me_stops_everything_of_a_person(house: House) -> None:
@@ -158,7 +160,7 @@ def test_r50_not_me_stops_everything_of_a_person(house: House) -> None:
     stranger = house.person()
     page = stranger.see(link)
     assert "every session of yours ends" in page.text
-    assert "Everything of yours is stopped" in stranger.submit(link, sure="yes").text
+    assert "Everything of yours is stopped" in stranger.submit(f"{link}/stop", sure="yes").text
     assert person.see("/keys").path == "/"
 
 

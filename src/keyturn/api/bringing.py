@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
-from starlette.concurrency import run_in_threadpool
+from anyio import to_thread
 
 from keyturn.api.schemas import Brings
 from keyturn.core.refusal import InvalidField
@@ -27,11 +27,11 @@ def brought(visit: Visit, body: Brings | None, reckon: Callable[[OwnSecrets, Sec
 
 
 def in_its_time(visit: Visit, body: Brings | None, work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """The work among the slow ones where it reckons with an own secret, else in any thread."""
+    """The work among the slow ones where it reckons with an own secret, else where its like are worked on."""
     if body is not None and body.own_secret is not None:
         return visit.slowly(work)
 
     async def run(*args: P.args, **named: P.kwargs) -> T:
-        return await run_in_threadpool(work, *args, **named)
+        return await to_thread.run_sync(lambda: work(*args, **named), limiter=visit.place)
 
     return run

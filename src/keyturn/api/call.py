@@ -11,11 +11,13 @@ from fastapi.openapi.models import HTTPBearer as BearerModel
 from fastapi.security.base import SecurityBase
 
 from keyturn.api import credential
+from keyturn.api.aim import aim_of
 from keyturn.api.body import PARSED
 from keyturn.api.problem import field_name
 from keyturn.core.actor import Actor
 from keyturn.core.refusal import InvalidField, InvalidHeader, NotFound, Refusal
 from keyturn.edge.client_address import client_address
+from keyturn.edge.places import Aim
 from keyturn.edge.refused import Refused
 from keyturn.edge.secure import is_secure
 from keyturn.edge.visit import ARRIVED_REV, Call, Surroundings, Visit
@@ -23,10 +25,6 @@ from keyturn.flow.replay import Once
 
 RATE_HEADERS: Final = "keyturn.rate_headers"
 """Where on the scope the headers stand that tell what the caller's limit leaves."""
-STOPS: Final = frozenset(
-    {"/v1/keys/{key_id}/suspend", "/v1/keys/{key_id}/revoke", "/v1/self/revoke", "/v1/accounts/{account_id}/suspend"}
-)
-"""K8: what stops something is never limited away, and waits for nothing else."""
 VERIFIERS_ASK: Final = frozenset({"/v1/feed/fill", "/v1/feed/share"})
 """What attached verifiers ask while a request waits at each."""
 _ID: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
@@ -50,10 +48,11 @@ class _Bearer(SecurityBase):
     async def __call__(self, request: Request) -> Actor:
         """Who asks.  Raises Refused, before the body is looked at."""
         around: Surroundings = request.app.state.around
-        stops = request.scope["route"].path in STOPS
-        known = credential.show(around.node, request.scope, address=_address(request, around), limited=not stops)
+        aim = aim_of(request.scope)
+        limited = aim is not Aim.STOP
+        known = credential.show(around.node, request.scope, address=_address(request, around), limited=limited)
         if callable(known):
-            known = await to_thread.run_sync(known, limiter=_places(request.scope["route"].path, around))
+            known = await to_thread.run_sync(known, limiter=_place(request, aim, around))
         if isinstance(known, Refusal):
             raise Refused(known)
         request.scope[RATE_HEADERS] = known.rate_headers
@@ -61,11 +60,10 @@ class _Bearer(SecurityBase):
         return known.actor
 
 
-def _places(path: str, around: Surroundings) -> CapacityLimiter | None:
+def _place(request: Request, aim: Aim, around: Surroundings) -> CapacityLimiter | None:
     """Whoever is yet to be known waits with those who do the same."""
-    if path in VERIFIERS_ASK:
-        return around.places.verifying
-    return around.places.stopping if path in STOPS else None
+    verifies = request.scope["route"].path in VERIFIERS_ASK
+    return around.places.verifying if verifies else around.places.of(aim)
 
 
 def _check_query(request: Request) -> None:
@@ -86,6 +84,7 @@ def _visit(request: Request) -> Visit:
         places=around.places,
         receipts=around.receipts,
         slowly=around.slowly,
+        aim=aim_of(request.scope),
         secure=is_secure(request.scope, around.proxies),
         address=_address(request, around),
         user_agent=request.headers.get("user-agent", ""),
@@ -122,6 +121,7 @@ def _known(request: Request, actor: Actor, *, once: Once | None) -> Call:
         places=visit.places,
         receipts=visit.receipts,
         slowly=request.app.state.around.slowly_known,
+        aim=visit.aim,
         secure=visit.secure,
         address=visit.address,
         user_agent=visit.user_agent,

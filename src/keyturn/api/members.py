@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 
 from keyturn.api import shown
 from keyturn.api.call import AnyCall, AnyVisit, id_in_path
+from keyturn.api.placed import Placed
 from keyturn.api.schemas import (
     AcceptInvitation,
     AddMember,
@@ -27,7 +28,7 @@ from keyturn.flow import member as members
 from keyturn.flow.invitation import Newcomer
 from keyturn.outside.forge import token_digest
 
-router = APIRouter(tags=["members"])
+router = APIRouter(tags=["members"], route_class=Placed)
 _OF_ACCOUNT = "/v1/accounts/{account_id}/members"
 _TO_ACCOUNT = "/v1/accounts/{account_id}/invitations"
 

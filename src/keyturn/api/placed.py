@@ -9,7 +9,6 @@ from anyio import to_thread
 from fastapi.routing import APIRoute
 
 from keyturn.api import shown
-from keyturn.api.call import STOPS
 from keyturn.edge.receipt import ReceiptDue
 from keyturn.edge.visit import Visit
 
@@ -21,19 +20,18 @@ class Placed(APIRoute):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401  # FastAPI's own
-        super().__init__(path, _placed(path, endpoint), **options)
+        super().__init__(path, _placed(endpoint), **options)
 
 
-def _placed(path: str, handler: Callable[..., Any]) -> Callable[..., Awaitable[dict[str, Any]]]:
+def _placed(handler: Callable[..., Any]) -> Callable[..., Awaitable[dict[str, Any]]]:
     @wraps(handler)
     async def answered(**named: Any) -> dict[str, Any]:  # noqa: ANN401  # the handler's own
-        call: Visit = named["call"]
+        visit: Visit = named["call"] if "call" in named else named["visit"]
         if iscoroutinefunction(handler):
             made: dict[str, Any] = await handler(**named)
         else:
-            limiter = call.places.stopping if path in STOPS else None
-            made = await to_thread.run_sync(partial(handler, **named), limiter=limiter)
+            made = await to_thread.run_sync(partial(handler, **named), limiter=visit.place)
         due = made.get("receipt")
-        return made | {"receipt": shown.receipt(*await call.receipts.of(due))} if isinstance(due, ReceiptDue) else made
+        return made | {"receipt": shown.receipt(*await visit.receipts.of(due))} if isinstance(due, ReceiptDue) else made
 
     return answered

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from anyio import CapacityLimiter
+
 from keyturn.core.actor import Actor
 from keyturn.core.allowlist import Matcher
 from keyturn.core.instant import Instant
@@ -11,7 +13,7 @@ from keyturn.core.refusal import HttpsRequired, Refusal, Unauthenticated
 from keyturn.core.session import Visitor
 from keyturn.edge.metrics import Metrics
 from keyturn.edge.node import Node
-from keyturn.edge.places import Places
+from keyturn.edge.places import Aim, Places
 from keyturn.edge.receipt import Receipts
 from keyturn.edge.refused import Refused
 from keyturn.edge.slow import Slowly
@@ -59,9 +61,15 @@ class Visit:
     places: Places
     receipts: Receipts
     slowly: Slowly
+    aim: Aim
     secure: bool
     address: str | None
     user_agent: str = ""
+
+    @property
+    def place(self) -> CapacityLimiter | None:
+        """Where it is worked on; None where it has no place of its own."""
+        return self.places.of(self.aim)
 
     def visitor(self, device: str | None = None, *, remember: bool = True) -> Visitor:
         """Where somebody who signs in comes from; `device` is the token by which this browser is known."""

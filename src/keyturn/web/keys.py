@@ -14,6 +14,7 @@ from keyturn.core.permission import RIGHT_KEYS_RESET, RIGHT_KEYS_WRITE
 from keyturn.core.refusal import KeyChanged, Refusal
 from keyturn.core.reset import Reset
 from keyturn.core.stage import OPEN
+from keyturn.edge.places import Aim
 from keyturn.flow import age as ages
 from keyturn.flow import claim as claims
 from keyturn.flow import history as histories
@@ -184,8 +185,8 @@ def save(asked: SignedIn) -> Response:
 PLACES: Final[tuple[Place, ...]] = (
     shown_to_members("/keys", listing),
     shown_to_members("/keys/{key_id}", show),
-    posted_by_members("/keys/{key_id}/suspend", suspend, stops=True),
-    posted_by_members("/keys/{key_id}/revoke", revoke, stops=True),
+    posted_by_members("/keys/{key_id}/suspend", suspend, aim=Aim.STOP),
+    posted_by_members("/keys/{key_id}/revoke", revoke, aim=Aim.STOP),
     shown_to_members("/keys/{key_id}/edit", edit),
-    posted_by_members("/keys/{key_id}/edit", save),
+    posted_by_members("/keys/{key_id}/edit", save, aim=Aim.NARROW),
 )

@@ -1,5 +1,7 @@
 """*This was not me*: works signed out, from any browser, and can only stop things (R50)."""
 
+from typing import Final
+
 from starlette.responses import Response
 
 from keyturn.core.refusal import InvalidField
@@ -7,6 +9,8 @@ from keyturn.edge.refused import Refused
 from keyturn.flow import not_me
 from keyturn.flow.not_me import NotMe
 from keyturn.web.asked import Asked
+
+STOP: Final = "/stop"
 
 
 def show(asked: Asked, digest: bytes) -> Response:
@@ -29,5 +33,5 @@ def press(asked: Asked, digest: bytes) -> Response:
 
 
 def _show(asked: Asked, found: NotMe, *, pressed: bool = False, problem: str = "", status: int = 200) -> Response:
-    action = f"/links/{asked.path['token']}"
+    action = f"/links/{asked.path['token']}{STOP}"
     return asked.show("link_not_me.html", found=found, action=action, pressed=pressed, problem=problem, status=status)

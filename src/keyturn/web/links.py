@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from keyturn.core.link import LinkKind, check_link
 from keyturn.core.refusal import LinkSpent, NotFound, Refusal
+from keyturn.edge.places import Aim
 from keyturn.edge.refused import Refused
 from keyturn.outside.forge import token_digest
 from keyturn.web import link_address, link_invitation, link_not_me, link_password, link_proof
@@ -47,6 +48,11 @@ def press(asked: Asked) -> Response:
     return _of(asked, lambda kind, digest: kind.press(asked, digest))
 
 
+def stop(asked: Asked) -> Response:
+    """Stop what a notice tells of: nobody who signs in or sets a password stands before it (K8)."""
+    return _of(asked, lambda _, digest: link_not_me.press(asked, digest))
+
+
 def ask_passkey(asked: Asked) -> Response:
     """What the script is to ask a passkey, where a link's page wants a second factor."""
     return link_password.ask_passkey(asked, token_digest(asked.path["token"]))
@@ -76,5 +82,7 @@ def _nowhere(asked: Asked, refusal: Refusal) -> Response:
 PLACES: Final[tuple[Place, ...]] = (
     shown(PATH, page),
     posted(PATH, press, slow=True),
+    shown(PATH + link_not_me.STOP, page),
+    posted(PATH + link_not_me.STOP, stop, aim=Aim.STOP),
     posted(PATH + "/passkey", ask_passkey),
 )

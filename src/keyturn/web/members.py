@@ -8,6 +8,7 @@ from keyturn.core.account import STAFF_ROLES, Role
 from keyturn.core.address import parse_email
 from keyturn.core.permission import RIGHT_ACCOUNTS_WRITE
 from keyturn.core.refusal import NotFound, Refusal
+from keyturn.edge.places import Aim
 from keyturn.flow import foresight, session_proof
 from keyturn.flow import invitation as invitations
 from keyturn.flow import key as keys
@@ -170,5 +171,5 @@ PLACES: Final[tuple[Place, ...]] = (
     posted_by_members(PATH + "/withdraw", withdraw),
     shown_to_members(PATH + "/{user_id}", show),
     posted_by_members(PATH + "/{user_id}/role", edit),
-    posted_by_members(PATH + "/{user_id}/remove", remove),
+    posted_by_members(PATH + "/{user_id}/remove", remove, aim=Aim.STOP),
 )

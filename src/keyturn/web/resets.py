@@ -21,6 +21,7 @@ from keyturn.core.proof import (
 from keyturn.core.refusal import InvalidField, ResetAlreadyOpen
 from keyturn.core.reset import Asking, Reason, Reset
 from keyturn.core.stage import OPEN, Stage
+from keyturn.edge.places import Aim, aim_of_reset
 from keyturn.edge.proving import Sent, prove_reset
 from keyturn.edge.refused import Refused
 from keyturn.flow import claim as claims
@@ -334,14 +335,14 @@ def cancel(asked: SignedIn) -> Response:
 
 PLACES: Final[tuple[Place, ...]] = (
     shown_to_members("/keys/{key_id}/reset", ask),
-    posted_by_members("/keys/{key_id}/reset", begin, stops=True),
+    posted_by_members("/keys/{key_id}/reset", begin, aim=lambda form: aim_of_reset(form("reason"))),
     shown_to_members("/resets/{reset_id}", show),
     posted_by_members("/resets/{reset_id}/proofs", prove, slow=True),
     posted_by_members("/resets/{reset_id}/passkey", ask_passkey),
     shown_to_members("/resets/{reset_id}/mailed", mailed),
     posted_by_members("/resets/{reset_id}/mint", mint, slow=True),
     posted_by_members("/resets/{reset_id}/stored", stored),
-    posted_by_members("/resets/{reset_id}/finish", finish, stops=True),
+    posted_by_members("/resets/{reset_id}/finish", finish, aim=Aim.STOP),
     posted_by_members("/resets/{reset_id}/cancel", cancel),
     posted_by_members("/resets/{reset_id}/resume", resume),
     posted_by_members("/resets/{reset_id}/claim", claim),

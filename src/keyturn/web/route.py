@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -16,6 +16,7 @@ from keyturn.core.refusal import KeyInQuery, Refusal, Unauthenticated
 from keyturn.core.session import SessionKind
 from keyturn.edge.client_address import client_address
 from keyturn.edge.outage import of_outage
+from keyturn.edge.places import Aim
 from keyturn.edge.receipt import ReceiptDue
 from keyturn.edge.refused import Refused
 from keyturn.edge.secure import is_secure
@@ -66,9 +67,11 @@ def shown(path: str, page: StrangersPage) -> Place:
     return lambda house: Route(house.door.prefix + path, _for_anybody(house, page), methods=["GET"])
 
 
-def posted(path: str, page: StrangersPage, *, slow: bool = False) -> Place:
+def posted(path: str, page: StrangersPage, *, slow: bool = False, aim: Aim = Aim.OTHER) -> Place:
     """A form from anybody.  `slow`: it reckons with passwords."""
-    return lambda house: Route(house.door.prefix + path, _for_anybody(house, page, slow=slow), methods=["POST"])
+    return lambda house: Route(
+        house.door.prefix + path, _for_anybody(house, page, slow=slow, aim=aim), methods=["POST"]
+    )
 
 
 def posted_from_elsewhere(path: str, page: StrangersPage) -> Place:
@@ -83,34 +86,41 @@ def shown_to_members(path: str, page: MembersPage) -> Place:
     return lambda house: Route(house.door.prefix + path, _for_members(house, page), methods=["GET"])
 
 
-def posted_by_members(path: str, page: MembersPage, *, slow: bool = False, stops: bool = False) -> Place:
-    """A form from whoever is signed in.  `stops`: it stops something, and waits for nothing else (K8)."""
+def posted_by_members(
+    path: str, page: MembersPage, *, slow: bool = False, aim: Aim | Callable[[Form], Aim] = Aim.OTHER
+) -> Place:
+    """A form from whoever is signed in.  `aim`: what it is after, whatever it says or by what it says."""
     return lambda house: Route(
-        house.door.prefix + path, _for_members(house, page, slow=slow, stops=stops), methods=["POST"]
+        house.door.prefix + path, _for_members(house, page, slow=slow, aim=aim), methods=["POST"]
     )
 
 
-def _for_anybody(house: House, page: StrangersPage, *, slow: bool = False, from_elsewhere: bool = False) -> Endpoint:
+def _for_anybody(
+    house: House, page: StrangersPage, *, slow: bool = False, aim: Aim = Aim.OTHER, from_elsewhere: bool = False
+) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         return await _answered(
             house,
             request,
             lambda arrived: page(_asked(house, arrived)),
             slow=house.visits.slowly if slow else None,
+            aim=aim,
             from_elsewhere=from_elsewhere,
         )
 
     return endpoint
 
 
-def _for_members(house: House, page: MembersPage, *, slow: bool = False, stops: bool = False) -> Endpoint:
+def _for_members(
+    house: House, page: MembersPage, *, slow: bool = False, aim: Aim | Callable[[Form], Aim] = Aim.OTHER
+) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         return await _answered(
             house,
             request,
             lambda arrived: page(_signed_in(house, arrived)),
             slow=house.visits.slowly_known if slow else None,
-            places=house.visits.places.stopping if stops else None,
+            aim=aim,
         )
 
     return endpoint
@@ -133,7 +143,7 @@ async def _answered(
     work: Callable[[_Arrived], Response],
     *,
     slow: Slowly | None,
-    places: CapacityLimiter | None = None,
+    aim: Aim | Callable[[Form], Aim],
     from_elsewhere: bool = False,
 ) -> Response:
     node = house.visits.node
@@ -146,14 +156,16 @@ async def _answered(
         places=house.visits.places,
         receipts=house.visits.receipts,
         slowly=house.visits.slowly,
+        aim=Aim.OTHER,
         secure=secure,
         address=client_address(request.scope, house.visits.proxies),
         user_agent=request.headers.get("user-agent", ""),
     )
     try:
         form = await _form(request, browser, from_elsewhere=from_elsewhere)
+        visit = replace(visit, aim=aim if isinstance(aim, Aim) else aim(form))
         arrived = _Arrived(request=request, browser=browser, visit=visit, form=form)
-        run = _in_thread(work, places) if slow is None else slow(work)
+        run = _in_thread(work, visit.place) if slow is None else slow(work)
         made = await run(arrived)
     except Refused as refused:
         return _refused(house, request, browser, refused.refusal)
@@ -177,8 +189,8 @@ async def _form(request: Request, browser: Browser, *, from_elsewhere: bool) -> 
     return form
 
 
-def _in_thread(work: Callable[[_Arrived], T], places: CapacityLimiter | None) -> Callable[[_Arrived], Awaitable[T]]:
-    return lambda arrived: to_thread.run_sync(work, arrived, limiter=places)
+def _in_thread(work: Callable[[_Arrived], T], place: CapacityLimiter | None) -> Callable[[_Arrived], Awaitable[T]]:
+    return lambda arrived: to_thread.run_sync(work, arrived, limiter=place)
 
 
 def _over_https(request: Request, visits: Surroundings) -> bool:
@@ -217,6 +229,7 @@ def _signed_in(house: House, arrived: _Arrived) -> SignedIn:
         places=visit.places,
         receipts=visit.receipts,
         slowly=visit.slowly,
+        aim=visit.aim,
         secure=visit.secure,
         address=visit.address,
         user_agent=visit.user_agent,
