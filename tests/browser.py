@@ -23,6 +23,8 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import BrowserContext, CDPSession, ConsoleMessage, Page, Request, Response, sync_playwright
 
+from tests import provision
+
 _FLAGS: Final = (
     "--no-sandbox",
     "--disable-gpu",
@@ -31,6 +33,7 @@ _FLAGS: Final = (
     "--disable-sync",
     "--no-first-run",
     "--disable-quic",
+    "--site-per-process",
     "--no-proxy-server",
     "--host-resolver-rules=MAP *.test 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE localhost,EXCLUDE 127.0.0.1,EXCLUDE [::1]",
 )
@@ -202,8 +205,7 @@ class Chromium:
     """The browser.  Whoever starts it closes it."""
 
     def __init__(self, home: Path) -> None:
-        path = shutil.which("chromium")
-        assert path is not None
+        path = next(filter(None, map(shutil.which, provision.CHROMIUM)))
         self._playwright = sync_playwright().start()
         self._loop: asyncio.AbstractEventLoop = self._playwright._loop
         self._browser = self._playwright.chromium.launch(
