@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from socket import gethostname
@@ -150,7 +151,8 @@ def _build(settings: Settings, store: SqlStore) -> Node:
             limits,
             holders=lambda: membership.holders,
             loan=lambda: forge.id("loan"),
-            now=lambda: max(membership.holder.look(membership.boot())[0], verifier.floor),
+            now=lambda: max(_latest(membership), verifier.floor),
+            latest=partial(_latest, membership),
         ),
         confirming=Confirming(store, membership, epoch=lambda: verifier.epoch),
         # By the oldest pepper: a newer one must not change the name under which receipts are known.
@@ -172,6 +174,11 @@ def _build(settings: Settings, store: SqlStore) -> Node:
         deployment_account_id=deployment,
         admin_key=admin_key,
     )
+
+
+def _latest(membership: Membership) -> int:
+    """The latest that it can be at the authority just now."""
+    return membership.holder.look(membership.boot())[0]
 
 
 def _hints(settings: Settings, forge: SystemForge, deployment: str) -> PostgresHints:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import cycle, pairwise
 from pathlib import Path
@@ -17,8 +18,17 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from keyturn.core.limit import parse
+from keyturn.core.secret import fingerprint
+from keyturn.core.share import HOLD
+from keyturn.ports.page import Page
+from keyturn.ports.transaction import Transaction
 from keyturn.sdk import Verifier
+from keyturn.settings import Settings
 from keyturn.store.database import libpq_address
+from keyturn.verify.decision import Verdict
+from keyturn.verify.shares import Shares
+from keyturn.wiring import open_node
 from tests import databases
 from tests.attached import until
 from tests.postgres import Postgres
@@ -265,3 +275,37 @@ def _whole(server: Serving, key: str, credential: str) -> dict[str, Any]:
         answer = http.client.HTTPResponse(line)
         answer.begin()
         return dict(json.loads(answer.read()))
+
+
+def _limit_the_only_key(tx: Transaction) -> None:
+    (one,) = tx.keys(account_ids=None, owner_id=None, page=Page(size=2))
+    key = tx.key(one.id, lock=True)
+    assert key is not None
+    tx.save_key(replace(key, limit=parse("1000/1h")))
+
+
+@pytest.mark.parametrize("beyond", [HOLD // 2, 60 * HOLD])
+def test_f15_f8_a_node_spends_no_share_beyond_its_second_while_its_time_stands_still(
+    postgres_url: str, tmp_path: Path, beyond: int
+) -> None:
+    """As once a grant that took seconds is followed by one that did not: until the time that is known goes on."""
+    with open_node(Settings(data=tmp_path / "data", database_url=postgres_url)) as node:
+        node.store.change(_limit_the_only_key)
+        shares, member = node.verifier._limits, node.membership
+        assert isinstance(shares, Shares)
+
+        def latest() -> int:
+            return member.holder.look(member.boot())[0]
+
+        def ask() -> Verdict:
+            now = max(latest(), node.verifier.floor)
+            secret = fingerprint(node.admin_key)
+            return node.verifier.verify_cold(secret, node.store.lookup, ip=None, now=now, leased=True)
+
+        assert node.sharing.decide(ask(), ask).valid
+        shares.drain()
+        late = latest() + beyond
+        node.verifier.hear(earliest=0, latest=late)
+        assert node.sharing.decide(ask(), ask).valid
+        (held,) = shares._held.values()
+        assert held.ends <= max(late + 1, latest() + HOLD)

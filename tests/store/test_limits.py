@@ -46,6 +46,7 @@ def sharing(here: World) -> Sharing:
         holders=lambda: 2,
         loan=lambda: f"loan_{next(loans)}",
         now=lambda: to_micros(here.clock()),
+        latest=lambda: to_micros(here.clock()),
     )
 
 

@@ -416,6 +416,20 @@ def test_f15_what_would_be_over_at_once_is_not_borrowed() -> None:
     assert lender.trips == 0
 
 
+def test_f15_where_nobody_else_decides_what_would_be_over_is_borrowed_for_those_who_wait() -> None:
+    """One request at a time, and nothing of it goes on."""
+    lender = Lender(limits.parse("10/1h"), holders=1)
+    one = Holding(lender, skew=HOLD)
+    one.borrower = Borrower(one.shares, lender, now=one.now, latest=lambda: lender.now, is_last=True)
+    for turn in range(10):
+        assert one.decide().valid
+        assert lender.trips == turn + 1
+        assert one.shares._held[1].ends == one.now() + 1
+    assert [one.decide().code for _ in range(2)] == [RATE_LIMITED] * 2
+    lender.now += 1
+    assert one.shares.overdue(one.now()) == [], "what was lent is spent"
+
+
 def test_f15_a_share_of_a_limit_that_is_not_known_here_yet_is_not_asked_for_again() -> None:
     lender = Lender(limits.parse("10/1h"), holders=1)
     one = Holding(lender)

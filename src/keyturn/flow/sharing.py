@@ -46,8 +46,12 @@ class Sharing:
         holders: Callable[[], int],
         loan: Callable[[], str],
         now: Callable[[], int],
+        latest: Callable[[], int],
     ) -> None:
-        """`loan` makes names that nobody can guess; `now` is what requests are decided as of here."""
+        """`loan` makes names that nobody can guess; `now` is what requests are decided as of here.
+
+        `latest`: the latest that it can be, where `now` may be beyond it for a while, and stand still.
+        """
         self._store = store
         self._follower = follower
         self._limits = limits
@@ -56,7 +60,9 @@ class Sharing:
         self._now = now
         self._given_back: deque[Rest] = deque(maxlen=_MOST_RESTS)
         self._together = Together[_Asked, Sequence[Share]](self._lend_together, most=_MOST_TOGETHER)
-        self._borrower = Borrower(limits, self.lend, now=now) if isinstance(limits, Shares) else None
+        self._borrower: Borrower | None = None
+        if isinstance(limits, Shares):
+            self._borrower = Borrower(limits, self.lend, now=now, latest=latest, is_last=True)
 
     def decide(self, verdict: Verdict, again: Callable[[], Verdict]) -> Verdict:
         """The verdict; where it is ASK, what it is `again` with a share.  In a thread: it may have to wait."""

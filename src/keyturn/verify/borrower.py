@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from keyturn.core.share import HOLD, Rest, Share, Wish
@@ -25,17 +26,20 @@ class Borrower:
         *,
         now: Callable[[], int],
         latest: Callable[[], int] | None = None,
+        is_last: bool = False,
         left: Callable[[], float] = without_end,
     ) -> None:
         """`now` is what requests are decided as of; what `lend` raises, whoever borrows raises.
 
         `latest`: the latest that it can be, where `now` may be beyond it for a while, and stand still.
+        `is_last`: nobody else decides where a share would be over at once, so requests are lent one by one.
         `left`: for how many seconds whoever borrows may wait for others that do; it raises once that is over.
         """
         self._shares = shares
         self._lend = lend
         self._now = now
         self._latest = latest or now
+        self._is_last = is_last
         self._together = Together[_Wanted, bool](self._borrow, left=left)
 
     def decide(self, verdict: Verdict, again: Callable[[], Verdict]) -> Verdict:
@@ -57,8 +61,11 @@ class Borrower:
     def _borrow(self, keys: Sequence[_Wanted]) -> Sequence[bool]:
         """Whether there is something to spend, or a reason to wait, of each."""
         now, asked = self._now(), self._latest()
-        if now >= asked + HOLD:
-            return [False] * len(keys)  # no share goes on for so long: it would be over
+        is_late = now >= asked + HOLD  # no share goes on for so long: it would be over
+        if is_late and not self._is_last:
+            return [False] * len(keys)
+        if is_late:
+            asked = now - HOLD + 1  # for those who wait, while time stands still, and for nobody after them
         wished: dict[str, tuple[int, Wish]] = {}
         rests: list[Rest] = []
         known = dict.fromkeys(keys, False)
@@ -68,7 +75,7 @@ class Borrower:
                 known[one] = True
                 continue  # or what those who wait would find is lost
             wish, left = self._shares.wish(number, key_id, waiting=waiting, now=now)
-            wished[key_id] = number, wish
+            wished[key_id] = number, replace(wish, ahead=0) if is_late else wish
             rests += left
         for share in self._lend([wish for _, wish in wished.values()], rests) if wished else ():
             if share.key_id in wished:
