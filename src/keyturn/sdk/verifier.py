@@ -12,7 +12,6 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -21,40 +20,28 @@ from threading import Lock, RLock
 from types import TracebackType
 from typing import Any, Final, Self
 
-from keyturn.core import duration
-from keyturn.core import permission as permissions
-from keyturn.core.allowlist import parse_address
-from keyturn.core.lease import LONGEST_STALE, Terms
+from keyturn.core.lease import Terms
 from keyturn.core.own_secret import is_presentable, label_of
 from keyturn.core.share import Wish
+from keyturn.sdk.arguments import ASK_THE_NODE, Arguments, read_credential, read_name, read_stale
 from keyturn.sdk.attachment import Attachment
 from keyturn.sdk.clock import BOOTTIME, boot_micros, clock_ns
-from keyturn.sdk.nodes import Nodes, NodeUnavailable, NotAllowed, credential_from
+from keyturn.sdk.nodes import Nodes, NodeUnavailable, NotAllowed
 from keyturn.sdk.questions import TooManyGuesses, Unleased, filler, lender, told_verdict
 from keyturn.verify.borrower import Borrower
 from keyturn.verify.counters import Counters
 from keyturn.verify.decision import ASK, MALFORMED_VERDICT, MISS, Verdict, wait_verdict
 from keyturn.verify.entry import Profile
 from keyturn.verify.holder import Holder
-from keyturn.verify.message import LONGEST_NAME
 from keyturn.verify.shares import Shares
 from keyturn.verify.verifier import Verifier as Memory
 
 __all__ = ["LeaseLapsed", "NodeUnavailable", "NotAllowed", "Verifier"]
 
-ASK_THE_NODE: Final = "ask"
-REFUSE: Final = "refuse"
-_STALE: Final = "stale:"
-_MOST_REMEMBERED: Final = 4096
 _MOST_SHARES: Final = 100_000
 _TRIES: Final = 16
 _FIRST_LEASE: Final = 5_000_000
 """Microseconds for which a child waits for its first lease where it may not ask."""
-_NO_PERMISSION: Final = (
-    f"not a set of at most {permissions.MOST_PERMISSIONS} permissions; write resource:action, such as orders:read"
-)
-
-
 _NOT_HEARD: Final = "this process has not heard from its authority in time"
 _ASK_A_NODE: Final = Verdict(ASK, b"", Profile((), (), None), 0)
 log = logging.getLogger("keyturn.sdk")
@@ -89,18 +76,15 @@ class Verifier:
         allow_plain_http: bool = False,
         most_keys: int = 1_000_000,
     ) -> None:
-        if (credential is None) == (credential_file is None):
-            raise ValueError("give the credential or the file it lies in")
-        shown = (credential or "").strip() if credential_file is None else credential_from(credential_file)
-        if not (shown.isascii() and shown.isprintable()) or not shown or " " in shown:
-            raise ValueError("what was given as the credential is none: it is empty or holds a character no key has")
+        shown = read_credential(credential, credential_file)
         self._nodes = Nodes(urls, shown, ca_file=ca_file, allow_plain_http=allow_plain_http)
-        self._stale = _read_stale(on_lapse)
+        self._stale = read_stale(on_lapse)
         self._asks = on_lapse == ASK_THE_NODE
         self._name = name
         self._most_keys = most_keys
-        self._wanted: dict[Any, tuple[str, ...]] = {}
-        self._addresses: dict[str, str] = {}
+        arguments = Arguments()
+        self._wanted, self._read_wanted = arguments.wanted, arguments.read_wanted
+        self._addresses, self._read_address = arguments.addresses, arguments.read_address
         self._closed = False
         self._first_by = 0
         self._turns: dict[int, RLock] = {}
@@ -251,7 +235,7 @@ class Verifier:
         self._memory = Memory(most_keys=self._most_keys, limits=shares)
         self._held, self._decide = self._memory.held, self._memory.decide
         self._holder = Holder(
-            self._memory, instance=f"ver_{token_hex(10)}", terms=Terms(), name=_name(self._name), stale=self._stale
+            self._memory, instance=f"ver_{token_hex(10)}", terms=Terms(), name=read_name(self._name), stale=self._stale
         )
         self._attachment = Attachment(self._nodes, self._holder, self._memory, shares)
         self._latest = partial(_latest, self._holder, self._memory)
@@ -380,27 +364,6 @@ class Verifier:
             asked["context"] = {"user_agent": user_agent}
         return self._nodes.ask("/v1/verify", asked, told_verdict)
 
-    def _read_wanted(self, permission: str | Iterable[str]) -> tuple[str, ...]:
-        texts = (permission,) if isinstance(permission, str) else tuple(permission)
-        try:
-            wanted = permissions.parse_set(texts)
-        except ValueError:  # says what was given, and that may be a key that was put in the wrong place
-            raise ValueError(_NO_PERMISSION) from None
-        if len(self._wanted) >= _MOST_REMEMBERED:
-            self._wanted.clear()
-        self._wanted[permission if isinstance(permission, str) else texts] = wanted
-        return wanted
-
-    def _read_address(self, ip: str) -> str:
-        try:
-            address = str(parse_address(ip))
-        except ValueError:  # as above
-            raise ValueError("not an IP address") from None
-        if len(self._addresses) >= _MOST_REMEMBERED:
-            self._addresses.clear()
-        self._addresses[ip] = address
-        return address
-
 
 def _let_go(attachment: Attachment, nodes: Nodes) -> None:
     attachment.let_go()
@@ -415,21 +378,3 @@ def _ahead(holder: Holder) -> int:
 def _latest(holder: Holder, memory: Memory) -> int:
     """What requests are decided as of just now."""
     return max(_ahead(holder), memory.floor)
-
-
-def _read_stale(on_lapse: str) -> int:
-    """Microseconds of `stale:<duration>`; 0 for the other two."""
-    if on_lapse in (ASK_THE_NODE, REFUSE):
-        return 0
-    if on_lapse.startswith(_STALE):
-        with suppress(ValueError):  # it says what was given, and that may be anything
-            micros = int(duration.parse(on_lapse.removeprefix(_STALE)).total_seconds() * 1e6)
-            if 0 < micros <= LONGEST_STALE:
-                return micros
-    raise ValueError("on_lapse is ask, refuse or stale:<duration>, such as stale:30s, of a day at most")
-
-
-def _name(name: str) -> str:
-    """What people read in `keyturn fleet`: the machine and the process where nothing else is said."""
-    chosen = name or f"{os.uname().nodename}/{os.getpid()}"
-    return "".join(one if one.isascii() and one.isprintable() else "?" for one in chosen)[:LONGEST_NAME]
