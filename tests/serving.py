@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+from keyturn.core.lease import LONGEST
 from tests import forked
 from tests.forked import Forked
 from tests.postgres import die_with_parent
@@ -165,6 +166,12 @@ class Serving:
         assert made.status == http.HTTPStatus.CREATED, made.text
         created: dict[str, Any] = made.body
         return created
+
+    def leased(self, length: int = LONGEST) -> Self:
+        """Under leases that long; under the longest, neither it nor its verifiers are without on a slow machine."""
+        terms = {"lease_ms": length // 1000, "margin_ms": length // 1_000_000}
+        assert self.call("/v1/fleet/terms", terms, method="PUT").status == 200
+        return self
 
     def verdict(self, secret: str, **asked: object) -> str:
         """The code that verifying this secret answers."""

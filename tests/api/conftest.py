@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests import databases
-from tests.api.wire import leased
 from tests.conftest import BOTH
 from tests.postgres import Postgres
 from tests.serving import Serving
@@ -56,4 +55,4 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 def hot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A server with nothing else to do."""
     for server in _serve(Serving(folder=tmp_path_factory.mktemp("hot") / "data")):
-        yield leased(server)
+        yield server.leased()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.wire import Wire, ask, authz_request, carefully, http_request, leased, verify_request, warm_key
+from tests.api.wire import Wire, ask, authz_request, carefully, http_request, verify_request, warm_key
 from tests.serving import Serving
 
 
@@ -17,7 +17,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     (folder / "keyturn.toml").write_text('trusted_gateways = ["127.0.0.0/8"]\n')
     server = Serving(folder=folder / "data", flags=["--config", str(folder / "keyturn.toml")]).start()
     try:
-        yield leased(server)
+        yield server.leased()
     finally:
         server.kill()
 

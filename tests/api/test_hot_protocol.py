@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.wire import Got, Wire, ask, http_request, leased, let_read, verify_request, warm_key
+from tests.api.wire import Got, Wire, ask, http_request, let_read, verify_request, warm_key
 from tests.serving import Serving
 
 
@@ -204,7 +204,7 @@ def test_trailers_are_no_headers_and_have_an_end(hot: Serving) -> None:
 def test_a_drained_server_answers_what_came_before(tmp_path: Any) -> None:
     server = Serving(folder=tmp_path / "data").start()
     try:
-        made = warm_key(leased(server))
+        made = warm_key(server.leased())
         with Wire(server) as wire:
             request = verify_request(server, {"key": made["secret"]})
             assert wire.send(request).get().quick

@@ -5,7 +5,6 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Self
 
-from keyturn.core.lease import LONGEST
 from tests.serving import Serving
 
 _VARIES = frozenset({"date", "x-request-id", "retry-after"})
@@ -114,13 +113,6 @@ def ask(server: Serving, request: bytes) -> Got:
 def let_read(server: Serving) -> None:
     """Have it read what was sent so far as a piece of its own: it reads in the order in which things come."""
     assert ask(server, http_request("GET /livez HTTP/1.1", {})).status == 200
-
-
-def leased(server: Serving) -> Serving:
-    """Under as long a lease as there is: while it has none, it answers nothing quickly."""
-    terms = {"lease_ms": LONGEST // 1000, "margin_ms": LONGEST // 1_000_000}
-    assert server.call("/v1/fleet/terms", terms, method="PUT").status == 200
-    return server
 
 
 def warm_key(server: Serving, **wish: object) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     one = Serving(folder=tmp_path_factory.mktemp("verifier") / "data").start()
     account = one.call("/v1/accounts").body["items"][-1]["id"]
     one.call(f"/v1/accounts/{account}", {"max_keys_per_user": 100_000}, method="PATCH")
-    yield one
+    yield one.leased()
     one.kill()
 
 

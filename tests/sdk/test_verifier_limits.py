@@ -40,7 +40,7 @@ def test_f15_a_key_with_a_limit_is_decided_on_here_with_few_questions(server: Se
     after = served(server)
     assert after.get("/v1/verify", 0) == before.get("/v1/verify", 0)
     asked = after["/v1/feed/share"] - before.get("/v1/feed/share", 0)
-    assert 1 <= asked <= 60, (asked, got)
+    assert 1 <= asked <= got / 20, "however long they took"
     assert verifier.verify_warm(made["secret"]), "which is as much as memory answering"
     assert verifier.verify_warm(made["secret"], permission="orders:write") is not None
 
