@@ -37,7 +37,7 @@ PURE = ("tests/core/", "tests/verify/")
 LONGEST = (
     *("tests/flow/test_laws.py", "tests/fleet/", "tests/faults/", "tests/web/", "tests/cli/test_demo.py"),
     *("tests/api/test_schema.py", "tests/api/test_lockout.py", "tests/core/test_claim_histories.py"),
-    *("tests/sdk/test_verifier.py", "tests/store/test_store.py", "tests/store/test_durability.py"),
+    *("tests/sdk/test_verifier.py", "tests/store/test_keys.py", "tests/store/test_durability.py"),
     *("tests/gateways/", "tests/middleware/"),
 )
 
