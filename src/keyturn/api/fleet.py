@@ -27,7 +27,7 @@ def look(call: AnyCall) -> dict[str, Any]:
     """
     member = call.node.membership
     own = member.standing()  # before the database is read: what it has applied is known there
-    found, _ = call.read(lambda tx: fleet.look(tx, actor=call.actor, own=own, member=member))
+    found, _ = call.glance(lambda tx: fleet.look(tx, actor=call.actor, own=own, member=member))
     return shown.fleet(call.node, found)
 
 
@@ -64,5 +64,5 @@ def set_terms(call: AnyCall, body: SetTerms) -> dict[str, Any]:
 @router.get("/fences/{rev}", response_model=FenceShown, summary="Look whether a stop is final yet")
 def fence(call: AnyCall, rev: Rev) -> dict[str, Any]:
     """Who decides by this revision.  The first look begins a fence, so that it is over in time."""
-    call.read(lambda tx: fleet.check_rev(tx, actor=call.actor, rev=rev))
+    call.glance(lambda tx: fleet.check_rev(tx, actor=call.actor, rev=rev))
     return shown.fence(call.node.confirming.look(rev))

@@ -1,7 +1,7 @@
 """What the HTTP API needs of the node it speaks for; `keyturn.wiring` builds one."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
 
 from keyturn.core.instant import Instant
 from keyturn.flow.confirm import Confirming
@@ -18,14 +18,21 @@ from keyturn.ports.forge import Forge
 from keyturn.ports.oidc import Oidc
 from keyturn.ports.passwords import Passwords
 from keyturn.ports.store import Store
+from keyturn.ports.transaction import Transaction
 from keyturn.settings import Settings
 from keyturn.store.durability import Durability
 from keyturn.verify.memory import Fill
 from keyturn.verify.verifier import Verifier
 
+T = TypeVar("T")
+
 
 class Authority(Store, Protocol):
     """The store, and the questions that a verification of an unknown secret asks it."""
+
+    def glance(self, query: Callable[[Transaction], T]) -> T:
+        """`read` of a few rows; given up where the database says nothing.  Raises StoreUnavailable."""
+        ...
 
     def lookup(self, fingerprint: bytes) -> Fill:
         """What a verifier needs of the secret with this SHA-256 (F4).  Raises StoreUnavailable."""

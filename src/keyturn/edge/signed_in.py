@@ -15,7 +15,9 @@ PREFIX: Final = "kts_"
 def signed_in(node: Node, token: str, *, address: str | None) -> Actor | None:
     """Who speaks through the session of that token, or None.  Raises StoreUnavailable."""
     digest = token_digest(token)
-    actor, due = node.store.read(lambda tx: (sessions.whose(tx, digest, address=address), sessions.is_due(tx, digest)))
+    actor, due = node.store.glance(
+        lambda tx: (sessions.whose(tx, digest, address=address), sessions.is_due(tx, digest))
+    )
     if due:
         note_use(node, digest)
     return actor

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalE
 from sqlalchemy.pool import QueuePool
 
 from keyturn.store import outcome
+from keyturn.store.patience import open_lines
 
 WAL_RESET_FIXED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 """SQLite versions that have the fix of the WAL-reset fault; later ones of the same minor line, and any after 3.51.3."""
@@ -113,6 +114,7 @@ def _connect_postgresql(url: URL) -> Engine:
         pool_timeout=BUSY_SECONDS,
         connect_args={**LIBPQ, "application_name": "keyturn"},
     )
+    open_lines(engine)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:  # noqa: ANN401  # a DBAPI connection, and what the pool has of it

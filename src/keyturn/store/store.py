@@ -25,6 +25,7 @@ from keyturn.store.begun import Seen
 from keyturn.store.database import BUSY_SECONDS, is_conflict, is_outage
 from keyturn.store.durability import Durability, durability
 from keyturn.store.outcome import Trace, UnknownError
+from keyturn.store.patience import impatient
 from keyturn.store.presence import Presence
 from keyturn.store.tables import authority
 from keyturn.store.transaction import SqlTransaction
@@ -78,6 +79,10 @@ class SqlStore:
         """Run `query` on one snapshot, whole again where that was lost."""
         return _whole(lambda: self._look(query))
 
+    def glance(self, query: Callable[[SqlTransaction], T]) -> T:
+        """The same of a few rows: where the database says nothing it is given up."""
+        return _whole(lambda: self._look(query, briefly=True))
+
     def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]:
         """Feed entries after `rev`, in order."""
         return self.read(lambda tx: tx.feed_after(rev, limit=limit))
@@ -100,7 +105,7 @@ class SqlStore:
             state, version = found or (None, 0)
             return Fill(rev=tx.rev, state=state, version=version, time=to_micros(tx.now), epoch=tx.epoch)
 
-        return self.read(query)
+        return self.glance(query)
 
     def lookup_own(self, stretched: bytes) -> Fill:
         """The same for a customer's own secret, stretched with the salt of its label (R42)."""
@@ -114,7 +119,7 @@ class SqlStore:
             version = state.secrets[-1].version if state else 0
             return Fill(rev=tx.rev, state=state, version=version, time=to_micros(tx.now), epoch=tx.epoch)
 
-        return self.read(query)
+        return self.glance(query)
 
     def durability(self) -> Durability:
         """Whether commits are durable here (F13).  Raises StoreUnavailable."""
@@ -174,22 +179,22 @@ class SqlStore:
         except (UnknownError, PoolTimeout) as error:
             raise StoreUnsure from error
 
-    def _look(self, query: Callable[[SqlTransaction], T]) -> T:
-        with self._snapshot() as connection, connection.begin(), _before_commit():
+    def _look(self, query: Callable[[SqlTransaction], T], *, briefly: bool = False) -> T:
+        with self._snapshot(briefly=briefly) as connection, connection.begin(), _before_commit():
             return query(self._transaction(connection))
 
     def _scan(self, rev: int) -> Scan:
         looking = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         with looking as connection, _before_commit():
-            return fleet.scan(connection, rev)
+            return fleet.scan(impatient(connection), rev)
 
     def _my_turn(self) -> AbstractContextManager[object]:
         if self._turn is None:
             return nullcontext()
         return _Turn(self._turn)
 
-    def _snapshot(self) -> Connection:
-        connection = self._engine.connect()
+    def _snapshot(self, *, briefly: bool) -> Connection:
+        connection = impatient(self._engine.connect()) if briefly else self._engine.connect()
         if self._is_sqlite:
             return connection
         return connection.execution_options(isolation_level="REPEATABLE READ")

@@ -162,7 +162,7 @@ def show(asked: SignedIn) -> Response:
 
 def _show(asked: SignedIn, *, problem: str = "", wrong: str = "", status: int = 200) -> Response:
     reset_id = asked.path["reset_id"]
-    answer, now = asked.call.read(lambda tx: resets.show(tx, actor=asked.actor, reset_id=reset_id))
+    answer, now = asked.call.glance(lambda tx: resets.show(tx, actor=asked.actor, reset_id=reset_id))
     stage = protocol.stage_at(answer.reset, now)
     common: dict[str, Any] = {
         "tab": "keys",

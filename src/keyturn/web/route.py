@@ -216,7 +216,7 @@ def _signed_in(house: House, arrived: _Arrived) -> SignedIn:
     token = arrived.browser.cookie(SESSION)
     digest = token_digest(token)
     address, kind = arrived.visit.address, house.door.kind
-    known = arrived.visit.node.store.read(lambda tx: _who(tx, digest, address, kind)) if token else None
+    known = arrived.visit.node.store.glance(lambda tx: _who(tx, digest, address, kind)) if token else None
     if known is None:
         raise Refused(Unauthenticated())
     actor, around, due = known

@@ -1,0 +1,116 @@
+"""A database that keeps its connections open and says nothing, as one behind a pooler can (F5)."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from keyturn.edge.places import OTHERS
+from keyturn.ports.store import StoreUnavailable
+from keyturn.store import patience
+from keyturn.store.database import connect
+from keyturn.store.store import SqlStore
+from tests import databases
+from tests.attached import until
+from tests.fleet.chaos.link import Link, Links, Way
+from tests.postgres import Postgres
+from tests.serving import Serving
+from tests.web.house import PASSPHRASE, House
+from tests.world import world
+
+
+@contextmanager
+def through_a_link(postgres_server: Postgres, url: str) -> Iterator[tuple[str, Link]]:
+    """That database, behind a line that can fall silent."""
+    with Links() as links:
+        line = links.to(postgres_server.port)
+        try:
+            yield url.replace(f":{postgres_server.port}/", f":{line.port}/"), line
+        finally:
+            line.resume()
+
+
+def test_f5_a_look_at_a_fence_is_given_up_and_holds_no_place(postgres_server: Postgres, tmp_path: Path) -> None:
+    """More of them than there are places for, by key and on the handover's page."""
+    with ExitStack() as stack:
+        empty = stack.enter_context(databases.postgres_empty(postgres_server))
+        url, line = stack.enter_context(through_a_link(postgres_server, empty))
+        server = Serving(tmp_path / "data", database_url=url, program="tests.api.impatient", patience=120).start()
+        stack.callback(server.kill)
+        house = House(server)
+        account = house.account(policy=house.policy(proofs=["password"], reset_origin="any", on_member_added="none"))
+        owner, email = house.user(account)
+        person = house.person()
+        stack.callback(person.client.close)
+        person.client.timeout = httpx2.Timeout(120)
+        assert person.sign_in(email, PASSPHRASE).path == "/keys"
+        key = server.create(account_id=account, owner_id=owner)["id"]
+        made = server.call(f"/v1/keys/{key}/resets", {"reason": "routine", "grace": "1h"}).body
+        fence = f"/v1/fleet/fences/{made['receipt']['rev']}"
+        assert server.call(fence).status == 200
+        assert person.see(f"/resets/{made['id']}").status == 200
+        line.stall(Way.BACK)
+        with ThreadPoolExecutor(OTHERS + 5) as pool:
+            looks = [pool.submit(server.call, path) for path in [fence, "/v1/fleet"] * (OTHERS // 2 + 2)]
+            page = pool.submit(person.client.get, f"/resets/{made['id']}")
+            for one in looks:
+                refused = one.result(300)
+                assert (refused.status, refused.body["code"]) == (503, "store_unavailable")
+                assert int(refused.headers["retry-after"]) > 0
+            assert page.result(300).status_code == 503
+        line.resume()
+        until(lambda: server.call(fence).status == 200, within=120)
+        until(lambda: person.see(f"/resets/{made['id']}").status == 200, within=120)
+
+
+@pytest.mark.parametrize("question", ["scan", "glance", "lookup"])
+def test_f5_what_takes_a_moment_is_given_up(
+    postgres_server: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    """Its connection is given up as well: the next question has another."""
+    with (
+        ThreadPoolExecutor(1) as pool,
+        through_a_link(postgres_server, postgres_url) as (url, line),
+        world(url) as here,
+    ):
+        asks: Callable[[], object] = {
+            "scan": lambda: here.store.scan(0),
+            "glance": lambda: here.store.glance(lambda tx: tx.rev),
+            "lookup": lambda: here.store.lookup(bytes(32)),
+        }[question]
+        known = asks()
+        monkeypatch.setattr(patience, "SECONDS", 0.5)
+        line.stall(Way.BACK)
+        with pytest.raises(StoreUnavailable):
+            pool.submit(asks).result(60)
+        line.resume()
+        monkeypatch.undo()
+        assert type(asks()) is type(known)
+        assert isinstance(here.store, SqlStore)
+        assert here.store._engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # that of a queue
+
+
+def test_no_long_work_is_given_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "SECONDS", 0.0)
+    with world(postgres_url) as here:
+        asked = "SELECT pg_sleep(1)"
+        with pytest.raises(StoreUnavailable):
+            here.store.glance(lambda tx: tx._connection.exec_driver_sql(asked))
+        assert here.store.read(lambda tx: tx._connection.exec_driver_sql(asked).rowcount) == 1
+        assert here.store.change(lambda tx: tx._connection.exec_driver_sql(asked).rowcount) == 1
+
+
+def test_whoever_has_a_connection_next_is_patient(postgres_url: str) -> None:
+    engine = connect(postgres_url)
+    with engine.connect() as connection:
+        first = patience.impatient(connection).connection.driver_connection
+        assert isinstance(first, patience.Line)
+        assert first.patience == patience.SECONDS
+    with engine.connect() as connection:
+        again = connection.connection.driver_connection
+        assert isinstance(again, patience.Line)
+        assert (again is first, again.patience) == (True, None)
+    engine.dispose()
