@@ -18,6 +18,7 @@ from tests.api.conftest import NAMED
 from tests.captcha import solve
 from tests.passkey import Passkey
 from tests.serving import Answer, Serving
+from tests.totp import confirmed
 
 PASSPHRASE = "a pass phrase long enough"
 WITH_CODES = {"proofs": ["password+totp", "password+passkey"], "step_up": "none"}
@@ -74,11 +75,14 @@ class Person:
         again = {"kind": "password", "password": PASSPHRASE}
         self.token = self.call("/v1/sessions/current/proofs", again).body["token"]
         begun = self.call("/v1/authenticators/totp", {"name": "phone"}).body
+
+        def confirm(code: str) -> list[str]:
+            answer = self.call(f"/v1/authenticators/totp/{begun['id']}/confirm", {"code": code})
+            codes: list[str] = answer.body.get("recovery_codes", [])
+            return codes
+
         app = pyotp.TOTP(begun["secret"])
-        earlier = app.at(int(time.time()) - app.interval)
-        confirmed = self.call(f"/v1/authenticators/totp/{begun['id']}/confirm", {"code": earlier})
-        codes: list[str] = confirmed.body["recovery_codes"]
-        return app, codes
+        return app, confirmed(app, confirm)
 
     def link(self, *, after: int = 0) -> str:
         """The token of the newest link that was mailed, once more than `after` have come."""

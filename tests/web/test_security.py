@@ -2,11 +2,11 @@
 
 import json
 import re
-import time
 
 import pyotp
 
 from tests.passkey import Passkey
+from tests.totp import confirmed
 from tests.web.house import PASSPHRASE, House
 from tests.web.person import Page, Person
 
@@ -36,8 +36,8 @@ def with_app(house: House) -> tuple[Person, pyotp.TOTP, list[str]]:
     """Somebody whose app is enrolled by the page; its present code is not used yet."""
     person = proven(house)
     app = pyotp.TOTP(secret_on(person.submit(f"{PATH}/totp", name="phone")))
-    page = person.submit(f"{PATH}/totp/confirm", code=app.at(int(time.time()) - app.interval))
-    return person, app, codes_on(page)
+    codes = confirmed(app, lambda code: codes_on(person.submit(f"{PATH}/totp/confirm", code=code)))
+    return person, app, codes
 
 
 def test_changes_are_offered_once_the_person_has_shown_who_they_are(house: House) -> None:
