@@ -7,6 +7,9 @@ fails.  No page reaches another machine; every name under `.test` is this machin
     with chromium.visit(server.url, Reader(dark=True)) as visit:
         visit.page.goto("/signin")
 
+A click ends before the page it leads to has begun: whatever is then looked at may still be the old page, or neither.
+`follow` a link or a button that leads to another page; elsewhere `expect`, which waits, instead of reading at once.
+
 Under a strict policy wait for elements (locators, `expect`): `wait_for_function` evaluates a string, which it forbids.
 """
 
@@ -21,7 +24,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import BrowserContext, CDPSession, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import (
+    BrowserContext,
+    CDPSession,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from tests import provision
 
@@ -37,7 +50,8 @@ _FLAGS: Final = (
     "--no-proxy-server",
     "--host-resolver-rules=MAP *.test 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE localhost,EXCLUDE 127.0.0.1,EXCLUDE [::1]",
 )
-_PATIENCE_MS: Final = 20_000
+_PATIENCE_MS: Final = 30_000
+expect.set_options(timeout=_PATIENCE_MS)  # else 5 seconds, which a busy machine may take for a page
 _TELL_VIOLATIONS: Final = """
 addEventListener('securitypolicyviolation', event => console.debug(
     'securitypolicyviolation', event.effectiveDirective, event.blockedURI, event.sourceFile, event.lineNumber));
@@ -106,6 +120,12 @@ class Kind(StrEnum):
 class Complaint:
     kind: Kind
     said: str
+
+
+def follow(control: Locator) -> None:
+    """Press a link or a button, and wait until the page it leads to is there, whole: its address may be the same."""
+    with control.page.expect_navigation():
+        control.click()
 
 
 class Visit:

@@ -56,7 +56,7 @@ class Desk:
 
     def link(self, kind: str, *, to: str) -> str:
         """The newest link that was mailed to that address, once it is there."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + 30
         while time.monotonic() < until:
             for file in sorted((self.server.folder / "mails").glob("*.eml"), reverse=True):
                 mail = message_from_bytes(file.read_bytes(), policy=policy.default)

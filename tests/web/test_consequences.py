@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import Chromium
+from tests.browser import Chromium, follow
 from tests.web.desk import PASSWORD, Desk, sign_in
 
 NEW: str = "another long passphrase"
@@ -14,7 +14,7 @@ def change_password(page: Page) -> None:
     page.goto("/account/security")
     page.get_by_label("Your password now").fill(PASSWORD)
     page.get_by_label("New password").fill(NEW)
-    page.get_by_role("button", name="Change the password").click()
+    follow(page.get_by_role("button", name="Change the password"))
 
 
 @pytest.mark.parametrize("rule", ["none", "hold:48h", "reset:7d", "stop:7d"])
@@ -42,11 +42,11 @@ def test_k15_a_changed_password_brings_about_what_the_policy_says(desk: Desk, ch
             expect(page.locator("main")).to_contain_text("held back after a change of your account")
         page.goto("/keys")
         if rule == "reset:7d":
-            page.get_by_role("link", name="Look at it").click()
-            page.get_by_role("button", name="Claim this reset").click()
+            follow(page.get_by_role("link", name="Look at it"))
+            follow(page.get_by_role("button", name="Claim this reset"))
             page.get_by_label("Your password, again").fill(NEW)
-            page.get_by_role("button", name="Continue").click()
-            page.get_by_role("button", name="Make the new secret").click()
+            follow(page.get_by_role("button", name="Continue"))
+            follow(page.get_by_role("button", name="Make the new secret"))
             assert desk.server.verdict(page.locator("#secret").inner_text()) == "valid"
 
 
@@ -64,7 +64,7 @@ def test_k15_a_new_member_brings_about_what_the_policy_says(desk: Desk, chromium
         assert foreseen == (0 if rule == "none" else 1)
         page.get_by_label("E-mail").fill("nora@northwind.example")
         page.get_by_label("Member").check()
-        page.get_by_role("button", name="Mail the invitation").click()
+        follow(page.get_by_role("button", name="Mail the invitation"))
         expect(page.get_by_role("status")).to_be_visible()
         link = desk.link("invitation", to="nora@northwind.example")
     with chromium.visit(desk.url) as visit:
@@ -72,7 +72,7 @@ def test_k15_a_new_member_brings_about_what_the_policy_says(desk: Desk, chromium
         page.goto(link)
         page.get_by_label("Your name").fill("Nora New")
         page.locator("[name=new_password]").fill(NEW)
-        page.get_by_role("button", name="Join", exact=True).click()
+        follow(page.get_by_role("button", name="Join", exact=True))
         page.wait_for_url("**/keys*")
     assert desk.server.verdict(key["secret"]) == "valid"  # nothing stops at once
     with chromium.visit(desk.url) as visit:
@@ -129,7 +129,8 @@ def test_a_reset_goes_with_the_keyboard_alone(desk: Desk, chromium: Chromium) ->
         page.wait_for_url("**/resets/*")
         go("Your password, again")
         page.keyboard.type(PASSWORD)
-        page.keyboard.press("Enter")
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
         expect(page.get_by_role("button", name="Make the new secret")).to_be_visible()
         go("Make the new secret")
         page.keyboard.press("Enter")

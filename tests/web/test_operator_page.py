@@ -15,6 +15,7 @@ from tests.browser import EACH_LOOK, Chromium, Kind, Reader
 from tests.screenshots import keep
 from tests.web import desk as desks
 from tests.web.desk import MARIA, Desk, sign_in
+from tests.web.test_portal import ask
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -51,11 +52,8 @@ def test_it_shows_maria_s_keys_and_is_told_of_a_reset(
         expect(frame.get_by_role("link", name="order router")).to_be_visible()
         keep(page, f"operator-page-{look}", tmp_path)
         assert not findings(page).violations
-        frame.get_by_role("button", name="Reset API Key: order router").click()
-        frame.locator("[name=reason][value=lost]").check()
-        frame.get_by_role("button", name="Show what happens").click()
-        frame.get_by_role("button", name="Reset API Key", exact=True).click()
-        frame.get_by_role("button", name="Make the new secret").click()
+        ask(frame, "order router", "lost")
+        frame.get_by_role("button", name="Make the new secret").press("Enter")
         secret = frame.locator("#secret").inner_text()
         expect(page.get_by_role("status")).to_have_text(f"The page was told: reset {key['id']}")
         assert "<Lind>" not in page.content()

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import screenshots
-from tests.browser import Chromium, Reader
+from tests.browser import Chromium, Reader, follow
 from tests.web.desk import PASSWORD, Desk, sign_in
 
 ROOT = Path(__file__).parents[2]
@@ -24,16 +24,16 @@ def test_the_pictures_of_readme_are_of_pages_that_are_there(desk: Desk, chromium
     with chromium.visit(desk.url, Reader(timezone="Europe/Berlin")) as visit:
         page = visit.page
         sign_in(page)
-        page.get_by_role("button", name="Suspend: nightly report").click()
+        follow(page.get_by_role("button", name="Suspend: nightly report"))
         page.goto("/keys")
         expect(page.get_by_role("row", name="order router")).to_be_visible()
         assert screenshots.image(page, "keys")
         page.goto(f"/keys/{keys['order router']['id']}/reset?reason=routine&grace=24h")
-        page.get_by_role("button", name="Reset API Key").click()
+        follow(page.get_by_role("button", name="Reset API Key"))
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Continue").click()
-        page.get_by_role("button", name="Make the new secret").click()
-        page.get_by_role("button", name="Yes, I have stored it").click()
+        follow(page.get_by_role("button", name="Continue"))
+        follow(page.get_by_role("button", name="Make the new secret"))
+        follow(page.get_by_role("button", name="Yes, I have stored it"))
         for agent, address in (("order-router/2.1", "192.0.2.10"), ("backfill/0.9", "203.0.113.24")):
             desk.server.verdict(keys["order router"]["secret"], ip=address, context={"user_agent": agent})
         expect(page.locator("#live")).to_contain_text("backfill/0.9")

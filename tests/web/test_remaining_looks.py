@@ -6,7 +6,7 @@ import pyotp
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import EACH_LOOK, Chromium, Reader
+from tests.browser import EACH_LOOK, Chromium, Reader, follow
 from tests.web.house import PASSPHRASE, House, opened
 from tests.web.test_account_in_chromium import look_well
 
@@ -40,7 +40,7 @@ def test_the_pages_that_stand_apart_can_be_used_by_everybody(chromium: Chromium,
         page.get_by_role("button", name="Reset API Key").click()
         page.wait_for_url("**/resets/*")
         reset = page.url
-        page.get_by_role("button", name="Mail me a link").click()
+        follow(page.get_by_role("button", name="Mail me a link"))
         expect(page.get_by_role("status")).to_contain_text(email)
         look_well(page, "waiting for the link")
         link = demo.link(email, "Prove your reset")
@@ -48,24 +48,24 @@ def test_the_pages_that_stand_apart_can_be_used_by_everybody(chromium: Chromium,
             elsewhere.page.goto(link)
             look_well(elsewhere.page, "a mailed proof, elsewhere")
             for button in elsewhere.page.locator("main button").all():
-                button.click()
+                follow(button)
             assert "kt_live_" not in elsewhere.page.content()
         page.goto(link)
         look_well(page, "a mailed proof")
-        page.locator("main form button[type=submit]").click()
+        follow(page.locator("main form button[type=submit]"))
         page.goto(reset)
         expect(page.locator("main")).to_contain_text("a link we mail you given")
         page.goto("/demo/mails")
         look_well(page, "mails")
-        page.locator("main a[href^='/demo/mails/']").first.click()
+        follow(page.locator("main a[href^='/demo/mails/']").first)
         look_well(page, "a mail")
         page.goto("/account/security")
         page.get_by_label("Your password, again").fill(PASSPHRASE)
-        page.get_by_role("button", name="Continue").click()
-        page.get_by_role("button", name="Add an authenticator app").click()
+        follow(page.get_by_role("button", name="Continue"))
+        follow(page.get_by_role("button", name="Add an authenticator app"))
         app = pyotp.TOTP(page.locator("code.secret").inner_text().replace(" ", ""))
         page.get_by_label("Code from your authenticator app").fill(app.now())
-        page.locator("main form button.main").click()
+        follow(page.locator("main form button.main"))
         expect(page.locator("#codes")).to_be_visible()
         look_well(page, "recovery codes")
 
@@ -85,7 +85,7 @@ def test_an_address_is_confirmed_by_everybody_who_reads_its_mails(
         page.goto(link)
         expect(page.get_by_role("heading", name="Confirm this address")).to_be_visible()
         look_well(page, "an address to confirm")
-        page.get_by_role("button", name="It is mine: confirm it").click()
+        follow(page.get_by_role("button", name="It is mine: confirm it"))
         expect(page.get_by_role("heading", name="Address confirmed")).to_be_visible()
         look_well(page, "an address confirmed")
         page.goto(link)
@@ -120,5 +120,5 @@ def test_what_is_not_there_says_so_to_everybody(chromium: Chromium, demo: House,
         visit.page.goto("/nowhere")
         expect(visit.page.get_by_role("alert")).to_contain_text("There is no such thing here")
         look_well(visit.page, "not found")
-        visit.page.get_by_role("link", name="Go to keyturn").click()
+        follow(visit.page.get_by_role("link", name="Go to keyturn"))
         expect(visit.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
