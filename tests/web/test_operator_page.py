@@ -54,6 +54,7 @@ def test_it_shows_maria_s_keys_and_is_told_of_a_reset(
         assert not findings(page).violations
         ask(frame, "order router", "lost")
         frame.get_by_role("button", name="Make the new secret").press("Enter")
+        expect(frame.locator("#secret")).to_be_visible()
         secret = frame.locator("#secret").inner_text()
         expect(page.get_by_role("status")).to_have_text(f"The page was told: reset {key['id']}")
         assert "<Lind>" not in page.content()
