@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from keyturn.core.lease import LONGEST
 from tests.browser import Chromium, follow
 from tests.web.desk import Desk, sign_in
 
@@ -42,10 +43,10 @@ def attached(desk: Desk, folder: Path) -> Iterator["subprocess.Popen[str]"]:
 
 @pytest.fixture
 def patient(desk: Desk) -> Desk:
-    """With leases that last longer than a busy machine takes for a few pages."""
+    """With leases as long as they may be: longer than a busy machine takes for two pages."""
     assert desk.server.stop() == 0
     with sqlite3.connect(desk.server.folder / "keyturn.db") as database:
-        database.execute("UPDATE authority SET lease_length = 30000000")
+        database.execute("UPDATE authority SET lease_length = ?", (LONGEST,))
     database.close()
     desk.server.start()
     return desk
