@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from keyturn.core.note import key_from_text
+from keyturn.flow.confirmation import UNLEASED
 from keyturn.sdk import Verifier
 from tests.attached import Attached, attached, of, until, verifiers
 from tests.serving import Serving
@@ -54,7 +55,7 @@ def test_a_running_fence_names_whom_it_waits_for_and_is_final_in_the_end(api: Se
     assert waited["waiting_for"] == [verifier.instance], "the node itself decides by it already"
     assert waited["of"] - waited["acknowledged"] == 1
     assert 0 < waited["last_lease_ends_in_ms"] <= 5100
-    assert waited["final"] is False
+    assert (waited["final"], waited["waited_out"], waited["reason"]) == (False, [], None)
     assert api.call(f"/v1/fleet/fences/{waited['rev']}").body["waiting_for"] == [verifier.instance]
     stop.join()
     receipt = revoked["receipt"]
@@ -63,12 +64,21 @@ def test_a_running_fence_names_whom_it_waits_for_and_is_final_in_the_end(api: Se
     assert api.call("/v1/fleet").body["fences"] == []
     seen = until(lambda: (one := api.call(f"/v1/fleet/fences/{waited['rev']}").body)["final"] and one)
     assert (seen["last_lease_ends_in_ms"], seen["waiting_for"]) == (0, [])
+    assert seen["waited_out"] == [verifier.instance], "who was silent has confirmed nothing"
+    assert seen["of"] - seen["acknowledged"] == 1
     verifier.thaw()
 
 
 def test_f12_an_unleased_verifier_is_shown_as_such(api: Serving, credential: Path) -> None:
     with attached(api.url, credential, name="stale", on_lapse="stale:1s") as one:
         assert of(api.call("/v1/fleet").body, one.instance)["footing"] == "unleased"
+        receipt = api.call(f"/v1/keys/{api.create()['id']}/revoke", {}).body["receipt"]
+        seen = api.call(f"/v1/fleet/fences/{receipt['rev']}").body
+        assert (receipt["confirmed"], seen["final"], seen["last_lease_ends_in_ms"]) == (False, False, 0)
+        assert seen["unleased"] == receipt["verifiers"]["unleased"] == [one.instance]
+        assert seen["reason"] == receipt["reason"] == UNLEASED
+    # Its second beyond the lease is over in the end.
+    until(lambda: api.call(f"/v1/fleet/fences/{receipt['rev']}").body["final"])
 
 
 def test_there_is_no_fence_of_a_revision_that_is_not_there(api: Serving) -> None:

@@ -65,4 +65,4 @@ def set_terms(call: AnyCall, body: SetTerms) -> dict[str, Any]:
 def fence(call: AnyCall, rev: Rev) -> dict[str, Any]:
     """Who decides by this revision.  The first look begins a fence, so that it is over in time."""
     call.glance(lambda tx: fleet.check_rev(tx, actor=call.actor, rev=rev))
-    return shown.fence(call.node.confirming.look(rev))
+    return shown.fence(call.node, call.node.confirming.look(rev))

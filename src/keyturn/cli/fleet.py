@@ -83,11 +83,11 @@ def show(*, api: "Client", out: Output) -> None:
 def fence(*, api: "Client", out: Output, rev: int, watch: bool) -> int | None:
     """Show whether everybody decides by REVISION, the `rev` of a receipt.
 
-    Exits 3 while somebody is waited for.
+    Exits 3 while somebody is waited for, or where it is not final in the end.
     """
     found = api.get_fence(rev)
     said = ""
-    while watch and not found["final"]:
+    while watch and found["last_lease_ends_in_ms"]:
         if not out.as_json and (line := _progress(found)) != said:
             out.say(line)
             said = line
@@ -161,9 +161,11 @@ def _terms(terms: Json) -> Sequence[tuple[str, str]]:
 
 def _progress(found: Json) -> str:
     counted = f"{found['acknowledged']} of {found['of']} acknowledged"
-    if not found["final"]:
+    if found["last_lease_ends_in_ms"]:
         return f"{counted}; the last lease ends in {_span(found['last_lease_ends_in_ms'])}"
-    return f"{counted}; final"
+    if found["waited_out"]:
+        counted += f", {len(found['waited_out'])} waited out"
+    return f"{counted}; final" if found["final"] else f"{counted}; not final: {found['reason']}"
 
 
 def _rows(fleet: Json) -> Iterator[tuple[object, ...]]:

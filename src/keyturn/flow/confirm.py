@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from keyturn.core.lease import Attached, Lease
-from keyturn.flow.confirmation import AWAY, ESTRANGED, LOST, Confirmation, Progress
+from keyturn.flow.confirmation import AWAY, ESTRANGED, LOST, UNLEASED, Confirmation, Progress
 from keyturn.flow.membership import Membership
 from keyturn.flow.wait import Wait, Waits
 from keyturn.ports.store import Store, StoreUnavailable
@@ -68,7 +68,6 @@ class Confirming:
         if fence is None:
             return Confirmation(rev=wait.rev, epoch=wait.epoch, confirmed=False, reason=wait.lost)
         lost = self._lost(fence) if wait.over.result() else ""
-        lost = ESTRANGED if fence.estranged or self._membership.estranged else lost
         made = self._settle(fence, wait.began, lost=lost)
         for lease in fence.pending:
             self._remove(lease)
@@ -97,24 +96,29 @@ class Confirming:
                     self._looked.popitem(last=False)
                 self._looked[rev] = known = fence
         self._waits.tell(known, fence.leases, newest=fence.newest)
-        return self._progress(known)
+        return self._progress(known, seen=fence)
 
     def running(self) -> Sequence[Progress]:
         """Every fence that is being waited for here, the oldest first.  Raises nothing."""
-        return [self._progress(one) for one in self._waits.running()]
+        return [self._progress(one, seen=one) for one in self._waits.running()]
 
-    def _progress(self, fence: Fence) -> Progress:
+    def _progress(self, fence: Fence, *, seen: Fence) -> Progress:
+        """`seen` has the leases as they were read last."""
         member = self._membership
         boot = member.boot()
         is_over = fence.is_over(boot)
-        late = () if is_over else tuple(self._late(fence))
-        everybody = sum(1 + len(one) for one in self._verifiers(fence).values())
+        late = tuple(self._late(fence))
+        everybody = _everybody(self._verifiers(fence))
+        unleased = _unleased(self._verifiers(seen))
         return Progress(
             rev=fence.rev,
             acknowledged=everybody - len(late),
             of=everybody,
             ends_in=0 if is_over else fence.ends_at - boot,
-            waiting_for=late,
+            waiting_for=() if is_over else late,
+            waited_out=late if is_over else (),
+            unleased=unleased,
+            reason=self._reason(fence, unleased),
         )
 
     def _scan(self, rev: int) -> Fence:
@@ -155,18 +159,24 @@ class Confirming:
         waited = member.boot() - began
         verifiers = self._verifiers(fence)
         late = self._late(fence)
-        unleased = tuple(one.instance for each in verifiers.values() for one in each if one.stale)
-        everybody = len(verifiers) + sum(len(each) for each in verifiers.values())
+        unleased = _unleased(verifiers)
+        reason = self._reason(fence, unleased, lost=lost)
         return Confirmation(
             rev=fence.rev,
             epoch=fence.epoch,
-            confirmed=not (lost or unleased),
-            reason=lost or ("a verifier answers from memory without a lease" if unleased else ""),
+            confirmed=not reason,
+            reason=reason,
             waited=waited,
-            acknowledged=everybody - len(late),
+            acknowledged=_everybody(verifiers) - len(late),
             waited_out=tuple(late),
             unleased=unleased,
         )
+
+    def _reason(self, fence: Fence, unleased: Sequence[str], *, lost: str = "") -> str:
+        """Why nothing is confirmed, whoever has acknowledged; empty where it is."""
+        if fence.estranged or self._membership.estranged:
+            return ESTRANGED
+        return lost or (UNLEASED if unleased else "")
 
     def _verifiers(self, fence: Fence) -> Mapping[str, Sequence[Attached]]:
         """By node who is attached, as far as is known here; at this node also who was when the fence began."""
@@ -194,6 +204,15 @@ class Confirming:
             self._store.change(lambda tx: tx.remove_lease(lease.instance, counter=lease.counter))
         except StoreUnavailable:
             return  # the next one who waits removes it
+
+
+def _everybody(verifiers: Mapping[str, Sequence[Attached]]) -> int:
+    """How many nodes and verifiers there are."""
+    return sum(1 + len(each) for each in verifiers.values())
+
+
+def _unleased(verifiers: Mapping[str, Sequence[Attached]]) -> tuple[str, ...]:
+    return tuple(one.instance for each in verifiers.values() for one in each if one.stale)
 
 
 def _late(lease: Lease, verifiers: Sequence[Attached], rev: int) -> list[str]:

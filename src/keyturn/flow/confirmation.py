@@ -6,6 +6,7 @@ from typing import Final
 AWAY: Final = "the database went away while verifiers were waited for"
 LOST: Final = "the database was put back or its epoch raised after the change was made"
 ESTRANGED: Final = "this node knows of changes that the database has lost; raise the epoch"
+UNLEASED: Final = "a verifier answers from memory without a lease"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,14 @@ class Progress:
     """Microseconds until the last lease is over; 0 where nobody is waited for."""
     waiting_for: tuple[str, ...]
     """Instances."""
+    waited_out: tuple[str, ...]
+    """Once it is over: who has not acknowledged, and has no lease of before any more."""
+    unleased: tuple[str, ...]
+    """Who may answer from memory without a lease (F12)."""
+    reason: str
+    """Why it confirms nothing, however long one waits; empty where it does."""
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody is left who could decide as before."""
+        """Whether nobody is waited for any longer."""
         return not self.ends_in

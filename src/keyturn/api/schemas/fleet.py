@@ -58,8 +58,11 @@ class FenceShown(Shown):
     acknowledged: int
     of: int
     waiting_for: list[str]
+    waited_out: list[str] = Field(description="Who never acknowledged, and has no lease of before any more.")
+    unleased: list[str] = Field(description="Who may answer from memory without a lease.")
     last_lease_ends_in_ms: int = Field(description="0 where nobody is waited for.")
     final: bool = Field(description="Nobody is left who could decide as before.")
+    reason: str | None = Field(description="Why it will not be final, however long one waits.")
 
 
 class TermsShown(Shown):

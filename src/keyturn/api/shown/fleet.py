@@ -18,19 +18,23 @@ def fleet(node: Node, found: Fleet) -> Wire:
         "reason": node.durability.reason or (ESTRANGED if node.membership.estranged else None),
         "answered_by": node.membership.instance,
         "nodes": [_standing(one) | {"verifiers": [_standing(each) for each in one.verifiers]} for one in found.nodes],
-        "fences": [fence(one) for one in node.confirming.running()],
+        "fences": [fence(node, one) for one in node.confirming.running()],
     }
 
 
-def fence(one: Progress) -> Wire:
+def fence(node: Node, one: Progress) -> Wire:
     """How far a stop has come."""
+    reason = node.durability.reason or one.reason
     return {
         "rev": one.rev,
         "acknowledged": one.acknowledged,
         "of": one.of,
         "waiting_for": list(one.waiting_for),
+        "waited_out": list(one.waited_out),
+        "unleased": list(one.unleased),
         "last_lease_ends_in_ms": _up(one.ends_in),
-        "final": one.is_over,
+        "final": one.is_over and not reason,
+        "reason": reason or None,
     }
 
 
