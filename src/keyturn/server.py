@@ -21,6 +21,8 @@ from keyturn.web.app import Dashboard
 from keyturn.wiring import Node, open_node, surviving
 
 TICK_SECONDS: Final = 0.5
+ANSWERING_SECONDS: Final = 2.0
+"""So long before requests are cut off those that wait for verifiers are answered."""
 _SWITCH_SECONDS: Final = 0.0005
 _FORGET_EVERY: Final = 7200  # ticks: an hour
 _MEASURE_EVERY: Final = 10  # ticks: five seconds
@@ -196,6 +198,11 @@ def serve(settings: Settings, *, listening: Callable[[str], None] = lambda _addr
         _greet(node, address)
         listening(address)
         node.whereabouts.listens_on(host, address)
+
+        def farewell() -> None:
+            node.membership.end_streams()
+            app.leave(max(0.0, settings.drain_seconds - ANSWERING_SECONDS))
+
         with leasing(node), housekeeping(node), telling(node):
             run(
                 app,
@@ -203,7 +210,7 @@ def serve(settings: Settings, *, listening: Callable[[str], None] = lambda _addr
                 certificate=certificate,
                 protocol=protocol,
                 drain_seconds=settings.drain_seconds,
-                farewell=node.membership.end_streams,
+                farewell=farewell,
             )
 
 

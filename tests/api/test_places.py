@@ -3,7 +3,7 @@
 import json
 import socket
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -15,12 +15,13 @@ import pytest
 from keyturn.core.lease import FOR_GOOD
 from keyturn.edge.places import OTHERS
 from keyturn.edge.slow import AT_ONCE
+from keyturn.flow.confirmation import LEFT
 from keyturn.sdk import Verifier
 from tests import databases
 from tests.attached import attached, until
 from tests.hanging import hanging
 from tests.postgres import Postgres
-from tests.serving import Serving
+from tests.serving import Answer, Serving
 from tests.web.house import PASSPHRASE, House
 
 RESETS, SUSPENSIONS = OTHERS + 2, 7
@@ -40,18 +41,22 @@ def patient(tmp_path: Path) -> Iterator[Serving]:
 
 
 @contextmanager
-def waited_for(server: Serving) -> Iterator[None]:
+def waited_for(server: Serving) -> Iterator[Callable[[], None]]:
     """A holder whose lease outlasts every test, so that no stop is over before the block ends; then it acknowledges.
 
     No terms give one as long as that: a verifier that stood still would be waited out on a machine that is slow.
     """
     row = ("silent", 1, PATIENCE * 1_000_000, 1, 0, 0, "silent", False, "[]")
     with closing(sqlite3.connect(server.folder / "keyturn.db", timeout=PATIENCE, isolation_level=None)) as database:
+
+        def let_go() -> None:
+            database.execute("UPDATE leases SET acked_rev = ? WHERE instance = 'silent'", (FOR_GOOD,))
+
         database.execute(f"INSERT INTO leases VALUES ({', '.join('?' * len(row))})", row)
         try:
-            yield
+            yield let_go
         finally:
-            database.execute("UPDATE leases SET acked_rev = ? WHERE instance = 'silent'", (FOR_GOOD,))
+            let_go()
             until(lambda: not fences(server), within=120)
 
 
@@ -107,6 +112,32 @@ def test_f5_f10_a_caller_that_hangs_up_leaves_nothing_half_done(patient: Serving
     until(lambda: '"event": "receipt"' in patient.said and f"key {key}" in patient.said)
     again = patient.call(f"/v1/keys/{key}/resets", {"reason": "leaked"}, headers={"Idempotency-Key": idempotency})
     assert (again.body["secret"], again.body["secret_shown"], again.body["receipt"]["confirmed"]) == (None, True, True)
+
+
+def test_f5_a_server_that_ends_answers_everybody_who_waits(tmp_path: Path) -> None:
+    """The stop stands, its receipt says that nobody was waited out, and asking again gives one that does."""
+    drain = {"KEYTURN_DRAIN_SECONDS": str(PATIENCE)}
+    server = Serving(tmp_path / "data", patience=PATIENCE, program="tests.api.leaving", environment=drain).start()
+    try:
+        keys = [server.create()["id"] for _ in range(RESETS)]
+
+        def stop(key: str) -> Answer:
+            return server.call(f"/v1/keys/{key}/resets", {"reason": "leaked"}, headers={"Idempotency-Key": key})
+
+        with ThreadPoolExecutor(len(keys)) as pool, waited_for(server) as let_go:
+            stops = [pool.submit(stop, key) for key in keys]
+            until(lambda: len(fences(server)) == len(keys), within=120)
+            assert server.stop() == 0
+            answers = [one.result() for one in stops]
+            assert {(one.status, one.body["receipt"]["confirmed"]) for one in answers} == {(201, False)}
+            assert {one.body["receipt"]["reason"] for one in answers} == {LEFT}
+            assert not any(one.body["receipt"]["verifiers"]["waited_out"] for one in answers)
+            assert all(one.body["secret"] for one in answers)
+            server.start()
+            let_go()
+            assert stop(keys[0]).body["receipt"]["confirmed"]
+    finally:
+        server.kill()
 
 
 def test_f5_whoever_mints_on_a_page_keeps_no_place_of_the_slow_ones(patient: Serving) -> None:

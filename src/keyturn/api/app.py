@@ -112,7 +112,7 @@ _STATUSES: Final = {
 
 def build_app(
     node: Node, *, pages: Callable[[Surroundings, ASGIApp], ASGIApp] | None = None
-) -> tuple[ASGIApp, Callable[..., HotProtocol]]:
+) -> tuple["Watched", Callable[..., HotProtocol]]:
     """The application of a node, and the protocol that answers plain verifications before it is asked.
 
     `pages` makes another face of the same node, which answers what it knows and leaves the rest to the API.
@@ -135,12 +135,13 @@ def build_app(
     )
     metrics = Metrics(node)
     places = Places()
+    receipts = Receipts(node, places.confirming)
     around = Surroundings(
         node=node,
         proxies=proxies,
         metrics=metrics,
         places=places,
-        receipts=Receipts(node, places.confirming),
+        receipts=receipts,
         slowly=Slowly(),
         slowly_known=Slowly(),
     )
@@ -152,7 +153,7 @@ def build_app(
     # Neither is a stream of lines that goes on for as long as a verifier is attached.
     feeding = feed.Feeding(node, proxies, places.leasing, base_url=settings.base_url)
     split = _Split(authz=verifying, feed=feeding, others=others)
-    return Watched(split, metrics, base_url=settings.base_url), partial(HotProtocol, hot=hot)
+    return Watched(split, metrics, base_url=settings.base_url, leave=receipts.leave), partial(HotProtocol, hot=hot)
 
 
 class _Split:
@@ -260,7 +261,11 @@ class Watched:
     Neither a raw path nor a query is logged or counted: both may hold anything.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, base_url: str) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, *, base_url: str, leave: Callable[[float], None] = lambda _seconds: None
+    ) -> None:
+        """`leave`: told within how many seconds everybody is to have an answer, for the server ends."""
+        self.leave = leave
         self._app = app
         self._metrics = metrics
         self._base_url = base_url

@@ -2,8 +2,9 @@
 
 import json
 import logging
-from asyncio import wrap_future
+from asyncio import FIRST_COMPLETED, Event, ensure_future, get_running_loop, wait, wrap_future
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
@@ -53,6 +54,11 @@ class Receipts:
     def __init__(self, node: Node, places: CapacityLimiter) -> None:
         self._node = node
         self._places = places
+        self._leaving = Event()
+
+    def leave(self, within: float) -> None:
+        """Wait for that many seconds at the most from now on: this server ends, and everybody is to have an answer."""
+        get_running_loop().call_later(within, self._leaving.set)
 
     async def of(self, due: ReceiptDue) -> tuple[Receipt, str]:
         """Wait until every verifier decides by it, or can decide by nothing else; with the signed note of it.
@@ -64,11 +70,24 @@ class Receipts:
 
     async def _confirmed(self, due: ReceiptDue) -> Confirmation:
         confirming = self._node.confirming
-        wait = await self._looking(partial(confirming.begin, due.rev, epoch=due.epoch))
-        if wait is None:
+        begun = await self._looking(partial(confirming.begin, due.rev, epoch=due.epoch))
+        if begun is None:
             return Confirmation(rev=due.rev, epoch=due.epoch, confirmed=False, reason=AWAY)
-        await wrap_future(wait.over)
-        return await self._looking(partial(confirming.end, wait)) or confirming.unended(wait)
+        if not await self._is_over(begun.over):
+            return confirming.left(begun)
+        return await self._looking(partial(confirming.end, begun)) or confirming.unended(begun)
+
+    async def _is_over(self, over: "Future[bool]") -> bool:
+        """Whether it came to that while this server may wait."""
+        waiting, leaving = wrap_future(over), ensure_future(self._leaving.wait())
+        try:
+            await wait((waiting, leaving), return_when=FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+        if waiting.done():
+            waiting.result()
+            return True
+        return False
 
     async def _looking(self, look: Callable[[], T]) -> T | None:
         """What it comes to, in a thread; None where that is not known in time.  Its place is free again then."""

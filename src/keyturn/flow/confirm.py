@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from keyturn.core.lease import Attached, Lease
-from keyturn.flow.confirmation import AWAY, ESTRANGED, LOST, UNLEASED, Confirmation, Progress
+from keyturn.flow.confirmation import AWAY, ESTRANGED, LEFT, LOST, UNLEASED, Confirmation, Progress
 from keyturn.flow.membership import Membership
 from keyturn.flow.wait import Wait, Waits
 from keyturn.ports.store import Store, StoreUnavailable
@@ -76,6 +76,11 @@ class Confirming:
     def unended(self, wait: Wait) -> Confirmation:
         """The same where the database does not answer, so that nothing can be confirmed.  Asks it nothing."""
         return self._settle(wait.fence, wait.began, lost=AWAY) if wait.fence else self.end(wait)
+
+    def left(self, wait: Wait) -> Confirmation:
+        """The same where this node ends before that: whoever has not acknowledged was not waited out."""
+        made = self._settle(wait.fence, wait.began, lost=LEFT) if wait.fence else self.end(wait)
+        return replace(made, waited_out=())
 
     def heard(self, instance: str, *, epoch: int, rev: int, at: int) -> None:
         """Another node has told how far it has come, and when the last entry of that was written.  Raises nothing."""

@@ -5,6 +5,7 @@ from typing import Final
 
 AWAY: Final = "the database went away while verifiers were waited for"
 LOST: Final = "the database was put back or its epoch raised after the change was made"
+LEFT: Final = "the server ended while verifiers were waited for"
 ESTRANGED: Final = "this node knows of changes that the database has lost; raise the epoch"
 UNLEASED: Final = "a verifier answers from memory without a lease"
 
