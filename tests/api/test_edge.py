@@ -363,7 +363,7 @@ class _Broken:
     def change(self, _flow: object) -> NoReturn:
         raise self._error() from ValueError(MARK)
 
-    read = lookup = change
+    read = glance = lookup = change
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ class _Broken:
     def change(self, _flow: object) -> NoReturn:
         raise self._error
 
-    read = lookup = change
+    read = glance = lookup = change
 
 
 @pytest.fixture
