@@ -19,13 +19,14 @@ from keyturn.sdk import Verifier
 from keyturn.sdk.stream import Refused, Stream, Wake
 from keyturn.verify.message import GiveBack, Message, Report, read, write
 from keyturn.verify.usage import Callers, Origin, Tally
+from tests.attached import until
 from tests.serving import Answer, Serving
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     started = Serving(tmp_path_factory.mktemp("feed") / "data").start()
-    yield started
+    yield started.leased()
     started.kill()
 
 
@@ -43,6 +44,7 @@ class Line:
         self.stream = Stream(connection, "/v1/feed", {"Authorization": f"Bearer {credential}"} | headers)
         self._wake = Wake()
         self._waiting: list[bytes] = []
+        self._epoch: int | None = None
 
     def say(self, message: Message) -> None:
         self.stream.send(write(message))
@@ -58,7 +60,10 @@ class Line:
                 return None
             assert lines, "nothing came in 20 seconds"
             self._waiting += lines
-        return read(self._waiting.pop(0))
+        heard = read(self._waiting.pop(0))
+        if isinstance(heard, Grant):
+            self._epoch = heard.epoch
+        return heard
 
     def join(self, instance: str = "ver_test", nonce: int = 1) -> Grant:
         """Be granted a lease."""
@@ -70,9 +75,24 @@ class Line:
         assert 0 < grant.length <= terms.length - terms.margin
         return grant
 
+    def leave(self) -> None:
+        """From now on nobody waits for it."""
+        if self._epoch is not None:
+            self.say(Acknowledgement(epoch=self._epoch, rev=FOR_GOOD))
+
     def close(self) -> None:
+        with suppress(OSError):  # the server has ended the stream
+            self.leave()
         self.stream.close()
         self._wake.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_later_stop_waits_for_it(server: Serving, credential: str) -> Iterator[None]:
+    """Whose stream was ended by the server has its lease still, and gives it back."""
+    yield
+    with closing(Line(server, credential)) as line:
+        line.join()
 
 
 def test_f7_a_verifier_is_granted_told_and_waited_for(server: Serving, credential: str) -> None:
@@ -113,8 +133,7 @@ def test_f5_what_no_authority_has_is_acknowledged_in_a_renewal_no_more_than_othe
         line.say(Renewal(instance="ver_ahead", nonce=2, epoch=grant.epoch, applied_rev=ahead, acked_rev=ahead))
         denial = line.hear()
         assert isinstance(denial, Denial)
-        receipt = server.call(f"/v1/keys/{made['id']}/suspend", {}).body["receipt"]
-    assert "ver_ahead" in receipt["verifiers"]["waited_out"]
+        assert_waited_for(server, "ver_ahead", line, made["id"])
 
 
 def test_f5_who_has_left_and_asks_for_a_lease_again_is_waited_for_again(server: Serving, credential: str) -> None:
@@ -124,8 +143,18 @@ def test_f5_who_has_left_and_asks_for_a_lease_again_is_waited_for_again(server: 
         line.say(Acknowledgement(epoch=grant.epoch, rev=FOR_GOOD))
         line.say(Renewal(instance="ver_back", nonce=2, epoch=0, applied_rev=0, acked_rev=0))
         assert isinstance(line.hear(), Grant)
-        receipt = server.call(f"/v1/keys/{made['id']}/suspend", {}).body["receipt"]
-    assert "ver_back" in receipt["verifiers"]["waited_out"]
+        assert_waited_for(server, "ver_back", line, made["id"])
+
+
+def assert_waited_for(server: Serving, instance: str, line: Line, key_id: str) -> None:
+    """A stop is not final before that one says so."""
+    receipts: list[Any] = []
+    with _in_thread(lambda: receipts.append(server.call(f"/v1/keys/{key_id}/suspend", {}).body["receipt"])):
+        until(lambda: any(instance in each["waiting_for"] for each in server.call("/v1/fleet").body["fences"]))
+        assert not receipts
+        line.leave()
+    assert receipts[0]["confirmed"], receipts[0]
+    assert instance not in receipts[0]["verifiers"]["waited_out"]
 
 
 def test_f12_a_verifier_that_answers_without_a_lease_is_named_and_nothing_is_confirmed(
@@ -212,8 +241,7 @@ def test_f0_nobody_acknowledges_for_another_s_instance(server: Serving, credenti
         attacker.say(Renewal(instance=name, nonce=1, epoch=grant.epoch, applied_rev=grant.rev, acked_rev=grant.rev + 9))
         assert attacker.hear() is None
         again.join(name, nonce=2)
-        receipt = server.call(f"/v1/keys/{made['id']}/suspend", {}).body["receipt"]
-    assert name in receipt["verifiers"]["waited_out"]
+        assert_waited_for(server, name, again, made["id"])
 
 
 def test_f0_an_instance_is_one_credential_s_whatever_another_shows_beside_its_own(
@@ -354,7 +382,7 @@ def asked_by_a_holder(server: Serving, credential: str, asked: dict[str, str]) -
     """What a verifier that holds a lease is told."""
     its = {"X-Keyturn-Instance": "its own"}
     with closing(Line(server, credential, **its)) as line:
-        line.join()
+        line.join("ver_holder")
         answer = server.call("/v1/feed/fill", asked, key=credential, headers=its)
     assert answer.status == 200, answer.text
     found: dict[str, Any] = answer.body
@@ -369,7 +397,7 @@ def test_f12_what_can_be_remembered_is_told_to_holders_of_a_lease_only(
     asked = {"key_sha256": sha256(made["secret"].encode()).hexdigest()}
     its = {"X-Keyturn-Instance": "its own"}
     with closing(Line(server, credential, **its)) as line:
-        line.join()
+        line.join("ver_holder")
         shown = its if whose == "a credential of its own" else {"X-Keyturn-Instance": "guessed"}
         key = server.create(permissions=["keyturn.attach"])["secret"] if shown is its else credential
         headers = {} if whose == "nobody's" else shown
@@ -425,7 +453,7 @@ class _in_thread:  # noqa: N801  # reads as a phrase
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 
