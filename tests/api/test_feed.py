@@ -141,7 +141,9 @@ def test_f5_who_has_left_and_asks_for_a_lease_again_is_waited_for_again(server: 
     with closing(Line(server, credential)) as line:
         grant = line.join("ver_back")
         line.say(Acknowledgement(epoch=grant.epoch, rev=FOR_GOOD))
-        line.say(Renewal(instance="ver_back", nonce=2, epoch=0, applied_rev=0, acked_rev=0))
+        rev = grant.rev
+        asked = Renewal(instance="ver_back", nonce=2, epoch=grant.epoch, applied_rev=rev, acked_rev=rev)
+        line.say(replace(asked, applied_at=grant.at))
         assert isinstance(line.hear(), Grant)
         assert_waited_for(server, "ver_back", line, made["id"])
 
