@@ -71,7 +71,9 @@ def test_a_running_fence_names_whom_it_waits_for_and_is_final_in_the_end(api: Se
 
 def test_f12_an_unleased_verifier_is_shown_as_such(api: Serving, credential: Path) -> None:
     with attached(api.url, credential, name="stale", on_lapse="stale:1s") as one:
-        assert of(api.call("/v1/fleet").body, one.instance)["footing"] == "unleased"
+        fleet = api.call("/v1/fleet").body
+        assert of(fleet, one.instance)["footing"] == "unleased"
+        assert (fleet["confirms"], fleet["reason"]) == (False, UNLEASED)
         receipt = api.call(f"/v1/keys/{api.create()['id']}/revoke", {}).body["receipt"]
         seen = api.call(f"/v1/fleet/fences/{receipt['rev']}").body
         assert (receipt["confirmed"], seen["final"], seen["last_lease_ends_in_ms"]) == (False, False, 0)

@@ -8,9 +8,9 @@ from sqlalchemy import text
 
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant, to_micros
-from keyturn.core.lease import Lease, Scan
+from keyturn.core.lease import FOR_GOOD, Attached, Lease, Scan
 from keyturn.flow import fleet
-from keyturn.flow.confirmation import AWAY, ESTRANGED, LOST
+from keyturn.flow.confirmation import AWAY, ESTRANGED, LOST, UNLEASED
 from keyturn.flow.follow import Follower
 from keyturn.ports.store import StoreUnavailable
 from keyturn.store.store import SqlStore
@@ -30,6 +30,26 @@ def one(sqlite_url: str) -> Iterator[Member]:
 def test_f5_a_node_that_has_applied_its_own_stop_need_not_wait(one: Member) -> None:
     confirmed = one.confirm(one.stop())
     assert (confirmed.confirmed, confirmed.acknowledged, confirmed.waited_out) == (True, 1, ())
+
+
+def test_f12_who_answers_without_a_lease_has_not_acknowledged_because_its_node_left(one: Member) -> None:
+    """And nothing is confirmed while it may; who looks at that fence is told the same."""
+    stale = Attached(instance="ver_stale", name="", acked_rev=0, applied_rev=0, ends_in=0, stale=HOUR)
+    left = Lease(
+        instance="node_left",
+        counter=1,
+        lasts=HOUR,
+        epoch=one.epoch,
+        acked_rev=FOR_GOOD,
+        grants=True,
+        verifiers=(stale,),
+    )
+    one.here.store.change(lambda tx: tx.renew_lease(left))
+    rev = one.stop()
+    made, seen = one.confirm(rev), one.confirming.look(rev)
+    assert (made.confirmed, made.reason, made.acknowledged, made.waited_out) == (False, UNLEASED, 2, ())
+    assert made.unleased == seen.unleased == ("ver_stale",)
+    assert (seen.reason, seen.acknowledged, seen.of) == (UNLEASED, 2, 3)
 
 
 def trimmed(one: Member) -> int:

@@ -113,12 +113,12 @@ class Confirming:
         boot = member.boot()
         is_over = fence.is_over(boot)
         late = tuple(self._late(fence))
-        everybody = _everybody(self._verifiers(fence))
+        verifiers = self._verifiers(fence)
         unleased = _unleased(self._verifiers(seen))
         return Progress(
             rev=fence.rev,
-            acknowledged=everybody - len(late),
-            of=everybody,
+            acknowledged=_acknowledged(verifiers, late, fence.rev),
+            of=_everybody(verifiers),
             ends_in=0 if is_over else fence.ends_at - boot,
             waiting_for=() if is_over else late,
             waited_out=late if is_over else (),
@@ -172,7 +172,7 @@ class Confirming:
             confirmed=not reason,
             reason=reason,
             waited=waited,
-            acknowledged=_everybody(verifiers) - len(late),
+            acknowledged=_acknowledged(verifiers, late, fence.rev),
             waited_out=tuple(late),
             unleased=unleased,
         )
@@ -214,6 +214,12 @@ class Confirming:
 def _everybody(verifiers: Mapping[str, Sequence[Attached]]) -> int:
     """How many nodes and verifiers there are."""
     return sum(1 + len(each) for each in verifiers.values())
+
+
+def _acknowledged(verifiers: Mapping[str, Sequence[Attached]], late: Sequence[str], rev: int) -> int:
+    """How many decide by it.  Of those without a lease who has not said so does not count, also if nobody waits."""
+    silent = {one.instance for each in verifiers.values() for one in each if one.stale and one.acked_rev < rev}
+    return _everybody(verifiers) - len(silent.union(late))
 
 
 def _unleased(verifiers: Mapping[str, Sequence[Attached]]) -> tuple[str, ...]:

@@ -60,6 +60,11 @@ class Fleet:
     terms: Terms
     nodes: tuple[Standing, ...]
 
+    @property
+    def has_unleased(self) -> bool:
+        """Whether somebody may answer from memory without a lease, so that nothing is confirmed (F12)."""
+        return any(one.footing is Footing.UNLEASED for node in self.nodes for one in node.verifiers)
+
 
 def look(tx: Transaction, *, actor: Actor, own: Lease, member: Membership) -> Fleet | Refusal:
     """Who is attached, to whoever may read the operator's audit log.

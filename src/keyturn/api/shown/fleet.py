@@ -3,19 +3,24 @@
 from keyturn.api.shown.wire import Wire
 from keyturn.core.lease import Terms
 from keyturn.edge.node import Node
-from keyturn.flow.confirmation import ESTRANGED, Progress
+from keyturn.flow.confirmation import ESTRANGED, UNLEASED, Progress
 from keyturn.flow.fleet import Fleet, Standing
 
 
 def fleet(node: Node, found: Fleet) -> Wire:
     """Everything there is to see."""
+    reason = (
+        node.durability.reason
+        or (ESTRANGED if node.membership.estranged else "")
+        or (UNLEASED if found.has_unleased else "")
+    )
     return {
         "epoch": found.epoch,
         "rev": found.rev,
         "terms": terms(found.terms),
         "receipt_key": node.notary.key.to_text(),
-        "confirms": node.durability.strict and not node.membership.estranged,
-        "reason": node.durability.reason or (ESTRANGED if node.membership.estranged else None),
+        "confirms": not reason,
+        "reason": reason or None,
         "answered_by": node.membership.instance,
         "nodes": [_standing(one) | {"verifiers": [_standing(each) for each in one.verifiers]} for one in found.nodes],
         "fences": [fence(node, one) for one in node.confirming.running()],
