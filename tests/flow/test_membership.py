@@ -3,7 +3,7 @@
 import pytest
 
 from keyturn.core.lease import AHEAD, Denial, Grant, Renewal
-from tests.flow.node import TERMS, Member, member
+from tests.flow.node import HOUR, TERMS, Member, member
 
 
 def ask(one: Member, applied: tuple[int, int]) -> Grant | Denial:
@@ -32,3 +32,20 @@ def test_f9_a_verifier_whose_last_entry_its_node_no_longer_has_begins_anew(
         granted = ask(one, (rev, at + of_another_past))
         assert isinstance(granted, Grant)
         assert (granted.anew, granted.entries, granted.rev) == (True, (), newest)
+
+
+def test_f9_the_verifiers_of_a_node_whose_past_is_lost_are_told_that_it_is(sqlite_url: str) -> None:
+    """Whose lease was only said to be over would ask the database by and by, and believe it."""
+    with member(sqlite_url) as one:
+        one.membership.holder.deadline = one.membership.boot() + HOUR
+        one.stop()
+        applied = one.verifier.applied
+        assert isinstance(ask(one, applied), Grant)
+        one.membership.estrange()
+        assert ask(one, applied) == Denial(nonce=1, reason=AHEAD)
+        one.raise_epoch()
+        one.membership.renew()
+        one.membership.holder.deadline = one.membership.boot() + HOUR
+        granted = ask(one, (0, 0))
+        assert isinstance(granted, Grant)
+        assert granted.anew

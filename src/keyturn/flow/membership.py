@@ -153,6 +153,9 @@ class Membership:
         denied = Denial(nonce=renewal.nonce, reason=LAPSED)
         if self.leaving:
             return denied
+        if self.estranged:
+            # What its verifiers have applied is of the same past: they keep what they know as stopped, as it does (F9).
+            return Denial(nonce=renewal.nonce, reason=AHEAD)
         deadline, epoch = self.holder.deadline, self._verifier.epoch
         length = self.granter.granted(renewal.instance, deadline=deadline, boot=self.boot())
         if not length:

@@ -1,0 +1,114 @@
+"""F9 on real servers that run on while their database is put back: what has stopped stays stopped there."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from tests import databases
+from tests.attached import attached, until, verifiers
+from tests.faults.test_epoch import credential_of, is_leased, running
+from tests.postgres import Postgres
+from tests.serving import Serving
+
+LONG: Final = 60.0
+"""Seconds for what is done within two on a machine that does nothing else."""
+
+
+class Past:
+    """A database on a server that others use as well, which can be put back as it was once."""
+
+    def __init__(self, postgres: Postgres, url: str) -> None:
+        self.url = url
+        self._postgres = postgres
+        self._name = url.rpartition("/")[2]
+        self._kept = f"{self._name}_kept"
+
+    def keep(self) -> None:
+        """Remember what is there now."""
+        self._alone(f'CREATE DATABASE "{self._kept}" TEMPLATE "{self._name}"')
+
+    def bring_back(self) -> None:
+        """What was remembered is there again, under whoever works with it."""
+        self._alone(f'ALTER DATABASE "{self._name}" RENAME TO "{self._name}_lost"')
+        self._postgres.execute(f'ALTER DATABASE "{self._kept}" RENAME TO "{self._name}"')
+
+    def drop(self) -> None:
+        """Leave nothing of it."""
+        for name in (self._kept, f"{self._name}_lost"):
+            self._postgres.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _alone(self, statement: str) -> None:
+        """Do what needs the database for itself: everybody's sessions are ended, and nobody begins another."""
+        self._postgres.execute(f'ALTER DATABASE "{self._name}" ALLOW_CONNECTIONS false')
+        sessions = f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '{self._name}'"
+        until(partial(self._done, sessions, statement), within=LONG)
+        with suppress(psycopg.errors.InvalidCatalogName):  # it has another name now
+            self._postgres.execute(f'ALTER DATABASE "{self._name}" ALLOW_CONNECTIONS true')
+
+    def _done(self, *statements: str) -> bool:
+        try:
+            for one in statements:
+                self._postgres.execute(one)
+        except psycopg.errors.ObjectInUse:
+            return False  # somebody had just been let in
+        return True
+
+
+@pytest.fixture
+def past(postgres_server: Postgres) -> Iterator[Past]:
+    with databases.postgres_empty(postgres_server) as url:
+        one = Past(postgres_server, url)
+        yield one
+        one.drop()
+
+
+@pytest.fixture
+def server(past: Past, tmp_path: Path) -> Iterator[Serving]:
+    with running(Serving(folder=tmp_path / "data", database_url=past.url)) as one:
+        yield one
+
+
+def sure(server: Serving, path: str, body: object = None) -> Any:
+    """The answer of a server whose connections have just been cut, as soon as it has one."""
+
+    def asked() -> Any:
+        answer = server.call(path, body)
+        return answer.body if answer.status == 200 else None
+
+    return until(asked, within=LONG)
+
+
+def stopped(server: Serving, key_id: str) -> None:
+    """The key is revoked, and that is confirmed."""
+    sure(server, "/v1/keys")
+    receipt = sure(server, f"/v1/keys/{key_id}/revoke", {})["receipt"]
+    assert receipt["confirmed"] is True
+
+
+def raise_epoch(server: Serving) -> None:
+    epoch = sure(server, "/v1/fleet")["epoch"]
+    assert sure(server, "/v1/fleet/raise-epoch", {"epoch": epoch, "reason": "restored"})["epoch"] > epoch
+
+
+def test_f9_the_verifier_of_a_node_whose_past_is_lost_goes_on_refusing(
+    server: Serving, past: Past, tmp_path: Path
+) -> None:
+    key = server.create()
+    with attached(server.url, credential_of(server, tmp_path)) as verifier:
+        assert verifier.verify(key["secret"]) == "valid"
+        past.keep()
+        stopped(server, key["id"])
+        assert verifier.verify(key["secret"]) == "revoked"
+        past.bring_back()
+        until(partial(verifier.has_said, "restored backup"), within=LONG)
+        assert sure(server, f"/v1/keys/{key['id']}")["revoked_at"] is None, "the database has come to life"
+        assert verifier.verify(key["secret"]) == "revoked"
+        assert [one["footing"] for one in verifiers(sure(server, "/v1/fleet"))] == ["ahead"]
+        raise_epoch(server)
+        until(partial(is_leased, server, verifier), within=LONG)
+        assert verifier.verify(key["secret"]) == "valid", "the authority's past is the only one again"
