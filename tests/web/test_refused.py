@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -78,3 +79,23 @@ def test_a_bug_in_a_page_is_told_on_a_page_without_a_word_of_it(node: Node, capl
     assert "Something went wrong here; it was noted" in page.text
     assert "the mark" not in page.html
     assert "RuntimeError" in caplog.text
+
+
+def test_no_refusal_asks_the_database_in_the_thread_that_answers_everybody(node: Node) -> None:
+    """It may say nothing for long."""
+    asked: list[threading.Thread] = []
+
+    class Noting(StoreUnavailable):
+        def __init__(self) -> None:
+            asked.append(threading.current_thread())
+
+    store: Any = _Broken(node.store, StoreUnavailable())
+
+    def glance(_query: object) -> NoReturn:
+        raise Noting
+
+    store.glance = glance
+    page = see(dataclasses.replace(node, store=store), "/portal/keys", **{"keyturn-portal": "kts_somebody"})
+    assert page.status == 503
+    assert len(asked) == 2, "whose session it is, and whose portal it was"
+    assert threading.current_thread() not in asked

@@ -168,10 +168,10 @@ async def _answered(
         run = _in_thread(work, visit.place) if slow is None else slow(work)
         made = await run(arrived)
     except Refused as refused:
-        return _refused(house, request, browser, refused.refusal)
+        return await _refused(house, request, browser, refused.refusal)
     except StoreUnavailable as error:
         house.visits.metrics.outages.inc()
-        return _refused(house, request, browser, of_outage(error))
+        return await _refused(house, request, browser, of_outage(error))
     for due in arrived.owed:
         await house.visits.receipts.of(due)  # in no thread: nobody waits for those who wait
     return made
@@ -288,11 +288,12 @@ def _once(actor: Actor, arrived: _Arrived) -> Once | None:
     return Once(caller=actor.id, idempotency_key=f"form {once}", request=token_digest(arrived.request.scope["path"]))
 
 
-def _refused(house: House, request: Request, browser: Browser, refusal: Refusal) -> Response:
+async def _refused(house: House, request: Request, browser: Browser, refusal: Refusal) -> Response:
     over = isinstance(refusal, Unauthenticated)
     if over and not house.door.of_portals:
         return see_other("/", browser)
-    portal = _portal_of(house, browser) if house.door.of_portals else None
+    # In a thread: the one that answers everybody waits for no database.
+    portal = await to_thread.run_sync(_portal_of, house, browser) if house.door.of_portals else None
     goes_on = request.method in _READ and refusal.status in _PASSING
     html = house.pages.write(
         "portal_over.html" if over else "refused.html",
@@ -315,5 +316,5 @@ def _portal_of(house: House, browser: Browser) -> Portal | None:
     """The portal whose session this browser had, also where that is over; None where nobody can say now."""
     token = browser.cookie(SESSION)
     with suppress(StoreUnavailable):
-        return house.visits.node.store.read(lambda tx: portals.of_token(tx, token_digest(token))) if token else None
+        return house.visits.node.store.glance(lambda tx: portals.of_token(tx, token_digest(token))) if token else None
     return None
