@@ -23,11 +23,25 @@ class Site:
     """The gateways' own."""
 
     def behind(
-        self, kind: Kind, folder: Path, *, keyturn: int = 0, faults: Mapping[str, str] | None = None
+        self,
+        kind: Kind,
+        folder: Path,
+        *,
+        keyturn: int = 0,
+        api: int = 0,
+        faults: Mapping[str, str] | None = None,
+        limits: bool = False,
     ) -> AbstractContextManager[Gateway]:
-        """A gateway of the test's own before the API, asking at another port, or with faults in its files."""
-        at = keyturn or self.keyturn.port
-        return running(kind, folder, keyturn=at, api=self.api.port, credential=self.credential, faults=faults or {})
+        """A gateway of the test's own, with another keyturn or API, with faults in its files, or with their limits."""
+        return running(
+            kind,
+            folder,
+            keyturn=keyturn or self.keyturn.port,
+            api=api or self.api.port,
+            credential=self.credential,
+            faults=faults or {},
+            limits=limits,
+        )
 
     def secret(self, **wish: Any) -> str:
         """The secret of a new key."""

@@ -1,6 +1,7 @@
 """The gateways' real programs, on the very files of `docs/howto/gateways/`.
 
-What the page tells an operator to change is changed here, and nothing else: ports, and where files lie.
+What the page tells an operator to change is changed here: ports, and where files lie.  Nothing else is, but that their
+time limits are stretched where a test does not look at them: a machine that stands still for a while fails no test.
 """
 
 import os
@@ -26,10 +27,13 @@ from tests.serving import Answer
 FILES: Final = Path(__file__).parents[2] / "docs" / "howto" / "gateways"
 LISTENS, KEYTURN, API, INSIDE = "8080", "8787", "9000", "8786"
 """The ports that stand in the files: the gateway's, keyturn's, the API's, and HAProxy's own."""
-_READY_SECONDS: Final = 20.0
+_READY_SECONDS: Final = 60.0
 _LEAVE_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 20.0
 """Longer than any time limit in the files, and shorter than the programs' own where a file names none."""
+_LIMITS: Final = re.compile(r"\b(?:1|2|3|10)s\b")
+_STRETCHED: Final = "60s"
+_PATIENCE: Final = 90.0
 _NGINX: Final = """\
 daemon off;
 master_process off;
@@ -121,6 +125,8 @@ class Gateway:
     folder: Path
     port: int
     process: subprocess.Popen[bytes]
+    patience: float
+    """For how many seconds an answer is waited for."""
 
     def call(
         self,
@@ -133,7 +139,7 @@ class Gateway:
         whence: str = "127.0.0.1",
     ) -> Answer:
         """One request of a caller at the address `whence`."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=_ANSWER_SECONDS, source_address=(whence, 0))
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=self.patience, source_address=(whence, 0))
         lines = [*((("Authorization", f"Bearer {key}"),) if key else ()), *headers]
         if body is not None:
             lines.append(("Content-Length", str(len(body))))
@@ -166,15 +172,17 @@ def running(
     api: int,
     credential: str,
     faults: Mapping[str, str],
+    limits: bool = False,
 ) -> Iterator[Gateway]:
     """The gateway before the API at one port, asking keyturn at another with the credential.
 
-    `faults` are texts of its files, and what stands there instead.
+    `faults` are texts of its files, and what stands there instead; `limits` leaves their time limits as they are.
     """
     folder.mkdir()
     ports = {LISTENS: free_port(), KEYTURN: keyturn, API: api, INSIDE: free_port()}
     for name in kind.files:
-        (folder / name).write_text(_changed(kind, name, folder, ports, faults))
+        text = _changed(kind, name, folder, ports, faults)
+        (folder / name).write_text(text if limits else _LIMITS.sub(_STRETCHED, text))
     (folder / "main.conf").write_text(_NGINX.format(folder=folder))
     secret = folder / "nginx.credential"
     secret.touch(mode=0o600)
@@ -196,7 +204,8 @@ def running(
             stderr=out,
             preexec_fn=die_with_parent,  # noqa: PLW1509  # one prctl call
         )
-    gateway = Gateway(kind=kind, folder=folder, port=ports[LISTENS], process=process)
+    patience = _ANSWER_SECONDS if limits else _PATIENCE
+    gateway = Gateway(kind=kind, folder=folder, port=ports[LISTENS], process=process, patience=patience)
     try:
         _await_listening(gateway)
         yield gateway

@@ -173,14 +173,43 @@ def test_what_the_caller_writes_under_keyturn_s_names_never_reaches_the_api(site
     assert answer.status == HTTPStatus.UNAUTHORIZED
 
 
-def test_the_caller_cannot_have_keyturn_s_words_left_out(site: Site, gateway: Gateway) -> None:
+ADDRESS: Final = "x-forwarded-for"
+
+
+@pytest.mark.parametrize("also", ["close", "Upgrade"])
+@pytest.mark.parametrize("names", [sorted(TRUSTED), [*KNOWN, ADDRESS]], ids=["its words", "all"])
+def test_the_caller_cannot_have_anything_left_out(site: Site, gateway: Gateway, names: list[str], also: str) -> None:
     """A header that `Connection` names goes no further than the next hop."""
     made = site.keyturn.create(permissions=["api:read"])
-    named = [("Connection", "close, " + ", ".join(name.title() for name in sorted(TRUSTED)))]
-    answer, came = site.heard(gateway, key=made["secret"], headers=named)
+    named = [also, *map(str.title, names)]
+    for lines in ([("Connection", ", ".join(named))], [("Connection", name) for name in reversed(named)]):
+        answer, came = site.heard(gateway, key=made["secret"], headers=lines)
+        if answer.status != HTTPStatus.BAD_REQUEST:  # Envoy's answer to naming some of them
+            assert answer.status == HTTPStatus.OK
+            assert sorted(keyturn_lines(came[0])) == told(made, "api:read")
+            assert came[0].headers[ADDRESS] == "127.0.0.1"
+            passed_on = [value.lower() for name, value in came[0].lines if name.lower() == "connection"]
+            assert not [name for name in names if name in repr(passed_on)]
+        answer, came = site.heard(gateway, key=made["secret"], method="POST", headers=lines)
+        assert not came  # what it needs was not left out of the question either
+
+
+def test_no_header_with_an_underscore_reaches_the_api(site: Site, gateway: Gateway) -> None:
+    """To many an API `X_Forwarded_For` is `X-Forwarded-For`, and to some `SCRIPT_NAME` is a part of the path."""
+    key = site.secret(permissions=["api:read"])
+    names = ("X_Forwarded_For", "X-Forwarded_For", "x_forwarded_for", "SCRIPT_NAME", "_", "a_", "_a")
+    answer, came = site.heard(gateway, key=key, headers=[(name, "forged") for name in names])
     assert answer.status == HTTPStatus.OK
-    assert sorted(keyturn_lines(came[0])) == told(made, "api:read")
-    assert "keyturn" not in came[0].headers.get("connection", "").lower()
+    assert "forged" not in repr(came[0].lines)
+
+
+def test_a_request_has_one_method(site: Site, gateway: Gateway) -> None:
+    """What a request needs goes by it, so an API may hear of no other."""
+    key = site.secret(permissions=["api:read"])
+    names = ("X-HTTP-Method-Override", "x-http-method-override", "X-HTTP-Method", "X-Method-Override")
+    answer, came = site.heard(gateway, key=key, headers=[(name, "DELETE") for name in names])
+    assert answer.status == HTTPStatus.OK
+    assert "DELETE" not in repr(came[0].lines)
 
 
 def test_pitfall_12_the_address_of_the_connection_counts_and_no_other(site: Site, gateway: Gateway) -> None:
@@ -189,6 +218,7 @@ def test_pitfall_12_the_address_of_the_connection_counts_and_no_other(site: Site
         headers = [("X-Forwarded-For", hop) for hop in said]
         headers += [(name, hop) for hop in said for name in ("X-Real-IP", "X-Client-IP", "X-Envoy-External-Address")]
         headers += [("Forwarded", f"for={hop}") for hop in said]
+        headers += [("X_Forwarded_For", hop) for hop in said]
         home = gateway.call(key=key, whence=HOME, headers=headers)
         assert home.status == HTTPStatus.OK, said
         assert site.api.heard[-1].headers["x-forwarded-for"] == HOME
@@ -224,6 +254,22 @@ def test_nginx_nobody_else_asks_keyturn(site: Site, tmp_path: Path) -> None:
         answer, came = site.heard(gateway, "/keyturn-asks", key=site.secret())
     assert not came
     assert answer.status == HTTPStatus.NOT_FOUND
+
+
+def test_nginx_asks_the_next_keyturn_where_one_is_gone(site: Site, tmp_path: Path) -> None:
+    listed = "    server 127.0.0.1:8787;"
+    faults = {listed: f"    server 127.0.0.1:{free_port()};\n{listed}"}
+    stories = (("api:read", HTTPStatus.OK), ("orders:read", HTTPStatus.FORBIDDEN))
+    for permission, status in stories:
+        key = site.secret(permissions=[permission])
+        with site.behind(here(NGINX), tmp_path / permission.replace(":", "-"), faults=faults) as gateway:
+            assert gateway.call(key=key).status == status
+            assert "Connection refused" in gateway.said  # the first was asked first
+    with site.behind(here(NGINX), tmp_path / "limit", faults=faults) as gateway:
+        key = site.secret(permissions=["api:read"], limit="1/1h")
+        site.keyturn.call("/v1/verify", {"key": key})
+        assert_refused(gateway.call(key=key), HTTPStatus.TOO_MANY_REQUESTS, "rate_limited")
+        assert "Connection refused" in gateway.said
 
 
 @pytest.mark.parametrize("fault", ["core.httpclient()", "txn.http:req_get_headers()"])

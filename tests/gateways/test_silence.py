@@ -25,7 +25,11 @@ CLOSED = {403, 500, 502, 503, 504}
 def gateways(site: Site, tmp_path: Path) -> Iterator[Sequence[Gateway]]:
     """All that are here, at once."""
     with ExitStack() as stack:
-        yield [stack.enter_context(site.behind(kind, tmp_path / kind.name)) for kind in KINDS if not kind.missing]
+        yield [
+            stack.enter_context(site.behind(kind, tmp_path / kind.name, limits=True))
+            for kind in KINDS
+            if not kind.missing
+        ]
 
 
 def _ask(gateways: Sequence[Gateway], key: str) -> Mapping[str, Answer]:
@@ -73,11 +77,30 @@ def test_when_keyturn_is_gone_nobody_comes_through(site: Site, gateways: Sequenc
         site.keyturn.start()
 
 
-@pytest.mark.parametrize("status", [302, 404, 500, 503])
-def test_what_is_no_yes_lets_nobody_through(site: Site, kind: Kind, tmp_path: Path, status: int) -> None:
-    said = Reply(body="", status=status, headers={"X-Keyturn-Key-Id": "key_x", "Location": "/elsewhere"})
-    with Loopback(lambda _: said) as other, site.behind(kind, tmp_path / kind.name, keyturn=other.port) as gateway:
+def _reply(status: int, key_id: str) -> Reply:
+    named = {"X-Keyturn-Key-Id": key_id} if key_id else {}
+    return Reply(status=status, headers={"Location": "/elsewhere"} | named)
+
+
+NO_YES = {
+    **{f"{status}": _reply(status, "key_x") for status in (201, 202, 204, 206, 299, 302, 404, 500, 503)},
+    "somebody else": _reply(200, ""),
+    "an empty name": _reply(200, " "),
+    "no name of a key": _reply(200, "acc_x"),
+}
+
+
+def test_what_is_no_yes_lets_nobody_through(site: Site, kind: Kind, tmp_path: Path) -> None:
+    """A yes is the status 200, and names a key."""
+    replies = [*NO_YES.values(), _reply(200, "key_x")]
+    with (
+        Loopback(lambda _: replies.pop(0)) as other,
+        site.behind(kind, tmp_path / kind.name, keyturn=other.port) as gateway,
+    ):
+        for story in NO_YES:
+            answer, came = site.heard(gateway, key="kt_anything")
+            assert not came, story
+            assert answer.status != HTTPStatus.OK, story
         answer, came = site.heard(gateway, key="kt_anything")
-    assert other.heard
-    assert not came
-    assert answer.status >= HTTPStatus.MULTIPLE_CHOICES
+    assert (answer.status, came[0].headers["x-keyturn-key-id"]) == (HTTPStatus.OK, "key_x")
+    assert not replies
