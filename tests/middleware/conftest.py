@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
+from django.conf import settings
 
+from keyturn.sdk import Verifier
 from tests.middleware.program import APPLICATIONS, Application, running
 from tests.serving import Serving
 
@@ -39,6 +42,27 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     one = made(tmp_path_factory.mktemp("site"))
     yield one
     one.keyturn.kill()
+
+
+@pytest.fixture(scope="module")
+def verifier(site: Site) -> Iterator[Verifier]:
+    """One in this process, which holds a lease."""
+    with Verifier(site.keyturn.url, credential_file=site.credential) as one:
+        assert one.wait_until_leased(60)
+        yield one
+
+
+@pytest.fixture(scope="module", name="made")
+def key_that_writes(site: Site) -> dict[str, Any]:
+    """As it was made."""
+    return site.keyturn.create(permissions=["orders:write"])
+
+
+@pytest.fixture(scope="session")
+def django_settings() -> None:
+    """Django in this process, once."""
+    settings.configure(ALLOWED_HOSTS=["*"])
+    django.setup()
 
 
 @pytest.fixture(scope="module", params=APPLICATIONS)

@@ -27,10 +27,18 @@ APPLICATIONS: Final[dict[str, Sequence[str]]] = {
     "django": (str(FOLDER / "django_app.py"), "{port}"),
     "django on asgi": (*_UVICORN, "django_app:asgi"),
 }
-_TELLER: Final = (*_UVICORN[:-1], str(Path(__file__).parents[2]))
+_ROOT: Final = Path(__file__).parents[2]
+_TELLER: Final = (*_UVICORN[:-1], str(_ROOT))
+_GUNICORN: Final = ("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--no-control-socket", "--chdir", str(FOLDER))
 _OTHERS: Final[dict[str, Sequence[str]]] = {
     "teller": (*_TELLER, "tests.middleware.teller:app"),
     "fastapi teller": (*_TELLER, "tests.middleware.teller:api"),
+    "patterns of fastapi": (*_TELLER, "tests.middleware.patterns:fastapi"),
+    "patterns of django": (*_TELLER, "tests.middleware.patterns:django"),
+    "told by asgi": (*_TELLER, "--http", "httptools", "tests.middleware.patterns:tell"),
+    "told by fastapi": (*_TELLER, "--http", "httptools", "tests.middleware.patterns:api"),
+    "flask on gunicorn": (*_GUNICORN, "flask_app:app"),
+    "patterns of django on gunicorn": (*_GUNICORN[:-1], str(_ROOT), "tests.middleware.patterns:get_wsgi_application()"),
 }
 _READY_SECONDS: Final = 60.0
 

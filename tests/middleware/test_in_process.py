@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from io import BytesIO
 from typing import Annotated, Any, Final
 
-import django
 import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.asgi import ASGIRequest
 from django.http import JsonResponse
 from django.test import RequestFactory
 from fastapi import Depends, FastAPI, Request, WebSocket
@@ -28,49 +29,12 @@ from keyturn.sdk.django import admission
 from keyturn.sdk.fastapi import AcceptedKey, Keyturn
 from keyturn.sdk.wsgi import KeyturnMiddleware as WsgiMiddleware
 from tests.middleware.conftest import Site
+from tests.middleware.in_process import Messages, ask, nothing, scope
+
+pytestmark = pytest.mark.usefixtures("django_settings")
 
 LONG: Final = 60.0
 AWAY: Final = "198.51.100.7"
-Messages = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def verifier(site: Site) -> Iterator[Verifier]:
-    with Verifier(site.keyturn.url, credential_file=site.credential) as one:
-        assert one.wait_until_leased(LONG)
-        yield one
-
-
-@pytest.fixture(scope="module")
-def made(site: Site) -> dict[str, Any]:
-    return site.keyturn.create(permissions=["orders:write"])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _django() -> None:
-    settings.configure(ALLOWED_HOSTS=["*"])
-    django.setup()
-
-
-def scope(key: str = "", path: str = "/orders", **more: Any) -> dict[str, Any]:
-    headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
-    plain = {"type": "http", "method": "GET", "path": path, "query_string": b"", "client": ("127.0.0.1", 1)}
-    return plain | {"headers": headers} | more
-
-
-async def ask(app: Any, asked: dict[str, Any]) -> Messages:
-    """What the application sends."""
-    sent: Messages = []
-
-    async def receive() -> dict[str, Any]:
-        kind = "websocket.connect" if asked["type"] == "websocket" else "http.request"
-        return {"type": kind, "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await app(asked, receive, send)
-    return sent
 
 
 # -- what only keyturn may say
@@ -95,6 +59,26 @@ def test_asgi_takes_away_what_only_keyturn_may_say(verifier: Verifier, made: dic
     assert (key.key_id, key.account_id, key.owner_id) == (made["id"], made["account_id"], made["owner_id"])
     assert (key.environment, key.permissions) == ("live", ("orders:write",))
     assert (nothing, nobody) == ([], None)
+
+
+def test_asgi_decides_on_the_headers_that_the_application_gets(site: Site, made: dict[str, Any]) -> None:
+    """Servers add trailers to their list whenever they come, so also while a node is asked about the key."""
+    heard: list[Any] = []
+
+    async def app(scope: Any, *_: Any) -> None:
+        heard.append(scope["headers"])
+
+    async def between(verifier: Verifier) -> None:
+        served = scope(made["secret"])
+        before = list(served["headers"])
+        waiting = asyncio.create_task(ask(KeyturnMiddleware(app, verifier, needs="orders"), served))
+        await asyncio.sleep(0)  # it has asked
+        served["headers"].append((b"x-forwarded-for", b"198.51.100.7"))
+        await waiting
+        assert heard == [before]
+
+    with Verifier(site.keyturn.url, credential_file=site.credential) as fresh:
+        asyncio.run(between(fresh))
 
 
 def environ(key: str = "", path: str = "/orders", **more: str) -> dict[str, Any]:
@@ -159,6 +143,20 @@ def test_django_takes_away_what_only_keyturn_may_say(
     assert key_id == made["id"]
 
 
+def test_django_on_asgi_takes_it_away_from_the_scope_too(verifier: Verifier, made: dict[str, Any]) -> None:
+    heard: list[Any] = []
+
+    def view(request: Any) -> Any:
+        heard.append(request.scope["headers"])
+        return JsonResponse({})
+
+    served = scope(made["secret"])
+    own = list(served["headers"])
+    settings.KEYTURN = {"verifier": verifier, "needs": "orders"}
+    DjangoMiddleware(view)(ASGIRequest(served | {"headers": own + RAW}, BytesIO()))
+    assert heard == [own]
+
+
 async def _wait(answer: Any) -> Any:
     return await answer
 
@@ -180,16 +178,12 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-async def _done(*_: Any) -> None:
-    """An application without a word."""
-
-
 def test_a_node_that_says_nothing_holds_up_no_other_request(site: Site) -> None:
     secret = site.secret()
 
     async def both(url: str) -> None:
         with Verifier(url, "kt_x") as verifier:
-            app = KeyturnMiddleware(_done, verifier, needs={"/orders": "orders", "/open": OPEN})
+            app = KeyturnMiddleware(nothing, verifier, needs={"/orders": "orders", "/open": OPEN})
             waiting = asyncio.create_task(ask(app, scope(secret)))
             await asyncio.sleep(0)  # it has asked
             for _ in range(20):
@@ -208,7 +202,7 @@ def test_only_so_many_wait_for_a_node(site: Site, monkeypatch: pytest.MonkeyPatc
 
     async def many(url: str) -> list[Messages]:
         with Verifier(url, "kt_x") as verifier:
-            app = KeyturnMiddleware(_done, verifier, needs="orders")
+            app = KeyturnMiddleware(nothing, verifier, needs="orders")
             tasks = [asyncio.create_task(ask(app, scope(secret))) for _ in range(3)]
             done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             assert len(rest) == len(tasks) - 1

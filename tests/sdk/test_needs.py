@@ -1,5 +1,7 @@
 """What a request needs, by method and path; what nothing is said of is refused."""
 
+from typing import Any
+
 import pytest
 
 from keyturn.sdk.needs import OPEN, Needs, Wanted, finder
@@ -12,6 +14,7 @@ BY_PATH: Needs = {
     "/me": (),
     "WEBSOCKET /live": "orders:write",
 }
+OF_GET: dict[str, Any] = {"/": "a", "GET /x": "b:admin"}
 _ACTIONS = {"PUT": "admin"}
 STORIES: dict[str, tuple[Needs, str, str, Wanted]] = {
     "a resource is read": ("orders", "GET", "/x", ("orders:read",)),
@@ -45,6 +48,22 @@ STORIES: dict[str, tuple[Needs, str, str, Wanted]] = {
     "two slashes behind": ({"/": "a"}, "GET", "/x//", None),
     "a dot": ({"/": "a", "/x/y": "b"}, "GET", "/x/./y", None),
     "two dots": ({"/": "a", "/x": "b"}, "GET", "/y/../x", None),
+    "a backslash": ({"/": "a", "/x": "b"}, "GET", "/y\\x", None),
+    "the end of a line": ({"/": "a", "/x": "b"}, "GET", "/x\n", None),
+    "or of one in Unicode": ({"/": "a", "/x": "b"}, "GET", "/x\u2028", None),
+    "another control": ({"/": "a", "/x": "b"}, "GET", "/x\x85", None),
+    "what was encoded twice": ({"/": "a", "/x": "b"}, "GET", "/y/%2E%2e/x", None),
+    "but not every percent": ({"/": "a"}, "GET", "/100%/%41", ("a:read",)),
+    "nor what is not ASCII": ({"/": "a", "/caf\xe9": "b"}, "GET", "/caf\xe9/\u200c x", ("b:read",)),
+    "HEAD as GET does": (OF_GET, "HEAD", "/x", ("a:read", "b:admin")),
+    "in small letters too": (OF_GET, "head", "/x", ("a:write", "b:admin")),
+    "OPTIONS likewise": (OF_GET, "OPTIONS", "/x", ("a:read", "b:admin")),
+    "but not where it is named": (OF_GET | {"OPTIONS /": OPEN}, "OPTIONS", "/x", OPEN),
+    "HEAD under what is open to GET": ({"/": "a", "GET /x": OPEN}, "HEAD", "/x", ("a:read",)),
+    "HEAD where GET alone is named": ({"GET /x": "a"}, "HEAD", "/x", None),
+    "HEAD of a function": (lambda method, _: "a:admin" if method == "GET" else OPEN, "HEAD", "/", ("a:admin",)),
+    "an end of a line, of a function": (lambda *_: OPEN, "GET", "/x\n", None),
+    "dots, of a function": (lambda *_: OPEN, "GET", "/x/../y", None),
     "nothing at all": ({}, "GET", "/", None),
     "a function": (
         lambda method, path: f"{path[1:]}:{'admin' if method == 'PUT' else 'read'}",
@@ -74,6 +93,7 @@ WRONG: list[Needs] = [
     {"get /a": "a"},
     {"/a//b": "a"},
     {"/a/../b": "a"},
+    {"/a\nb": "a"},
     {"": "a"},
 ]
 

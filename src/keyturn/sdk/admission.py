@@ -17,8 +17,18 @@ from keyturn.core import allowlist
 from keyturn.core.allowlist import Matcher
 from keyturn.core.client_address import behind, told
 from keyturn.core.own_secret import is_presentable
-from keyturn.core.refusal import DuplicateHeader, KeyInQuery, LeaseLapsed, PermissionMissing, Refusal, Unauthenticated
+from keyturn.core.refusal import (
+    DuplicateHeader,
+    InvalidHeader,
+    KeyInQuery,
+    LeaseLapsed,
+    PermissionMissing,
+    Refusal,
+    Unauthenticated,
+)
 from keyturn.sdk.needs import Access, Needs, finder
+from keyturn.sdk.readings import Otherwise
+from keyturn.sdk.readings import wanted as needed
 from keyturn.sdk.verifier import LeaseLapsed as Lapsed
 from keyturn.sdk.verifier import NodeUnavailable, NotAllowed, Verifier
 from keyturn.verify.decision import RATE_LIMITED, STATUS_OF, Verdict
@@ -48,6 +58,12 @@ class Request(NamedTuple):
     api_key: Sequence[str]
     forwarded: Sequence[bytes]
     user_agent: str
+    otherwise: Otherwise | None = None
+    """How else an application may read it."""
+    told_by: str = ""
+    """A header that the path was made of, so that the client could choose between two."""
+    has_trailers: bool = False
+    """It may have some, which some servers add to the headers, behind those of the last proxy."""
 
 
 class Question(NamedTuple):
@@ -107,6 +123,7 @@ class Admission:
         listed = set(proxies)
         self._verifier = verifier
         self._needs = finder(needs)
+        self._believes = bool(listed)
         self._unix = UNIX in listed
         self._proxies = Matcher(allowlist.parse_set(sorted(listed - {UNIX})))
         self._addresses: dict[tuple[object, ...], str | None] = {}
@@ -120,7 +137,9 @@ class Admission:
 
     def read(self, request: Request) -> Question | Access | Problem:
         """What is to be asked; or the answer, where that is settled without a verifier."""
-        wanted = self._needs(request.method, request.path)
+        if request.told_by:
+            return self._refuse(InvalidHeader(header=request.told_by))
+        wanted = needed(self._needs, request.method, request.path, request.otherwise)
         return wanted if isinstance(wanted, Access) else self.read_for(wanted, request)
 
     def read_for(self, wanted: tuple[str, ...] | None, request: Request) -> Question | Problem:
@@ -132,6 +151,8 @@ class Admission:
             return self._refuse(presented)
         if wanted is None:
             return self._refuse(PermissionMissing(needed=""))
+        if request.has_trailers and len(request.forwarded) > 1 and self._believes:
+            return self._refuse(DuplicateHeader(header="x-forwarded-for"))
         return Question(presented, wanted, self._address(request), request.user_agent[:LONGEST_AGENT])
 
     def recall(self, question: Question, *, again: bool = False) -> AcceptedKey | Problem | None:

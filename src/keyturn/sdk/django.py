@@ -14,7 +14,9 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse
 
-from keyturn.sdk.admission import AcceptedKey, Admission, Answer, Problem
+from keyturn.sdk.admission import AcceptedKey, Admission, Answer, Problem, Request
+from keyturn.sdk.asgi import cleaned
+from keyturn.sdk.asgi import read as of_scope
 from keyturn.sdk.asking import Asking
 from keyturn.sdk.needs import OPEN
 from keyturn.sdk.verifier import Verifier
@@ -42,11 +44,11 @@ class KeyturnMiddleware:
     def __call__(self, request: Any) -> Any | Awaitable[Any]:  # noqa: ANN401  # Django's own
         if self._is_async:
             return self._answer_later(request)
-        answer = self._admission.admit(read(request.META, path=request.path))
+        answer = self._admission.admit(_read(request))
         return _refused(answer) if isinstance(answer, Problem) else self._get_response(_told(request, answer))
 
     async def _answer_later(self, request: Any) -> Any:  # noqa: ANN401  # as above
-        answer = await self._asking.admit(read(request.META, path=request.path))
+        answer = await self._asking.admit(_read(request))
         return _refused(answer) if isinstance(answer, Problem) else await self._get_response(_told(request, answer))
 
 
@@ -59,8 +61,20 @@ def admission(given: dict[str, Any]) -> Admission:
     return Admission(others.get("verifier") or Verifier(**others), **ours)
 
 
+def _read(request: Any) -> Request:  # noqa: ANN401  # as above
+    """Django finds the view by `path_info`.  Under ASGI each header stands by itself in the scope only."""
+    asked = read(request.META, path=request.path_info, whole=request.path)
+    scope = getattr(request, "scope", None)
+    if scope is None:
+        return asked
+    lines = of_scope(scope, scope["headers"])
+    return lines._replace(method=asked.method, path=asked.path, otherwise=asked.otherwise)
+
+
 def _told(request: Any, answer: Answer) -> Any:  # noqa: ANN401  # as above
     clean(request.META)
+    if hasattr(request, "scope"):
+        request.scope = {**request.scope, "headers": cleaned(request.scope["headers"])}
     request.__dict__.pop("headers", None)  # made of the former, and kept by whoever has looked before
     request.keyturn = answer if isinstance(answer, AcceptedKey) else None
     return request

@@ -74,14 +74,15 @@ class Keyturn:
             _api_key: Annotated[object, Security(_API_KEY)] = None,
         ) -> AcceptedKey:
             scope = connection.scope
-            request = read(scope)
+            request = read(scope, scope["headers"])
             question = self._admission.read_for(named(held, request.method), request)
             answer = await self._asking.answer(question) if isinstance(question, Question) else question
             if isinstance(answer, Problem):
                 raise Refused(answer)
             if scope["type"] == "websocket" and isinstance(question, Question):
                 _open(scope).keep(partial(self._asking.again, question))
-            # In place: whoever has looked at the headers before holds the same list.
+            # In place: whoever has looked at the headers before, as _BEARER has, holds the same list.  It is no longer
+            # the server's, which adds trailers to its own.
             scope["headers"][:] = cleaned(scope["headers"])
             return answer
 

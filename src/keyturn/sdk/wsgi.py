@@ -12,17 +12,21 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from keyturn.sdk.admission import AcceptedKey, Problem, Request, is_reserved
 from keyturn.sdk.middleware import Middleware
 from keyturn.sdk.needs import OPEN
+from keyturn.sdk.readings import OVERRIDES, Otherwise, overridden
 
 __all__ = ["OPEN", "AcceptedKey", "KeyturnMiddleware"]
 
 _HEADER: Final = "HTTP_"
+_OVERRIDES: Final = frozenset(_HEADER + name.upper().replace("-", "_") for name in OVERRIDES)
+_PATH_HEADERS: Final = frozenset({"HTTP_SCRIPT_NAME", "HTTP_PATH_INFO"})
+"""Of these gunicorn makes the path, so that a client could say where in it the prefix ends."""
 
 
 class KeyturnMiddleware(Middleware[WSGIApplication]):
     """Stands before an application; the arguments are those of `Admission`."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        answer = self._admission.admit(read(environ, path=_path(environ)))
+        answer = self._admission.admit(_read(environ))
         if isinstance(answer, Problem):
             start_response(answer.line, list(answer.headers))
             return [b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body]
@@ -31,13 +35,22 @@ class KeyturnMiddleware(Middleware[WSGIApplication]):
         return self._app(environ, start_response)
 
 
-def read(environ: Mapping[str, Any], *, path: str) -> Request:
-    """The request of an environment, in which headers of one name stand as one."""
+def read(environ: Mapping[str, Any], *, path: str, whole: str) -> Request:
+    """The request of an environment, in which headers of one name stand as one.
+
+    `path` is what the application routes by, `whole` the same with the prefix that it is at.
+    """
 
     def texts(name: str) -> list[str]:
         value = environ.get(_HEADER + name)
         return [] if value is None else [value]
 
+    otherwise = None
+    if whole != path or not environ.keys().isdisjoint(_OVERRIDES):
+        methods = overridden(environ[name] for name in sorted(_OVERRIDES) if name in environ)
+        otherwise = Otherwise(methods=methods, whole=whole if whole != path else "")
+    has_trailers = "HTTP_TRANSFER_ENCODING" in environ
+    forwarded = [hop for one in texts("X_FORWARDED_FOR") for hop in (one.split(",") if has_trailers else [one])]
     return Request(
         method=environ["REQUEST_METHOD"],
         path=path,
@@ -45,8 +58,11 @@ def read(environ: Mapping[str, Any], *, path: str) -> Request:
         peer=environ.get("REMOTE_ADDR", ""),
         authorization=texts("AUTHORIZATION"),
         api_key=texts("X_API_KEY"),
-        forwarded=[value.encode("latin-1") for value in texts("X_FORWARDED_FOR")],
+        forwarded=[hop.encode("latin-1") for hop in forwarded],
         user_agent="".join(texts("USER_AGENT")),
+        otherwise=otherwise,
+        told_by="" if environ.keys().isdisjoint(_PATH_HEADERS) else "script-name",
+        has_trailers=has_trailers,
     )
 
 
@@ -56,6 +72,11 @@ def clean(environ: dict[str, Any]) -> None:
         del environ[name]
 
 
-def _path(environ: Mapping[str, Any]) -> str:
-    whole: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    return whole.encode("latin-1").decode("utf-8", "replace")
+def _read(environ: Mapping[str, Any]) -> Request:
+    prefix = _text(environ.get("SCRIPT_NAME", ""))
+    path = _text(environ.get("PATH_INFO", ""))
+    return read(environ, path=path, whole=prefix + path)
+
+
+def _text(latin: str) -> str:
+    return latin.encode("latin-1").decode("utf-8", "replace") if latin else ""
