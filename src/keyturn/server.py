@@ -1,6 +1,7 @@
 """A node at work: the threads that keep it going, and serving until a signal."""
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,8 @@ _FORGET_EVERY: Final = 7200  # ticks: an hour
 _MEASURE_EVERY: Final = 10  # ticks: five seconds
 _WORKERS: Final = {Means.MAIL: 1, Means.WEBHOOK: 3}
 _LONGEST_PAUSE: Final = 60
+_LAST_SECONDS: Final = 5.0
+"""With the ten of a drain half of what Kubernetes gives until it kills."""
 log = logging.getLogger("keyturn")
 
 
@@ -180,8 +183,25 @@ def log_to_stderr() -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
 
 
-def serve(settings: Settings, *, listening: Callable[[str], None] = lambda _address: None) -> None:
-    """Serve until a signal; `listening` is told the address once there is one.
+def end_at_last(drain_seconds: int) -> None:
+    """End this process some seconds after the last request, whoever of it still waits for a silent database."""
+
+    def end() -> None:
+        log.error("the database says nothing; ending all the same, and what was asked of it may have been done")
+        os._exit(1)
+
+    last = threading.Timer(drain_seconds + _LAST_SECONDS, end)
+    last.daemon = True  # whoever ends in time does not wait for it
+    last.start()
+
+
+def serve(
+    settings: Settings,
+    *,
+    listening: Callable[[str], None] = lambda _address: None,
+    leaving: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until a signal; `listening` is told the address once there is one, `leaving` is called at the signal.
 
     Raises CannotListen, FolderInUse, StoreUnavailable, OSError or ValueError where it cannot begin, each with
     a sentence for a person.
@@ -200,6 +220,7 @@ def serve(settings: Settings, *, listening: Callable[[str], None] = lambda _addr
         node.whereabouts.listens_on(host, address)
 
         def farewell() -> None:
+            leaving()
             node.membership.end_streams()
             app.leave(max(0.0, settings.drain_seconds - ANSWERING_SECONDS))
 

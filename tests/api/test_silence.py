@@ -1,5 +1,7 @@
 """A database that keeps its connections open and says nothing, as one behind a pooler can (F5)."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -64,6 +66,27 @@ def test_f5_a_look_at_a_fence_is_given_up_and_holds_no_place(postgres_server: Po
         line.resume()
         until(lambda: server.call(fence).status == 200, within=120)
         until(lambda: person.see(f"/resets/{made['id']}").status == 200, within=120)
+
+
+def test_a_server_ends_also_where_its_database_never_answers(postgres_server: Postgres, tmp_path: Path) -> None:
+    """With a change under way that nobody knows the outcome of."""
+    with ExitStack() as stack:
+        empty = stack.enter_context(databases.postgres_empty(postgres_server))
+        url, line = stack.enter_context(through_a_link(postgres_server, empty))
+        few = {"KEYTURN_DRAIN_SECONDS": "1"}
+        server = Serving(tmp_path / "data", database_url=url, environment=few, patience=120).start()
+        stack.callback(server.kill)
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        line.stall(Way.BACK)
+        asked = pool.submit(server.call, "/v1/accounts", {"name": "nobody knows"})
+        until(lambda: any(one.back.held for one in line.connections(b"")))
+        os.kill(server.pid, signal.SIGTERM)
+        assert server.died(120)
+        asked.exception(120)
+        assert "ending all the same" in server.said
+        line.resume()
+        server.start()
+        assert server.call("/v1/accounts").status == 200
 
 
 @pytest.mark.parametrize("question", ["scan", "glance", "lookup"])

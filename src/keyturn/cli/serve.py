@@ -32,7 +32,7 @@ def command(*, settings: "Settings", as_json: bool) -> None:
     The first start makes the data folder, the database and an administrator key.  Flags win over the environment
     (KEYTURN_HOST and so on), the environment over keyturn.toml.  With --json, where it listens is one line of JSON.
     """
-    from keyturn.server import log_to_stderr, serve
+    from keyturn.server import end_at_last, log_to_stderr, serve
 
     log_to_stderr()
 
@@ -45,7 +45,7 @@ def command(*, settings: "Settings", as_json: bool) -> None:
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, _leave)
     with suppress(KeyboardInterrupt), sentences():
-        serve(settings, listening=listening)
+        serve(settings, listening=listening, leaving=lambda: end_at_last(settings.drain_seconds))
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
