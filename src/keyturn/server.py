@@ -184,10 +184,10 @@ def log_to_stderr() -> None:
 
 
 def end_at_last(drain_seconds: int) -> None:
-    """End this process some seconds after the last request, whoever of it still waits for a silent database."""
+    """End this process some seconds after the last request, whoever still waits, as for a silent database."""
 
     def end() -> None:
-        log.error("the database says nothing; ending all the same, and what was asked of it may have been done")
+        log.error("something never ends, such as a question to a silent database; ending all the same")
         os._exit(1)
 
     last = threading.Timer(drain_seconds + _LAST_SECONDS, end)
