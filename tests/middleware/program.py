@@ -29,7 +29,17 @@ APPLICATIONS: Final[dict[str, Sequence[str]]] = {
 }
 _ROOT: Final = Path(__file__).parents[2]
 _TELLER: Final = (*_UVICORN[:-1], str(_ROOT))
-_GUNICORN: Final = ("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--no-control-socket", "--chdir", str(FOLDER))
+_GUNICORN: Final = (
+    "-m",
+    "gunicorn",
+    "--bind",
+    "127.0.0.1:{port}",
+    "--no-control-socket",
+    "--timeout",
+    "0",
+    "--chdir",
+    str(FOLDER),
+)
 _OTHERS: Final[dict[str, Sequence[str]]] = {
     "teller": (*_TELLER, "tests.middleware.teller:app"),
     "fastapi teller": (*_TELLER, "tests.middleware.teller:api"),

@@ -52,7 +52,7 @@ def rooted(verifier: Verifier, where: str) -> Any:
 @pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
 @pytest.mark.parametrize("where", ["its own", "its own, outside", "the server's", "mounted"])
 def test_at_a_prefix_the_path_behind_it_is_what_counts(verifier: Verifier, made: dict[str, Any], where: str) -> None:
-    """Pitfall: `/v1/admin` is no `/admin` to who compares whole paths, and all the same it is to the application."""
+    """Whoever compares whole paths takes `/v1/admin` for no `/admin`; the application does."""
     app = rooted(verifier, where)
     root = {"root_path": "/v1"} if where == "the server's" else {}
     got = [
@@ -61,6 +61,20 @@ def test_at_a_prefix_the_path_behind_it_is_what_counts(verifier: Verifier, made:
     ]
     assert got[:2] == [HTTPStatus.FORBIDDEN, HTTPStatus.OK]
     assert got[2] in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+
+
+def test_a_folder_that_an_application_has_is_no_prefix(verifier: Verifier, made: dict[str, Any]) -> None:
+    """Quart calls that `root_path`, as FastAPI its prefix."""
+
+    class InAFolder:
+        root_path = "/srv/orders"
+
+        async def __call__(self, *_: Any) -> None:
+            """An application without a word."""
+
+    app = KeyturnMiddleware(InAFolder(), verifier, needs=NEEDS)
+    sent = asyncio.run(ask(app, scope(made["secret"], path="/v1/admin", root_path="/v1")))
+    assert sent[0]["status"] == HTTPStatus.FORBIDDEN
 
 
 def flask(verifier: Verifier, needs: Any, *inside: Callable[[Any], Any]) -> Any:
@@ -107,6 +121,17 @@ def test_a_django_application_at_a_prefix(verifier: Verifier, made: dict[str, An
         else:
             request = RequestFactory(SCRIPT_NAME="/v1").get(path, headers=shown)
         assert request.path_info == path
+        answer: Any = DjangoMiddleware(lambda _: JsonResponse({}))(request)
+        assert answer.status_code == status
+
+
+def test_a_method_that_django_s_request_was_given_counts_too(site: Site, verifier: Verifier) -> None:
+    """By a middleware before this one, from a field of a form: views go by it, and the environment still says POST."""
+    settings.KEYTURN = {"verifier": verifier, "needs": {"/orders": "orders", "DELETE /orders": "orders:admin"}}
+    shown = {"Authorization": f"Bearer {site.secret(permissions=['orders:write'])}"}
+    for method, status in (("POST", HTTPStatus.OK), ("DELETE", HTTPStatus.FORBIDDEN)):
+        request: Any = RequestFactory().post("/orders", headers=shown)
+        request.method = method
         answer: Any = DjangoMiddleware(lambda _: JsonResponse({}))(request)
         assert answer.status_code == status
 

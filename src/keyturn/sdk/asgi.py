@@ -35,8 +35,8 @@ class KeyturnMiddleware(Middleware[App]):
 
     @cached_property
     def _root(self) -> str:
-        """The prefix that FastAPI puts into the scope itself, behind this."""
-        root: str = getattr(self._app, "root_path", "")
+        """The prefix that FastAPI puts into the scope itself, behind this.  Others call a folder so."""
+        root: str = getattr(self._app, "root_path", "") if hasattr(self._app, "root_path_in_servers") else ""
         return root
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

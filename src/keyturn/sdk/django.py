@@ -63,7 +63,7 @@ def admission(given: dict[str, Any]) -> Admission:
 
 def _read(request: Any) -> Request:  # noqa: ANN401  # as above
     """Django finds the view by `path_info`.  Under ASGI each header stands by itself in the scope only."""
-    asked = read(request.META, path=request.path_info, whole=request.path)
+    asked = read(request.META, path=request.path_info, whole=request.path, given=request.method)
     scope = getattr(request, "scope", None)
     if scope is None:
         return asked

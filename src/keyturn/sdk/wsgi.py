@@ -35,24 +35,27 @@ class KeyturnMiddleware(Middleware[WSGIApplication]):
         return self._app(environ, start_response)
 
 
-def read(environ: Mapping[str, Any], *, path: str, whole: str) -> Request:
+def read(environ: Mapping[str, Any], *, path: str, whole: str, given: str | None = None) -> Request:
     """The request of an environment, in which headers of one name stand as one.
 
-    `path` is what the application routes by, `whole` the same with the prefix that it is at.
+    `path` is what the application routes by, `whole` the same with the prefix that it is at, `given` the method that
+    somebody has given the request since.
     """
+    method = environ["REQUEST_METHOD"]
+    given = given or method
 
     def texts(name: str) -> list[str]:
         value = environ.get(_HEADER + name)
         return [] if value is None else [value]
 
     otherwise = None
-    if whole != path or not environ.keys().isdisjoint(_OVERRIDES):
-        methods = overridden(environ[name] for name in sorted(_OVERRIDES) if name in environ)
-        otherwise = Otherwise(methods=methods, whole=whole if whole != path else "")
+    if whole != path or given != method or not environ.keys().isdisjoint(_OVERRIDES):
+        spoken = overridden(environ[name] for name in sorted(_OVERRIDES) if name in environ)
+        otherwise = Otherwise(methods=(given, *spoken), whole=whole if whole != path else "")
     has_trailers = "HTTP_TRANSFER_ENCODING" in environ
     forwarded = [hop for one in texts("X_FORWARDED_FOR") for hop in (one.split(",") if has_trailers else [one])]
     return Request(
-        method=environ["REQUEST_METHOD"],
+        method=method,
         path=path,
         query=environ.get("QUERY_STRING", ""),
         peer=environ.get("REMOTE_ADDR", ""),
