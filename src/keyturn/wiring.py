@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from keyturn.core.delivery import Means
+from keyturn.core.lease import everybody_lost
 from keyturn.flow import bootstrap
 from keyturn.flow.confirm import Confirming
 from keyturn.flow.follow import Follower
@@ -30,6 +31,7 @@ from keyturn.outside.notary import Notary
 from keyturn.outside.oidc import OidcClient
 from keyturn.outside.passwords import Argon2Passwords
 from keyturn.outside.stretcher import Argon2Stretcher
+from keyturn.outside.succession import Succession
 from keyturn.outside.webhook import WebhookSender
 from keyturn.ports.captcha import Captcha
 from keyturn.ports.store import StoreUnavailable
@@ -100,16 +102,21 @@ def open_node(settings: Settings) -> Iterator[Node]:
 
     Raises FolderInUse, StoreUnavailable, OSError or ValueError, each with a sentence for a person.
     """
-    with folder.alone(settings.data, sqlite_file(settings.database)):
+    database = sqlite_file(settings.database)
+    with folder.alone(settings.data, database):
+        succession = Succession(database) if database else None
+        unknown = succession.unknown() if succession else 0
         store = open_store(settings)
         try:
             store.serve()
-            node = _build(settings, store)
+            node = _build(settings, store, succession, unknown=unknown)
             yield node
             with surviving("leaving"):
                 node.membership.leave()
         finally:
             store.close()
+        if succession:
+            succession.end()
 
 
 def open_store(settings: Settings) -> SqlStore:
@@ -128,7 +135,7 @@ def open_store(settings: Settings) -> SqlStore:
     return SqlStore(engine, peppers=peppers, presets=presets.load(), system_now=clock.now)
 
 
-def _build(settings: Settings, store: SqlStore) -> Node:
+def _build(settings: Settings, store: SqlStore, succession: Succession | None, *, unknown: int) -> Node:
     forge = SystemForge(*store.peppers)
     recent = Recent()
     limits = limits_for(is_shared=store.is_shared, most=settings.cached_keys)
@@ -136,7 +143,13 @@ def _build(settings: Settings, store: SqlStore) -> Node:
     admin_key = store.change(lambda tx: _found(tx, settings, forge))
     now, deployment = store.read(lambda tx: (tx.now, tx.deployment_account_id))
     hints = _hints(settings, forge, deployment) if store.is_shared else NoHints()
-    membership = _join(settings, store, verifier, recent, forge, hints)
+    instance = forge.id("node")
+    if succession:
+        # The lock on the file shows that whoever served from it is gone; only its verifiers may go on (F10).
+        succession.begin(store.change(partial(_succeed, instance=instance, unknown=unknown)))
+    membership = _join(settings, store, verifier, recent, hints, instance=instance)
+    if succession:
+        membership.lengthened = succession.lengthened
     follower = Follower(store, verifier, applied=membership.applied, estranged=membership.estrange)
     store.follow = follower.committed
     whereabouts = Whereabouts(settings.base_url)
@@ -190,18 +203,16 @@ def _join(
     store: SqlStore,
     verifier: Verifier,
     recent: Recent,
-    forge: SystemForge,
     hints: PostgresHints | NoHints,
+    *,
+    instance: str,
 ) -> Membership:
     """A member of the fleet, with a lease."""
-    if not store.is_shared:
-        # The lock on the data folder shows that whoever served from it is gone; only its verifiers may go on (F10).
-        store.change(_remove_dead)
     membership = Membership(
         store,
         verifier,
         recent,
-        instance=forge.id("node"),
+        instance=instance,
         name=f"{gethostname()}:{settings.port}"[:LONGEST_NAME],
         terms=store.read(lambda tx: tx.terms()),
         clocks=Clocks(boot=clock.boot_micros, wall=clock.wall_micros, machine=clock.boot_id),
@@ -212,10 +223,19 @@ def _join(
     return membership
 
 
-def _remove_dead(tx: Transaction) -> None:
-    for one in tx.leases():
+def _succeed(tx: Transaction, *, instance: str, unknown: int) -> int:
+    """Nobody else lives: take those off the record who never granted, and note whom the record may lack (F9, F10).
+
+    `unknown` is for how long their leases may last; answers for how long anybody's may.
+    """
+    leases = tx.leases()
+    for one in leases:
         if not one.grants:
             tx.remove_lease(one.instance, counter=one.counter)
+    lasts = max(unknown, tx.terms().fence, *(one.lasts for one in leases), 0)
+    if unknown:
+        tx.renew_lease(everybody_lost(tx.epoch, noticed_by=instance, counter=0, lasts=lasts))
+    return lasts
 
 
 def _found(tx: Transaction, settings: Settings, forge: SystemForge) -> str:

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.core.lease import FOR_GOOD, Terms, everybody_before, length_fault, margin_fault
+from keyturn.core.lease import (
+    FOR_GOOD,
+    LONGEST_FENCE,
+    Lease,
+    Terms,
+    everybody_before,
+    everybody_lost,
+    is_everybody,
+    length_fault,
+    margin_fault,
+)
 
 
 def test_f2_the_terms_where_nobody_has_said() -> None:
@@ -33,6 +43,22 @@ def test_f9_everybody_before_an_epoch_is_one_record_that_nobody_acknowledges_for
     assert everybody.instance != everybody_before(4, lasts=5).instance
 
 
+def test_f9_everybody_of_a_lost_time_is_another_record_each_time_somebody_notices() -> None:
+    everybody = everybody_lost(3, noticed_by="node_1", counter=7, lasts=5)
+    assert (everybody.epoch, everybody.acked_rev, everybody.grants, everybody.lasts) == (3, 0, True, 5)
+    assert everybody.instance != everybody_lost(3, noticed_by="node_2", counter=7, lasts=5).instance
+    assert everybody.counter == 7
+    assert is_everybody(everybody)
+    assert is_everybody(everybody_before(3, lasts=5))
+    assert not is_everybody(Lease(instance="node_1", counter=0, lasts=5, epoch=3, acked_rev=0))
+
+
+@given(length=st.integers(1, 10**8), margin=st.integers(0, 10**8))
+def test_f9_no_lease_outlasts_the_longest_fence(length: int, margin: int) -> None:
+    terms = Terms(length=length, margin=margin)
+    assert length_fault(terms) or margin_fault(terms) or terms.fence <= LONGEST_FENCE
+
+
 @pytest.mark.parametrize(
     ("length", "margin", "fits"),
     [
@@ -40,6 +66,8 @@ def test_f9_everybody_before_an_epoch_is_one_record_that_nobody_acknowledges_for
         (200_000, 200, True),
         (199_999, 200, False),
         (20_000_000, 20_000, True),
+        (20_000_000, 2_500_000, True),
+        (20_000_000, 2_500_001, False),
         (20_000_001, 30_000, False),
         (1_000_000, 1_000, True),
         (1_000_000, 999, False),

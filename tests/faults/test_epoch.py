@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from keyturn.core.lease import LONGEST_FENCE, Lease
+from keyturn.outside.folder import lock_of
 from keyturn.settings import Settings
 from keyturn.wiring import open_node
 from tests import databases
@@ -196,3 +198,80 @@ def test_f9_the_quiet_after_a_raised_epoch_is_as_long_as_the_longest_lease_on_re
     raised = server.call("/v1/fleet/raise-epoch", {"epoch": 1, "reason": "restored"}).body
     assert raised["epoch"] == 2
     assert 5_000 < raised["nothing_confirmed_for_ms"] <= 20_100
+
+
+def unknown_to(settings: Settings) -> Lease | None:
+    """Who stands for holders that the database does not know of, where a node starts now, and leaves."""
+    with open_node(settings) as node:
+        leases = node.store.read(lambda tx: tx.leases())
+        return next((one for one in leases if one.instance == f"before-{node.membership.instance}"), None)
+
+
+def test_f10_a_server_that_follows_one_that_ended_in_good_order_waits_for_nobody(tmp_path: Path) -> None:
+    settings = Settings.load({"data": tmp_path / "data", "port": 0})
+    assert [unknown_to(settings) for _ in range(3)] == [None, None, None]
+
+
+@pytest.mark.parametrize("put_back", ["file", "folder"])
+def test_f9_whoever_was_granted_a_lease_in_a_time_that_was_lost_is_waited_for(tmp_path: Path, put_back: str) -> None:
+    """Though nobody has raised the epoch, and the backup knows of nobody."""
+    settings = Settings.load({"data": tmp_path / "data", "port": 0})
+    assert unknown_to(settings) is None
+    shutil.copytree(tmp_path / "data", tmp_path / "backup")
+    assert unknown_to(settings) is None, "in the time that is lost"
+    if put_back == "file":
+        shutil.copy2(tmp_path / "backup" / "keyturn.db", tmp_path / "data" / "keyturn.db")
+    else:
+        shutil.rmtree(tmp_path / "data")
+        shutil.copytree(tmp_path / "backup", tmp_path / "data")
+    everybody = unknown_to(settings)
+    assert everybody is not None
+    assert everybody.grants, "so that no later start takes it for one that the lock shows to be gone"
+    assert everybody.lasts == (5_100_000 if put_back == "file" else LONGEST_FENCE)
+
+
+def test_f9_leases_that_were_made_longer_since_the_backup_are_waited_for_as_long_as_they_last(tmp_path: Path) -> None:
+    server = Serving(folder=tmp_path / "data")
+    with running(server):
+        server.stop()
+        shutil.copy(server.folder / "keyturn.db", tmp_path / "backup.db")
+        server.start().leased()
+        server.kill()
+    shutil.copy(tmp_path / "backup.db", server.folder / "keyturn.db")
+    everybody = unknown_to(Settings.load({"data": server.folder, "port": 0}))
+    assert everybody is not None
+    assert everybody.lasts == 20_040_000
+
+
+def test_f9_the_first_stop_after_a_restore_waits_for_a_verifier_of_the_lost_time(tmp_path: Path) -> None:
+    """It is cut off when the database is put back, and goes on under its lease."""
+    server = Serving(folder=tmp_path / "data", flags=("--port", str(free_port())))
+    with running(server):
+        key, credential = server.create(), credential_of(server, tmp_path)
+        server.stop()
+        shutil.copy(server.folder / "keyturn.db", tmp_path / "backup.db")
+        server.start()
+        with attached(server.url, credential, on_lapse="refuse") as verifier:
+            until(lambda: verifier.verify(key["secret"]) == "valid")
+            verifier.freeze()
+            server.kill()
+            shutil.copy(tmp_path / "backup.db", server.folder / "keyturn.db")
+            server.start()
+            receipt = server.call(f"/v1/keys/{key['id']}/revoke", {}).body["receipt"]
+            verifier.thaw()
+            assert receipt["confirmed"]
+            assert verifier.verify(key["secret"]) in {"LeaseLapsed", "revoked"}
+        assert revoked(server)["verifiers"]["waited_out"] == [], "once"
+
+
+def test_f10_a_second_crash_hides_nobody_of_before_the_first(tmp_path: Path) -> None:
+    """Whom the first one has left behind may still hold a lease."""
+    settings = Settings.load({"data": tmp_path / "data", "port": 0})
+    assert unknown_to(settings) is None
+    shutil.copy(tmp_path / "data" / "keyturn.db", tmp_path / "backup.db")
+    lock_of(tmp_path / "data" / "keyturn.db").unlink()  # so nothing is known of how long leases were
+    for _ in range(2):
+        shutil.copy(tmp_path / "backup.db", tmp_path / "data" / "keyturn.db")
+        everybody = unknown_to(settings)
+        assert everybody is not None
+        assert everybody.lasts == LONGEST_FENCE

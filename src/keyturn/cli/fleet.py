@@ -108,7 +108,7 @@ def fence(*, api: "Client", out: Output, rev: int, watch: bool) -> int | None:
     "--margin",
     metavar="TIME",
     type=_Span(),
-    help="By how much two clocks may part within it: a thousandth to a fourth of it.",
+    help="By how much two clocks may part within it: a thousandth to a fourth of it; 2.5s at most of 20s.",
 )
 @connected
 def terms(*, api: "Client", out: Output, lease: int | None, margin: int | None) -> None:

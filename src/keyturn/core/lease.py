@@ -17,6 +17,8 @@ LONGEST_STALE: Final = 86_400_000_000
 
 SHORTEST: Final = 200_000
 LONGEST: Final = 20_000_000
+LONGEST_FENCE: Final = 25_000_000
+"""No lease outlasts it, margins included, by whatever terms it was given: what of a lost past nobody knows is over."""
 _SMALLEST_PART: Final = 1000
 _LARGEST_PART: Final = 4
 
@@ -55,8 +57,9 @@ def length_fault(terms: Terms) -> str:
 
 
 def margin_fault(terms: Terms) -> str:
-    """The same of the margin: a thousandth to a fourth of the lease."""
-    least, most = -(-terms.length // _SMALLEST_PART), terms.length // _LARGEST_PART
+    """The same of the margin: a thousandth to a fourth of the lease, and within the longest fence."""
+    least = -(-terms.length // _SMALLEST_PART)
+    most = min(terms.length // _LARGEST_PART, (LONGEST_FENCE - terms.length) // 2)
     if least <= terms.margin <= most:
         return ""
     return f"for leases of {terms.length // 1000} ms it is {-(-least // 1000)} ms to {most // 1000} ms"
@@ -179,6 +182,7 @@ class Attached:
 
 
 EARLIER: Final = "epoch-"
+LOST: Final = "before-"
 
 
 def everybody_before(epoch: int, *, lasts: int) -> Lease:
@@ -195,3 +199,25 @@ def everybody_before(epoch: int, *, lasts: int) -> Lease:
         name=f"everybody before epoch {epoch}",
         grants=True,
     )
+
+
+def everybody_lost(epoch: int, *, noticed_by: str, counter: int, lasts: int) -> Lease:
+    """A record that stands for every holder of a time that the database may have lost: it was put back, or may be.
+
+    `counter` is higher each time the same node notices, so none is taken for another.  Nobody acknowledges for them
+    either (F9).
+    """
+    return Lease(
+        instance=f"{LOST}{noticed_by}",
+        counter=counter,
+        lasts=lasts,
+        epoch=epoch,
+        acked_rev=0,
+        name="everybody of a time that may be lost",
+        grants=True,
+    )
+
+
+def is_everybody(lease: Lease) -> bool:
+    """Whether a record stands for holders that are not on record themselves."""
+    return lease.instance.startswith((EARLIER, LOST))

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final
 
 from keyturn.core.actor import Actor
-from keyturn.core.lease import EARLIER, FOR_GOOD, Attached, Lease, Terms, length_fault, margin_fault
+from keyturn.core.lease import FOR_GOOD, Attached, Lease, Terms, is_everybody, length_fault, margin_fault
 from keyturn.core.permission import RIGHT_ADMIN, RIGHT_AUDIT_READ
 from keyturn.core.refusal import InvalidField, NotFound, PermissionMissing, Refusal
 from keyturn.flow.evidence import done, refused
@@ -29,7 +29,7 @@ class Footing(Enum):
     AHEAD = "ahead"
     """It has applied more than the database holds: a restored backup, or a lost failover (F9)."""
     EARLIER = "earlier"
-    """Everybody of the epochs before: the next stop waits for them once."""
+    """Everybody of the epochs before, or of a time that may be lost: the next stop waits for them once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ def _node(tx: Transaction, lease: Lease, member: Membership) -> Standing:
     else:
         since = member.silent_for(lease)
         ends_in = lease.lasts - 2 * member.terms.margin - since
-    if lease.instance.startswith(EARLIER):
+    if is_everybody(lease):
         return _earlier(tx, lease, ends_in)
     follows = lease.epoch == tx.epoch
     has_left = lease.acked_rev == FOR_GOOD

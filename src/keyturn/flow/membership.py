@@ -60,6 +60,8 @@ class Membership:
         """How many decide on requests: nodes and verifiers, as of the last renewal."""
         self.leaving = False
         """Whether the streams of its verifiers are to end."""
+        self.lengthened: Callable[[int], None] = lambda _lasts: None
+        """Told for how long leases are going to last, before one is given by longer terms."""
         self._store = store
         self._verifier = verifier
         self._clocks = clocks
@@ -100,6 +102,8 @@ class Membership:
             else:
                 self.holder.granted(grant, self.boot(), read_after=read_after)
             self._until = max(self._until, self.holder.deadline + 2 * self.terms.margin)
+            if terms.fence > self.terms.fence:
+                self.lengthened(terms.fence)
             # From the next record on, which says how long a lease by them lasts before one is given.
             self.holder.terms = self.granter.terms = terms
         self.holders = sum(1 + len(one.verifiers) for one in leases if one.acked_rev != FOR_GOOD)

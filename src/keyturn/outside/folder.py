@@ -50,11 +50,16 @@ def alone(folder: Path, database: Path | None) -> Iterator[None]:
     if database is not None:
         file = database.resolve()  # one file under two names is one file
         if file.parent.is_dir():  # else SQLite says what is wrong
-            locks.append(ServerLock(file.with_name(f"{file.name}.lock"), of=database))
+            locks.append(ServerLock(lock_of(file), of=database))
     with ExitStack() as held:
         for lock in locks:
             held.callback(lock.acquire().release)
         yield
+
+
+def lock_of(database: Path) -> Path:
+    """What is locked by whoever works with the SQLite file of that name."""
+    return database.with_name(f"{database.name}.lock")
 
 
 def make(folder: Path) -> None:

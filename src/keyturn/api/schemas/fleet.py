@@ -22,7 +22,7 @@ class SetTerms(Form):
     margin_ms: int = Field(
         ge=0,
         le=_MOST,
-        description="By how much two clocks may part within a lease: a thousandth to a fourth of it.",
+        description="By how much two clocks may part within it: a thousandth to a fourth of it; 2.5 s at most of 20 s.",
     )
 
 
