@@ -51,8 +51,12 @@ def _assert_closed(site: Site, gateways: Sequence[Gateway], key: str) -> None:
 
 
 def _assert_open(gateways: Sequence[Gateway], key: str) -> None:
-    answers = _ask(gateways, key)
-    assert {answer.status for answer in answers.values()} == {HTTPStatus.OK}, answers
+    """At one of a few tries: a machine that stands still for the two seconds of a file closes them too."""
+    for _ in range(5):
+        answers = _ask(gateways, key)
+        if {answer.status for answer in answers.values()} == {HTTPStatus.OK}:
+            return
+    pytest.fail(repr(answers))
 
 
 def test_while_keyturn_does_not_answer_nobody_comes_through(site: Site, gateways: Sequence[Gateway]) -> None:
