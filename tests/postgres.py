@@ -14,7 +14,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any, Final, Self
 import psycopg
 
 from tests import memory
+from tests.ports import free_port
 
 USER: Final = "keyturn"
 _UNPRIVILEGED: Final = "nobody"
@@ -73,7 +73,7 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
         self.templates: set[str] = set()
-        self.port = _free_port()
+        self.port = free_port()
         if primary is None:
             self._run("initdb", "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "-D", str(self._data))
         else:
@@ -246,13 +246,6 @@ def die_with_parent() -> None:
 def _children(pid: int) -> list[int]:
     listed = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(word) for word in listed.read_text().split()] if listed.exists() else []
-
-
-def _free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port: int = chosen.getsockname()[1]
-        return port
 
 
 def started(binaries: Path, *, settings: tuple[str, ...] = (), place: Path | None = None) -> Postgres:

@@ -1,7 +1,6 @@
 """F9 on real servers with real verifiers: a raised epoch, and a backup that was restored."""
 
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,15 +15,9 @@ from keyturn.settings import Settings
 from keyturn.wiring import open_node
 from tests import databases
 from tests.attached import Attached, attached, of, until, verifiers
+from tests.ports import free_port
 from tests.postgres import Postgres
 from tests.serving import Serving
-
-
-def free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port: int = chosen.getsockname()[1]
-        return port
 
 
 @contextmanager

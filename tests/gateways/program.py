@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from tests import provision
+from tests.ports import free_port
 from tests.postgres import die_with_parent
 from tests.serving import Answer
 
@@ -238,11 +239,3 @@ def _await_listening(gateway: Gateway) -> None:
             return
     msg = f"{gateway.kind.name} did not start: {gateway.said}"
     raise RuntimeError(msg)
-
-
-def free_port() -> int:
-    """One at which nobody listens now."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port: int = chosen.getsockname()[1]
-        return port

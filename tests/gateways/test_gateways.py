@@ -14,8 +14,9 @@ import pytest
 
 from keyturn.core.secret import RANDOM_CHARS, checksum
 from tests.gateways.conftest import Site, here
-from tests.gateways.program import ENVOY, FILES, HAPROXY, KINDS, NGINX, Gateway, Kind, free_port
+from tests.gateways.program import ENVOY, FILES, HAPROXY, KINDS, NGINX, Gateway, Kind
 from tests.loopback import Request
+from tests.ports import free_port
 from tests.serving import Answer
 
 HOME, AWAY = "127.0.0.7", "127.0.0.8"

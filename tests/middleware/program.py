@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
-from tests.gateways.program import free_port
+from tests.ports import free_port
 from tests.postgres import die_with_parent
 from tests.serving import Answer
 

@@ -18,8 +18,8 @@ from keyturn.sdk.line import Line
 from keyturn.sdk.nodes import Nodes, NodeUnavailable, NotAllowed, Patience
 from tests.certificate import Certificate, self_signed
 from tests.dripping import dripping
-from tests.gateways.program import free_port
 from tests.loopback import Gate, Loopback, Reply, Request
+from tests.ports import free_port
 from tests.sdk.verifying import until as wait_until
 
 SHORT: Final = Patience(each=2.0, together=20.0)

@@ -8,7 +8,7 @@ from keyturn.core.lease import LAPSED, Denial
 from keyturn.sdk import NodeUnavailable, Verifier
 from keyturn.verify.message import write
 from tests.dripping import dripping
-from tests.gateways.program import free_port
+from tests.ports import free_port
 from tests.sdk.verifying import LONG, reset, until
 from tests.serving import Serving
 
