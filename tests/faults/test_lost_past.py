@@ -1,5 +1,6 @@
-"""F9 on real servers that run on while their database is put back: what has stopped stays stopped there."""
+"""F9 on real servers and verifiers that know more than the database: what has stopped stays stopped there."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -11,7 +12,7 @@ import pytest
 
 from tests import databases
 from tests.attached import attached, until, verifiers
-from tests.faults.test_epoch import credential_of, is_leased, running
+from tests.faults.test_epoch import credential_of, free_port, is_leased, running
 from tests.postgres import Postgres
 from tests.serving import Serving
 
@@ -83,11 +84,16 @@ def sure(server: Serving, path: str, body: object = None) -> Any:
     return until(asked, within=LONG)
 
 
-def stopped(server: Serving, key_id: str) -> None:
-    """The key is revoked, and that is confirmed."""
+def stopped(server: Serving, path: str) -> None:
+    """What is to be stopped is, and that is confirmed."""
     sure(server, "/v1/keys")
-    receipt = sure(server, f"/v1/keys/{key_id}/revoke", {})["receipt"]
-    assert receipt["confirmed"] is True
+    assert sure(server, path, {})["receipt"]["confirmed"] is True
+
+
+def code(server: Serving, key: dict[str, Any]) -> str:
+    """The server's first answer."""
+    said: str = sure(server, "/v1/verify", {"key": key["secret"]})["code"]
+    return said
 
 
 def raise_epoch(server: Serving) -> None:
@@ -102,7 +108,7 @@ def test_f9_the_verifier_of_a_node_whose_past_is_lost_goes_on_refusing(
     with attached(server.url, credential_of(server, tmp_path)) as verifier:
         assert verifier.verify(key["secret"]) == "valid"
         past.keep()
-        stopped(server, key["id"])
+        stopped(server, f"/v1/keys/{key['id']}/revoke")
         assert verifier.verify(key["secret"]) == "revoked"
         past.bring_back()
         until(partial(verifier.has_said, "restored backup"), within=LONG)
@@ -112,3 +118,52 @@ def test_f9_the_verifier_of_a_node_whose_past_is_lost_goes_on_refusing(
         raise_epoch(server)
         until(partial(is_leased, server, verifier), within=LONG)
         assert verifier.verify(key["secret"]) == "valid", "the authority's past is the only one again"
+
+
+def test_f9_a_server_that_has_never_held_the_secret_refuses_it(server: Serving, past: Past) -> None:
+    """From its first reading on, which shows what it does not know yet: that its past is lost."""
+    server.leased()
+    revoked, suspended, other = (server.create() for _ in range(3))
+    past.keep()
+    stopped(server, f"/v1/keys/{revoked['id']}/revoke")
+    stopped(server, f"/v1/keys/{suspended['id']}/suspend")
+    past.bring_back()
+    said = [code(server, one) for one in (suspended, revoked, other)]
+    assert said == ["suspended", "revoked", "valid"], "of what it was told nothing about the database decides"
+    until(lambda: sure(server, "/v1/fleet")["confirms"] is False, within=LONG)
+    assert [code(server, one) for one in (suspended, revoked, other)] == said
+    raise_epoch(server)
+    until(lambda: sure(server, "/v1/fleet")["confirms"], within=LONG)
+    assert [code(server, one) for one in (suspended, revoked, other)] == ["valid"] * 3
+
+
+def test_f9_f11_a_restored_backup_is_met_by_no_answer_about_what_was_stopped_together(tmp_path: Path) -> None:
+    """Most of what the verifier holds is of the account that is suspended: it drops everything."""
+    server = Serving(folder=tmp_path / "data", flags=("--port", str(free_port())))
+    with running(server):
+        account = server.call("/v1/accounts", {"name": "customer"}).body["id"]
+        user = {"email": "one@example.com", "name": "One", "account_id": account}
+        owner = server.call("/v1/users", user).body["id"]
+        single, other = server.create(), server.create()
+        together = [server.create(account_id=account, owner_id=owner) for _ in range(5)]
+        credential = credential_of(server, tmp_path)
+        server.stop()
+        shutil.copy(server.folder / "keyturn.db", tmp_path / "backup.db")
+        server.start()
+        with attached(server.url, credential) as verifier:
+
+            def said() -> list[str]:
+                return [verifier.verify(one["secret"]) for one in (single, other, *together)]
+
+            assert said() == ["valid"] * 7
+            stopped(server, f"/v1/keys/{single['id']}/revoke")
+            stopped(server, f"/v1/accounts/{account}/suspend")
+            assert verifier.verify(together[0]["secret"]) == "suspended"
+            server.stop()
+            shutil.copy(tmp_path / "backup.db", server.folder / "keyturn.db")
+            server.start()
+            until(partial(verifier.has_said, "restored backup"), within=LONG)
+            assert said() == ["revoked", "valid", "suspended", *["LeaseLapsed"] * 4]
+            raise_epoch(server)
+            until(partial(is_leased, server, verifier), within=LONG)
+            assert said() == ["valid"] * 7

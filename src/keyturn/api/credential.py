@@ -10,13 +10,14 @@ from typing import Any, Final
 from keyturn.core.actor import Actor, Channel
 from keyturn.core.instant import from_micros
 from keyturn.core.own_secret import label_of
-from keyturn.core.refusal import CredentialReplaced, Refusal, TooManyRequests, Unauthenticated
+from keyturn.core.refusal import CredentialReplaced, LeaseLapsed, Refusal, TooManyRequests, Unauthenticated
 from keyturn.core.secret import fingerprint
 from keyturn.edge.node import Node
 from keyturn.edge.signed_in import PREFIX, signed_in
 from keyturn.flow.own_secret import TooManyFailures
 from keyturn.verify.decision import ASK, MISS, RATE_LIMITED, REPLACED, VALID, Verdict, wait_verdict
 from keyturn.verify.entry import EntryView
+from keyturn.verify.stops import PastLost
 
 _SCHEME: Final = "bearer"
 _LONGEST: Final = 512
@@ -61,9 +62,12 @@ def show(node: Node, scope: Mapping[str, Any], *, address: str | None, limited: 
             return wait_verdict(failures.wait)
 
     def ask() -> Known:
-        found = decide() if verdict is MISS else verdict
-        if limited:
-            found = node.sharing.decide(found, decide)
+        try:
+            found = decide() if verdict is MISS else verdict
+            if limited:
+                found = node.sharing.decide(found, decide)
+        except PastLost:
+            return LeaseLapsed()
         return _of_verdict(node, found, now=now, address=address, limited=limited)
 
     return ask

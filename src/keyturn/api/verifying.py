@@ -56,6 +56,7 @@ from keyturn.verify.entry import view
 from keyturn.verify.memory import Fill
 from keyturn.verify.signed import Signed
 from keyturn.verify.signers import Signer
+from keyturn.verify.stops import PastLost
 
 _FIELDS: Final = frozenset({"key", "key_sha256", "label", "signed", "permissions", "ip", "context"})
 _SIGNED: Final = frozenset({"key_id", "base", "signature"})
@@ -87,6 +88,8 @@ class Verifying:
         except StoreUnavailable as error:
             lapsed = not self._look()[1]
             status, headers, body = self._problem(LeaseLapsed() if lapsed else of_outage(error))
+        except PastLost:
+            status, headers, body = self._problem(LeaseLapsed())
         start = {"type": "http.response.start", "status": status}
         await send(start | {"headers": [*headers, (b"content-length", str(len(body)).encode())]})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
@@ -214,7 +217,7 @@ class Verifying:
         if verdict is not MISS:
             return verdict
         now = self._look()[0]
-        signer = self._hot.verifier.fill_signer(self._hot.lookup_signer(signed.key_id))
+        signer = self._hot.verifier.read_signer(partial(self._hot.lookup_signer, signed.key_id))
         return UNKNOWN_VERDICT if signer is None else self._check(signer, signed, question, asker, now)
 
     def _check(self, signer: Signer, signed: Signed, question: Question, asker: Actor | None, now: int) -> Verdict:

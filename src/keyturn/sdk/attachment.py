@@ -11,7 +11,17 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Terms, length_fault, margin_fault
+from keyturn.core.lease import (
+    AHEAD,
+    FOR_GOOD,
+    Acknowledgement,
+    Denial,
+    Grant,
+    Push,
+    Terms,
+    length_fault,
+    margin_fault,
+)
 from keyturn.core.share import HOLD, Rest
 from keyturn.sdk.clock import boot_id, boot_micros, wall_micros
 from keyturn.sdk.nodes import ASK_SECONDS, Nodes
@@ -160,6 +170,7 @@ class Attachment:
                 answer = self._holder.pushed(message)
             case Denial():
                 self._holder.denied(message)
+                return message.reason == AHEAD  # that lasts until somebody raises the epoch
             case Terms() if not (length_fault(message) or margin_fault(message)):
                 self._holder.terms = message
                 return True

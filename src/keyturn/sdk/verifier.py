@@ -34,6 +34,7 @@ from keyturn.verify.decision import ASK, MALFORMED_VERDICT, MISS, Verdict, wait_
 from keyturn.verify.entry import Profile
 from keyturn.verify.holder import Holder
 from keyturn.verify.shares import Shares
+from keyturn.verify.stops import PastLost
 from keyturn.verify.verifier import Verifier as Memory
 
 __all__ = ["LeaseLapsed", "NodeUnavailable", "NotAllowed", "Verifier"]
@@ -43,12 +44,16 @@ _TRIES: Final = 16
 _FIRST_LEASE: Final = 5_000_000
 """Microseconds for which a child waits for its first lease where it may not ask."""
 _NOT_HEARD: Final = "this process has not heard from its authority in time"
+_PAST_LOST: Final = "the authority has lost a part of its past, and what has stopped in it; raise the epoch"
 _ASK_A_NODE: Final = Verdict(ASK, b"", Profile((), (), None), 0)
 log = logging.getLogger("keyturn.sdk")
 
 
 class LeaseLapsed(ConnectionError):  # noqa: N818  # says what stands in the way
-    """This process has not heard from its authority in time, and does not guess.  Answer 503, not 401."""
+    """This process has not heard from its authority in time, and does not guess.  Answer 503, not 401.
+
+    Nor does it where the authority has lost a part of its past (F9), and the key may have stopped in that.
+    """
 
 
 class Verifier:
@@ -345,6 +350,8 @@ class Verifier:
             return wait_verdict(guesses.wait)
         except Unleased:
             return _ASK_A_NODE
+        except PastLost:
+            raise LeaseLapsed(_PAST_LOST) from None
 
     def _ask(
         self, presented: str, fingerprint: bytes, wanted: tuple[str, ...], ip: str | None, user_agent: str
@@ -352,7 +359,8 @@ class Verifier:
         """Have a node decide.  It is shown the fingerprint, not the secret."""
         if not is_presentable(presented):
             return MALFORMED_VERDICT
-        lost = self._memory.remembered_stop(fingerprint, now=boot_micros() + self._holder.ahead)
+        memory, now = self._memory, boot_micros() + self._holder.ahead
+        lost = memory.remembered_stop(fingerprint, now=now)
         if lost is not None:
             return lost
         asked: dict[str, Any] = {"key_sha256": fingerprint.hex(), "permissions": list(wanted)}
@@ -362,7 +370,11 @@ class Verifier:
             asked["ip"] = ip
         if user_agent:
             asked["context"] = {"user_agent": user_agent}
-        return self._nodes.ask("/v1/verify", asked, told_verdict)
+        told = self._nodes.ask("/v1/verify", asked, told_verdict)
+        try:
+            return memory.believed(fingerprint, told, now=now)
+        except PastLost:
+            raise LeaseLapsed(_PAST_LOST) from None
 
 
 def _let_go(attachment: Attachment, nodes: Nodes) -> None:

@@ -172,6 +172,8 @@ class Holder:
             # What was applied beyond it may have been a stop.  A higher epoch may begin at a lower rev (F9).
             self.estrange()
             return False
+        if verifier.estranged and grant.anew and grant.epoch == verifier.epoch:
+            return False  # who grants this cannot tell what has become of the entry that was applied last
         if self._joined and not self._verifier.estranged and not grant.anew and grant.epoch == verifier.epoch:
             return verifier.apply(grant.entries) and verifier.applied_rev >= grant.rev
         if self._joined and grant.epoch == verifier.epoch and grant.rev < verifier.applied_rev:

@@ -4,7 +4,7 @@ Times are microseconds since 1970, as `core.instant.to_micros` makes them.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from threading import Lock
@@ -15,11 +15,13 @@ from keyturn.core.instant import to_micros
 from keyturn.verify.cache import Cache
 from keyturn.verify.recent import Recent
 from keyturn.verify.signers import Signer, Signers, signer_of
+from keyturn.verify.stops import Stops
 
 UNKNOWN_FOR: Final = 1_000_000
 """Microseconds for which a stranger's fingerprint is answered without asking the store again (pitfall 14)."""
 MOST_UNKNOWN: Final = 10_000
 MOST_SIGNERS: Final = 20_000
+MOST_STOPS: Final = 100_000
 HISTORY: Final = 4096
 """Entries whose keys are remembered, to judge fills by."""
 
@@ -70,6 +72,7 @@ class Memory:
         self._cache = Cache(most_keys=most_keys, most_profiles=most_profiles)
         self._entries = self._cache.entries
         self._signers = Signers(MOST_SIGNERS)
+        self._stops = Stops(min(most_keys, MOST_STOPS))
         self._unknown: dict[bytes, int] = {}
         # What the latest entries touched, to judge fills by; and keys that a fill has seen further than the feed has.
         self._touched: deque[tuple[int, int | Predicate]] = deque(maxlen=HISTORY)
@@ -99,7 +102,7 @@ class Memory:
         state, secret = fill.state, fill.secret
         with self._writing:
             self._past_is(fill.time)
-            if self._of_another_past(fill) or self._touched_since(fill.rev, state):
+            if self._is_foreign(fill) or self._touched_since(fill.rev, state):
                 return False
             if state is None or secret is None:
                 if len(self._unknown) >= MOST_UNKNOWN:
@@ -108,12 +111,26 @@ class Memory:
                 return True
             if not self._keep(fill.rev, state):
                 return False
+            self._stops.read(state, fill.version)
             self._cache.put(fingerprint, state, secret)
         return True
 
-    def _of_another_past(self, fill: Fill) -> bool:
-        """Whether it was read in another epoch than this one, which may have begun at a lower revision (F9)."""
-        return bool(fill.epoch and self.epoch) and fill.epoch != self.epoch
+    def _is_foreign(self, fill: Fill) -> bool:
+        """Whether it may be of another past than what is known here (F9).
+
+        So is what was read in another epoch, which may have begun at a lower revision, and all that is read while
+        this is estranged: it must not take the place of what is known as stopped.
+        """
+        return self.estranged or (bool(fill.epoch and self.epoch) and fill.epoch != self.epoch)
+
+    def _read(self, lookup: Callable[[], Fill]) -> Fill:
+        """Read the store: a lower revision than was applied here before shows that a part of the past is lost (F9)."""
+        epoch, applied = self.epoch, self.applied_rev  # first: a reading that begins now has all of it
+        fill = lookup()
+        if fill.epoch and fill.epoch == epoch and 0 <= fill.rev < applied:
+            with self._writing:
+                self.estranged = self.estranged or self.epoch == epoch
+        return fill
 
     def _keep(self, rev: int, state: KeyState) -> bool:
         if rev < self._ahead.get(state.number, 0):
@@ -129,6 +146,10 @@ class Memory:
         self._cache.rewrite(state)
         self._signers.rewrite(state)
 
+    def read_signer(self, lookup: Callable[[], Fill]) -> Signer | None:
+        """Ask the store for a key whose requests are signed, and keep what it says as `fill_signer` does."""
+        return self.fill_signer(self._read(lookup))
+
     def fill_signer(self, fill: Fill) -> Signer | None:
         """What the store said of a key whose requests are signed, kept as far as F4 allows; None where it has none.
 
@@ -139,8 +160,9 @@ class Memory:
             return None
         with self._writing:
             self._past_is(fill.time)
-            stale = self._of_another_past(fill) or self._touched_since(fill.rev, state)
+            stale = self._is_foreign(fill) or self._touched_since(fill.rev, state)
             if not stale and self._keep(fill.rev, state):
+                self._stops.read(state, fill.version)
                 self._signers.put(state)
         return signer_of(state)
 
@@ -175,6 +197,10 @@ class Memory:
             self._unknown = {}
             self._touched.clear()
             self._ahead.clear()
+            if epoch != self.epoch:
+                self._stops.clear()
+            else:
+                self._stops.changed_many(Predicate())  # what lies in between is not told here
             self._past_is(now)
             if self._recent is not None:
                 self._recent.start_at(rev, at=at)
@@ -199,20 +225,21 @@ class Memory:
         return max(now - self.width, min(self.earliest, now))
 
     def _apply(self, entry: FeedEntry) -> None:
-        change = entry.change
+        change, at = entry.change, to_micros(entry.at)
         if isinstance(change, Predicate):
             self._cache.drop_matching(change)
             self._signers.drop_matching(change)
+            self._stops.changed_many(change)
             touched: int | Predicate = change
         else:
             touched = change.number
             if self._ahead.get(touched, 0) <= entry.rev:
                 self._rewrite(change)
+                self._stops.changed(change, at)
         self._unknown = {}
         if len(self._touched) == HISTORY:
             self._known_since = self._touched[0][0]
         self._touched.append((entry.rev, touched))
-        at = to_micros(entry.at)
         self._past_is(at)
         if self._recent is not None:
             self._recent.add(entry)

@@ -7,6 +7,7 @@ The caller has read the clock before it asks, so the time is always read before 
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -31,12 +32,13 @@ from keyturn.verify.decision import (
     judge,
     stop_of,
 )
-from keyturn.verify.entry import Profile, header, pack
+from keyturn.verify.entry import Profile, header, pack, view
 from keyturn.verify.memory import Fill, Memory
 from keyturn.verify.recent import Recent
 from keyturn.verify.shares import Shares
 from keyturn.verify.signed import Replays, Signed, is_fresh, read
 from keyturn.verify.signers import Signer
+from keyturn.verify.stops import PastLost
 from keyturn.verify.usage import Callers, Origin, Usage, Uses, Way
 
 MOST_JUDGEMENTS: Final = 32_768
@@ -162,11 +164,10 @@ class Verifier(Memory):
         if entry is None:
             self.counts[UNKNOWN] += 1
             return UNKNOWN_VERDICT
-        kept = self._signers.get(signed.key_id) if self.estranged else None
-        for public_key, known in kept.versions if kept else ():
-            lost = self._stop(known, now) if matches(public_key) else None
-            if lost is not None:
-                return lost
+        if self.estranged or signer is not self._signers.get(signed.key_id):
+            stop = self._lost_signed(signed.key_id, entry, matches, now)
+            if stop is not None:
+                return stop
         if not self._replays.claim(signed.signature, now=now):
             self.counts[REPLAYED] += 1
             return Verdict(REPLAYED, entry, signer.profile, 0)
@@ -249,19 +250,26 @@ class Verifier(Memory):
         """Ask the store after a `MISS`, keep what it says as far as F4 allows, and decide.
 
         `lookup` may raise; then nothing is kept.  While the key keeps changing, the latest reading decides unkept; so
-        it does where no lease is held, since memory then decides nothing (F3).
+        it does where no lease is held, since memory then decides nothing (F3).  Raises PastLost.
         """
-        lost = self.remembered_stop(fingerprint, now=now)
-        if lost is not None:
-            return lost
+        stop = self.remembered_stop(fingerprint, now=now)
+        if stop is not None:
+            return stop
+        reading = partial(self._read_secret, fingerprint, lookup, now)
         for _ in range(_TRIES if leased else 0):
-            if self.fill(fingerprint, lookup(fingerprint), now=now):
+            fill, stop = reading()
+            if stop is not None:
+                return stop
+            if self.fill(fingerprint, fill, now=now):
                 verdict = self.verify_fingerprint(
                     fingerprint, permissions=permissions, ip=ip, user_agent=user_agent, now=now
                 )
                 if verdict is not MISS:
                     return verdict
-        return self.decide_fill(lookup(fingerprint), permissions=permissions, ip=ip, user_agent=user_agent, now=now)
+        fill, stop = reading()
+        if stop is not None:
+            return stop
+        return self.decide_fill(fill, permissions=permissions, ip=ip, user_agent=user_agent, now=now)
 
     def remembered_stop(self, fingerprint: bytes, *, now: int) -> Verdict | None:
         """The refusal of what had stopped in a past that the authority has lost; None for anything else (F9).
@@ -270,6 +278,52 @@ class Verifier(Memory):
         """
         entry = self._entries.get(fingerprint) if self.estranged else None
         return None if entry is None else self._stop(entry, now)
+
+    def believed(self, fingerprint: bytes, told: Verdict, *, now: int) -> Verdict:
+        """What somebody else has decided by the store, or the refusal of what had stopped here (F9).
+
+        Raises PastLost.
+        """
+        if not told.valid or not told.entry:
+            return told
+        stop = self._lost(told.entry, is_known=fingerprint in self._entries, now=now)
+        return told if stop is None else stop
+
+    def _read_secret(
+        self, fingerprint: bytes, lookup: Callable[[bytes], Fill], now: int
+    ) -> tuple[Fill, Verdict | None]:
+        """What the store says, and the refusal of what had stopped in a past that it has lost (F9)."""
+        fill = self._read(partial(lookup, fingerprint))
+        stop = self.remembered_stop(fingerprint, now=now)
+        is_judged = self.estranged or (fill.epoch and fill.epoch == self.epoch)
+        if stop is None and is_judged and fill.state is not None and fill.secret is not None:
+            entry = pack(fill.state, fill.secret, 0)
+            stop = self._lost(entry, is_known=fingerprint in self._entries, now=now)
+        return fill, stop
+
+    def _lost_signed(self, key_id: str, told: bytes, matches: Callable[[bytes], bool], now: int) -> Verdict | None:
+        """The same of a key whose requests are signed."""
+        kept = self._signers.get(key_id)
+        for public_key, known in kept.versions if kept and self.estranged else ():
+            stop = self._stop(known, now) if matches(public_key) else None
+            if stop is not None:
+                return stop
+        return self._lost(told, is_known=kept is not None, now=now)
+
+    def _lost(self, told: bytes, *, is_known: bool, now: int) -> Verdict | None:
+        """The refusal of a key that the store may have live only because it has lost a part of its past (F9).
+
+        What has stopped for good lives in no other way, so nobody need have noticed yet.  What `is_known` of a key is
+        so as of the end of that past.  Raises PastLost where nobody can tell.
+        """
+        seen, stops = view(told), self._stops
+        entry = stops.of(seen.key_id, seen.version)
+        if not self.estranged and not stops.is_final(seen.key_id, seen.version):
+            return None
+        stop = None if entry is None else self._stop(entry, now)
+        if stop is None and not is_known and stops.may_be_of(seen.account_id, seen.owner_id):
+            raise PastLost
+        return stop
 
     def _stop(self, entry: bytes, now: int) -> Verdict | None:
         code = stop_of(entry, max(now, self.floor))

@@ -16,6 +16,7 @@ from keyturn.verify.fence import Fence
 from keyturn.verify.granter import Granter
 from keyturn.verify.holder import Holder
 from keyturn.verify.memory import Memory
+from keyturn.verify.stops import Stops
 
 _NEVER: Final = 1 << 62
 
@@ -104,6 +105,7 @@ def applied_before_acknowledged() -> None:
 def fill_is_not_late() -> None:
     """F4: what was read before an entry that was applied since is not kept."""
     _set(Memory, "_touched_since", lambda _self, _rev, _state: False)
+    _set(Stops, "is_final", lambda _self, _key_id, _version: False)  # refused for being known as stopped for good (F9)
 
 
 def survives_failover() -> None:

@@ -16,6 +16,7 @@ from keyturn.flow.membership import Membership
 from keyturn.verify.fence import Fence
 from keyturn.verify.granter import Granter
 from keyturn.verify.holder import Holder
+from keyturn.verify.stops import Stops
 from keyturn.verify.verifier import Verifier
 from tests.fleet.simulation import authority
 from tests.fleet.simulation.clockwork import Machine
@@ -212,6 +213,7 @@ def vouches_for_itself_alone(patch: Patch) -> None:
 
 def fill_without_f4(patch: Patch) -> None:
     patch.setattr(Verifier, "_touched_since", lambda *_: False)
+    patch.setattr(Stops, "is_final", lambda *_: False)  # it would be refused for being known as stopped for good (F9)
 
 
 def started_by_the_latest(patch: Patch) -> None:
