@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -17,7 +17,6 @@ from keyturn.flow.telling import Turn
 from keyturn.ports.store import StoreUnavailable
 from keyturn.settings import Settings
 from keyturn.store.durability import Durability
-from keyturn.store.hints import PostgresHints
 from keyturn.web.app import Dashboard
 from keyturn.wiring import Node, open_node, surviving
 
@@ -88,9 +87,8 @@ def leasing(node: Node) -> Iterator[None]:
     node.membership.renew()  # a start may have taken longer than a lease
     thread = threading.Thread(target=_keep_lease, args=(node, stopping), name="leasing", daemon=True)
     thread.start()
-    hears = node.hints.running(_Hearer(node)) if isinstance(node.hints, PostgresHints) else nullcontext()
     try:
-        with hears:
+        with node.hints.running(_Hearer(node)):
             yield
     finally:
         stopping.set()

@@ -39,7 +39,7 @@ from keyturn.ports.transaction import Transaction
 from keyturn.settings import Settings
 from keyturn.store.database import connect, libpq_address, sqlite_file
 from keyturn.store.durability import Durability, Durable
-from keyturn.store.hints import NoHints, PostgresHints
+from keyturn.store.hints import HeardHints, NoHints
 from keyturn.store.migrate import migrate
 from keyturn.store.peppers import agree
 from keyturn.store.store import SqlStore
@@ -62,7 +62,7 @@ class Node:
     sharing: Sharing
     confirming: Confirming
     notary: Notary
-    hints: PostgresHints | NoHints
+    hints: HeardHints
     follower: Follower
     housekeeper: Housekeeper
     teller: Teller
@@ -194,7 +194,9 @@ def _latest(membership: Membership) -> int:
     return membership.holder.look(membership.boot())[0]
 
 
-def _hints(settings: Settings, forge: SystemForge, deployment: str) -> PostgresHints:
+def _hints(settings: Settings, forge: SystemForge, deployment: str) -> HeardHints:
+    from keyturn.store.notify import PostgresHints
+
     return PostgresHints(libpq_address(settings.database), forge.derived_by_each("hints", deployment))
 
 
@@ -203,7 +205,7 @@ def _join(
     store: SqlStore,
     verifier: Verifier,
     recent: Recent,
-    hints: PostgresHints | NoHints,
+    hints: HeardHints,
     *,
     instance: str,
 ) -> Membership:

@@ -12,6 +12,7 @@ import pytest
 
 from keyturn.edge.places import OTHERS
 from keyturn.ports.store import StoreUnavailable
+from keyturn.store import line as lines
 from keyturn.store import patience
 from keyturn.store.database import connect
 from keyturn.store.store import SqlStore
@@ -130,10 +131,10 @@ def test_whoever_has_a_connection_next_is_patient(postgres_url: str) -> None:
     engine = connect(postgres_url)
     with engine.connect() as connection:
         first = patience.impatient(connection).connection.driver_connection
-        assert isinstance(first, patience.Line)
+        assert isinstance(first, lines.Line)
         assert first.patience == patience.SECONDS
     with engine.connect() as connection:
         again = connection.connection.driver_connection
-        assert isinstance(again, patience.Line)
+        assert isinstance(again, lines.Line)
         assert (again is first, again.patience) == (True, None)
     engine.dispose()

@@ -1,6 +1,9 @@
 """Which servers may start beside which, and with which peppers (F13, R3)."""
 
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,6 +43,24 @@ def started(server: Serving) -> str:
     except RuntimeError:
         return server.said[begun:] or "nothing"
     return ""
+
+
+def test_nothing_but_what_every_installation_has_is_needed_on_sqlite(tmp_path: Path) -> None:
+    """The extras stand apart: each is missed by those alone who use it, with its name and the command."""
+    blocked = "import sys\nsys.modules.update(dict.fromkeys(('authlib', 'psycopg', 'rich', 'webauthn')))\n"
+    (tmp_path / "sitecustomize.py").write_text(blocked)
+    bare = {"PYTHONPATH": str(tmp_path)}
+    server = Serving(folder=tmp_path / "data", whole=True, environment=bare).start()
+    try:
+        assert server.verdict(server.create()["secret"]) == "valid"
+    finally:
+        assert server.stop() == 0
+    elsewhere = Serving(folder=tmp_path / "b", database_url="postgresql://127.0.0.1:1/x", whole=True, environment=bare)
+    assert "keyturn[postgres]" in started(elsewhere)
+    asked = [sys.executable, "-m", "keyturn", "doctor", "--data", str(elsewhere.folder)]
+    address = {"KEYTURN_DATABASE_URL": elsewhere.database_url}
+    looked = subprocess.run(asked, env=os.environ | bare | address, capture_output=True, text=True, check=False)
+    assert "pip install 'keyturn[postgres]'" in looked.stdout + looked.stderr
 
 
 def test_f13_two_data_folders_cannot_serve_from_one_sqlite_file(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from keyturn.store import database, migrate
 from keyturn.store.database import connect, libpq_address
-from keyturn.store.hints import PostgresHints
+from keyturn.store.notify import PostgresHints
 from tests.attached import until
 from tests.postgres import die_with_parent
 from tests.world import entries_of, world

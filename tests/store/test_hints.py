@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from keyturn.store.database import libpq_address
-from keyturn.store.hints import PostgresHints
+from keyturn.store.notify import PostgresHints
 from keyturn.store.transaction import CHANNEL
 
 SEALS = [b"the newest pepper's".ljust(32), b"an older one's".ljust(32)]

@@ -169,7 +169,7 @@ def _admin_key(settings: "Settings") -> Iterator[Finding]:
 def _database(settings: "Settings") -> Iterator[Finding]:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from keyturn.store.database import connect
+    from keyturn.store.database import GET_DRIVER, DriverMissing, connect
 
     address = database_shown(settings)
     if settings.database.startswith("sqlite") and not _sqlite_file_exists(settings):
@@ -177,8 +177,8 @@ def _database(settings: "Settings") -> Iterator[Finding]:
         return
     try:
         engine = connect(settings.database)
-    except (ValueError, ImportError, SQLAlchemyError) as error:
-        advice = "pip install 'keyturn[postgres]'" if isinstance(error, ImportError) else "see KEYTURN_DATABASE_URL"
+    except (ValueError, SQLAlchemyError) as error:
+        advice = GET_DRIVER if isinstance(error, DriverMissing) else "see KEYTURN_DATABASE_URL"
         yield Finding("database", FAIL, f"{address}: {type(error).__name__}", advice)
         return
     try:

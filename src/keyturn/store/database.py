@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalE
 from sqlalchemy.pool import QueuePool
 
 from keyturn.store import outcome
-from keyturn.store.patience import open_lines
 
+GET_DRIVER: Final = "pip install 'keyturn[postgres]'"
 WAL_RESET_FIXED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 """SQLite versions that have the fix of the WAL-reset fault; later ones of the same minor line, and any after 3.51.3."""
 
@@ -53,6 +53,10 @@ def has_wal_fix(version: tuple[int, int, int]) -> bool:
     if version >= WAL_RESET_FIXED[0]:
         return True
     return any(version[:2] == fixed[:2] and version >= fixed for fixed in WAL_RESET_FIXED)
+
+
+class DriverMissing(ValueError):
+    """What speaks with PostgreSQL is not installed: it is an extra."""
 
 
 def connect(url: str) -> Engine:
@@ -106,6 +110,11 @@ def _connect_sqlite(url: URL) -> Engine:
 
 
 def _connect_postgresql(url: URL) -> Engine:
+    try:
+        from keyturn.store.line import open_lines
+    except ImportError:
+        msg = f"PostgreSQL needs its driver: {GET_DRIVER}"
+        raise DriverMissing(msg) from None
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=_POOL,
