@@ -12,7 +12,8 @@ import pytest
 
 from tests import databases
 from tests.attached import attached, until, verifiers
-from tests.faults.test_epoch import credential_of, free_port, is_leased, running
+from tests.faults.test_epoch import credential_of, is_leased, running
+from tests.ports import free_port
 from tests.postgres import Postgres
 from tests.serving import Serving
 

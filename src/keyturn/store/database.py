@@ -55,7 +55,7 @@ def has_wal_fix(version: tuple[int, int, int]) -> bool:
     return any(version[:2] == fixed[:2] and version >= fixed for fixed in WAL_RESET_FIXED)
 
 
-class DriverMissing(ValueError):
+class DriverMissing(ValueError):  # noqa: N818  # says what is in the way
     """What speaks with PostgreSQL is not installed: it is an extra."""
 
 
