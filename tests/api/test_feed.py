@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keyturn.core.lease import FOR_GOOD, Acknowledgement, Denial, Grant, Push, Renewal, Terms
+from keyturn.core.lease import AHEAD, FOR_GOOD, Acknowledgement, Denial, Grant, Push, Renewal, Terms
 from keyturn.core.share import Rest
 from keyturn.sdk import Verifier
 from keyturn.sdk.stream import Refused, Stream, Wake
@@ -530,3 +531,52 @@ def test_f12_f15_who_holds_no_lease_is_lent_nothing(server: Serving, credential:
         assert (answer.status, answer.body) == (200, {"shares": [], "unleased": True})
     assert server.verdict(made["secret"]) == "valid", "and nothing was taken for it"
     assert _lent(server, credential, made["id"])["others"] == 8
+
+
+# -- F9: what has become of what a verifier has applied
+
+
+def test_f9_a_verifier_that_asks_without_a_lease_shows_how_far_it_is(server: Serving, credential: str) -> None:
+    with closing(Line(server, credential)) as line:
+        grant = line.join()
+    key = {"key": server.create()["secret"]}
+
+    def asked(applied: str) -> Any:
+        body = server.call("/v1/verify", key, headers={"X-Keyturn-Applied": applied}).body
+        return body["code"]
+
+    assert asked(f"{grant.epoch} {grant.rev} {grant.at}") == "valid"
+    assert asked(f"{grant.epoch} {grant.rev} {grant.at + 1}") == "lease_lapsed"
+    assert asked(f"{grant.epoch} {grant.rev + 1_000_000} {grant.at}") == "lease_lapsed"
+    assert asked(f"{grant.epoch + 1} {grant.rev} {grant.at + 1}") == "valid", "within an epoch alone"
+    assert asked("0 0 0") == "valid", "nothing"
+    for nonsense in ("", f"{grant.epoch} {grant.rev}", f"{grant.epoch} {grant.rev} -1", f"1 1 {'9' * 19}"):
+        assert asked(nonsense) == "invalid_header"
+
+
+@pytest.mark.parametrize("of_another_past", [0, 1])
+def test_f9_a_server_that_begins_later_than_a_verifier_is_asks_the_database(
+    tmp_path: Path, of_another_past: int
+) -> None:
+    """Of a past that is lost it would begin anew, and forget what has stopped in it."""
+    server = Serving(tmp_path / "data").start()
+    try:
+        credential = server.create(permissions=["keyturn.attach"])["secret"]
+        with closing(Line(server, credential)) as line:
+            grant = line.join()
+        server.create()
+        server.stop()
+        server.start()
+        with closing(Line(server, credential)) as line:
+            assert isinstance(line.hear(), Terms)
+            rev, at = grant.rev, grant.at + of_another_past
+            asked = Renewal(instance="ver_late", nonce=1, epoch=grant.epoch, applied_rev=rev, acked_rev=rev)
+            line.say(replace(asked, applied_at=at))
+            said = line.hear()
+        if of_another_past:
+            assert said == Denial(nonce=1, reason=AHEAD)
+        else:
+            assert isinstance(said, Grant)
+            assert said.anew
+    finally:
+        server.kill()

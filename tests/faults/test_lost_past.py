@@ -10,11 +10,13 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from keyturn.sdk import NodeUnavailable, Verifier
 from tests import databases
 from tests.attached import attached, until, verifiers
 from tests.faults.test_epoch import credential_of, is_leased, running
 from tests.ports import free_port
 from tests.postgres import Postgres
+from tests.sdk.verifying import lapse
 from tests.serving import Serving
 
 LONG: Final = 60.0
@@ -168,3 +170,27 @@ def test_f9_f11_a_restored_backup_is_met_by_no_answer_about_what_was_stopped_tog
             raise_epoch(server)
             until(partial(is_leased, server, verifier), within=LONG)
             assert said() == ["valid"] * 7
+
+
+def test_f9_a_verifier_that_nobody_has_told_is_told_by_whoever_it_asks(tmp_path: Path) -> None:
+    """Its lease was over before the server that now knows nothing of it came up, and it has no stream yet."""
+    server = Serving(folder=tmp_path / "data", flags=("--port", str(free_port())))
+    with running(server):
+        key = server.create()
+        credential = server.create(permissions=["keyturn.attach", "keyturn.verify"])["secret"]
+        server.stop()
+        shutil.copy(server.folder / "keyturn.db", tmp_path / "backup.db")
+        server.start()
+        with Verifier(server.url, credential) as verifier:
+            assert verifier.wait_until_leased(LONG)
+            stopped(server, f"/v1/keys/{key['id']}/suspend")
+            lapse(verifier)
+            assert verifier.verify(key["secret"]).code == "suspended"
+            server.stop()
+            shutil.copy(tmp_path / "backup.db", server.folder / "keyturn.db")
+            server.start()
+            assert code(server, key) == "valid", "the database has come to life"
+            with pytest.raises(NodeUnavailable, match="lease_lapsed"):
+                verifier.verify(key["secret"])
+            raise_epoch(server)
+            until(lambda: verifier.verify(key["secret"]), within=LONG)

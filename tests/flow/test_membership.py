@@ -2,18 +2,19 @@
 
 import pytest
 
+from keyturn.core.instant import to_micros
 from keyturn.core.lease import AHEAD, Denial, Grant, Renewal
 from tests.flow.node import HOUR, TERMS, Member, member
 
 
-def ask(one: Member, applied: tuple[int, int]) -> Grant | Denial:
+def ask(one: Member, applied: tuple[int, int], *, is_lost: bool = False) -> Grant | Denial:
     """A verifier asks, that has applied the entry of that revision, written at that time."""
     rev, at = applied
     renewal = Renewal(
         instance="ver_1", nonce=1, epoch=one.verifier.epoch, applied_rev=rev, acked_rev=rev, applied_at=at
     )
     assert one.membership.granter.asked(renewal, one.membership.boot())
-    return one.membership.grant(renewal, TERMS)
+    return one.membership.grant(renewal, TERMS, is_lost=is_lost)
 
 
 @pytest.mark.parametrize("of_another_past", [0, 1])
@@ -32,6 +33,25 @@ def test_f9_a_verifier_whose_last_entry_its_node_no_longer_has_begins_anew(
         granted = ask(one, (rev, at + of_another_past))
         assert isinstance(granted, Grant)
         assert (granted.anew, granted.entries, granted.rev) == (True, (), newest)
+        assert one.membership.has_lost((rev, at + of_another_past), epoch=one.epoch) == of_another_past, "it asks"
+
+
+def test_f9_what_somebody_has_applied_is_lost_where_the_authority_knows_nothing_of_it(sqlite_url: str) -> None:
+    with member(sqlite_url) as one:
+        one.stop()
+        rev, at = one.verifier.applied
+        has_lost = one.membership.has_lost
+        assert not has_lost((rev, at), epoch=one.epoch)
+        assert has_lost((rev, at + 1), epoch=one.epoch)
+        assert has_lost((rev + 1, at), epoch=one.epoch), "nothing has come so far"
+        assert not has_lost((rev, at + 1), epoch=one.epoch + 1), "pasts are told apart within an epoch"
+        assert not has_lost((0, 0), epoch=one.epoch), "who has applied nothing has lost nothing"
+        one.here.store.follow = lambda _: None
+        one.stop()
+        newest = one.here.store.feed_after(rev, limit=1)[0]
+        assert not has_lost((newest.rev, to_micros(newest.at)), epoch=one.epoch), "this node has not come so far"
+        lost = ask(one, (rev, at), is_lost=True)
+        assert lost == Denial(nonce=1, reason=AHEAD)
 
 
 def test_f9_the_verifiers_of_a_node_whose_past_is_lost_are_told_that_it_is(sqlite_url: str) -> None:

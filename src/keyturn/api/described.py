@@ -100,6 +100,15 @@ PATHS: Final[dict[str, Any]] = {
             "description": "The credential that asks holds keyturn.verify.",
             "operationId": "verify",
             "security": [{"bearer": []}],
+            "parameters": [
+                {
+                    "name": "X-Keyturn-Applied",
+                    "in": "header",
+                    "schema": {"type": "string"},
+                    "description": "Of a verifier that asks without a lease: how far it is, as epoch, revision, and"
+                    " when that entry was written in microseconds.  Where the database has lost it, the answer is 503.",
+                }
+            ],
             "requestBody": {"required": True, "content": {"application/json": {"schema": _QUESTION}}},
             "responses": {
                 "200": {"description": "Decided.", "content": {"application/json": {"schema": _ANSWER}}},

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Header
@@ -56,6 +56,7 @@ _BATCH: Final = 500
 _MOST_WISHES: Final = 100
 _LAST: Final = (b"connection", b"close")
 """Once the answer is over nobody reads what else comes, nor keeps the connection for it."""
+T = TypeVar("T")
 log = logging.getLogger("keyturn")
 router = APIRouter(prefix=FEED, tags=["fleet"])
 
@@ -332,7 +333,9 @@ class _Stream:
         if member.terms != self._terms:
             self._terms = member.terms
             await self._write(self._terms)
-        answer = member.grant(renewal, self._terms)
+        applied = renewal.applied_rev, renewal.applied_at
+        is_lost = await self._in_thread(partial(member.has_lost, applied, epoch=renewal.epoch))
+        answer = member.grant(renewal, self._terms, is_lost=is_lost)
         if isinstance(answer, Denial):
             if answer.reason == AHEAD:
                 log.error("verifier %s knows more than the database: a restored backup?", renewal.instance)
@@ -343,8 +346,8 @@ class _Stream:
         if member.leaving:
             raise _EndOfStreamError("this node is leaving")
 
-    async def _in_thread(self, work: Callable[[], object]) -> None:
-        await to_thread.run_sync(work, limiter=self._places)
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await to_thread.run_sync(work, limiter=self._places)
 
     async def _push(self) -> None:
         while not self._member.leaving:

@@ -22,7 +22,9 @@ _VERIFY_LINE: Final = b"POST /v1/verify HTTP/1.1"
 _AUTHZ_LINE: Final = re.compile(rb"[A-Z]{3,7} /v1/authz(?:/[0-9A-Za-z._~/-]*)? HTTP/1\.1")
 _HEADER: Final = re.compile(rb"([0-9A-Za-z-]+): ([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)")
 _END: Final = b"\r\n\r\n"
-_NEVER: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"connection"})
+_NEVER: Final = frozenset(
+    {b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"connection", b"x-keyturn-applied"}
+)
 _ONCE: Final = frozenset(
     {b"host", b"content-length", b"content-type", b"authorization", b"x-api-key"}
     | {b"x-keyturn-credential", b"x-keyturn-permission", b"x-forwarded-for", b"user-agent", b"idempotency-key"}

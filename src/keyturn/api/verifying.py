@@ -60,6 +60,8 @@ from keyturn.verify.stops import PastLost
 
 _FIELDS: Final = frozenset({"key", "key_sha256", "label", "signed", "permissions", "ip", "context"})
 _SIGNED: Final = frozenset({"key_id", "base", "signature"})
+APPLIED: Final = b"x-keyturn-applied"
+_APPLIED: Final = re.compile(rb"([0-9]{1,18}) ([0-9]{1,18}) ([0-9]{1,18})")
 _DIGEST: Final = re.compile("[0-9A-Fa-f]{64}", re.ASCII)
 _LONGEST_AGENT: Final = 200
 _SINGLE: Final = frozenset({b"authorization", b"x-api-key", b"x-keyturn-credential", b"x-keyturn-permission"})
@@ -111,11 +113,20 @@ class Verifying:
         question = read_question(scope[PARSED])
         if isinstance(question, Refusal):
             return self._problem(question)
+        applied = read_applied(scope["headers"])
+        if isinstance(applied, Refusal):
+            return self._problem(applied)
+        if applied is not None and await to_thread.run_sync(self._has_lost, applied, limiter=self._places):
+            return self._problem(LeaseLapsed())
         verdict = await self._decide(question, asker)
         remaining = None
         if verdict.profile.limit is not None and verdict.valid:
             remaining = self._hot.verifier.remaining(verdict, now=self._look()[0])
         return HTTPStatus.OK, [(b"content-type", b"application/json")], body_of(verdict, remaining)
+
+    def _has_lost(self, applied: tuple[int, int, int]) -> bool:
+        epoch, *entry = applied
+        return self._node.membership.has_lost((entry[0], entry[1]), epoch=epoch)
 
     async def _authz(self, scope: Scope) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         headers = single_headers(scope["headers"])
@@ -284,6 +295,15 @@ def read_question(body: Any) -> Question | Refusal:  # noqa: ANN401  # any JSON
     except ValueError:
         return InvalidField(field="ip", reason="not an IP address")
     return Question(wanted=wanted, ip=known, user_agent=agent[:_LONGEST_AGENT], **shown)
+
+
+def read_applied(headers: Sequence[tuple[bytes, bytes]]) -> tuple[int, int, int] | Refusal | None:
+    """How far a verifier is that asks without a lease: epoch, revision, and when that entry was written (F9)."""
+    said = next((value for name, value in headers if name == APPLIED), None)
+    if said is None:
+        return None
+    found = _APPLIED.fullmatch(said)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else InvalidHeader(header=APPLIED.decode())
 
 
 def _read_shown(body: Mapping[str, Any]) -> dict[str, Any] | Refusal:

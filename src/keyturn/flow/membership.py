@@ -149,15 +149,28 @@ class Membership:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def grant(self, renewal: Renewal, terms: Terms) -> Grant | Denial:
+    def has_lost(self, applied: tuple[int, int], *, epoch: int) -> bool:
+        """Whether the authority knows no such entry, which somebody has applied in that epoch (F9).
+
+        Where this node began later than that, or has not come so far yet, the database is asked.
+        """
+        rev, at = applied
+        if not rev or epoch != self._verifier.epoch:
+            return False
+        known = self.recent.at(rev)
+        if known is not None:
+            return known != at
+        return entries_beyond(applied, self._store.feed_after, limit=0) is Unfollowed.LOST
+
+    def grant(self, renewal: Renewal, terms: Terms, *, is_lost: bool = False) -> Grant | Denial:
         """Answer a verifier, in the order that F7 asks for.  It is on record as asking already.  Raises nothing.
 
-        `terms` are those it was told last: it takes no longer lease.
+        `terms` are those it was told last: it takes no longer lease.  `is_lost`: what it has applied last.
         """
         denied = Denial(nonce=renewal.nonce, reason=LAPSED)
         if self.leaving:
             return denied
-        if self.estranged:
+        if self.estranged or is_lost:
             # What its verifiers have applied is of the same past: they keep what they know as stopped, as it does (F9).
             return Denial(nonce=renewal.nonce, reason=AHEAD)
         deadline, epoch = self.holder.deadline, self._verifier.epoch

@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -141,7 +142,14 @@ class Nodes:
         except TimeoutError:
             raise NodeUnavailable("no node has an answer in time") from None
 
-    def ask(self, path: str, body: Mapping[str, Any], read: Callable[[dict[str, Any]], A]) -> A:
+    def ask(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        read: Callable[[dict[str, Any]], A],
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> A:
         """What `read` makes of the answer of the first node that has one, in the time that there is for each and all.
 
         Whoever answered last is asked first, and last of all who has just let somebody wait in vain.  An answer that
@@ -154,7 +162,7 @@ class Nodes:
             now = boot_micros()
             until = min(ends, now + each)
             try:
-                status, answer = self._ask(url, path, sent, until=until)
+                status, answer = self._ask(url, path, sent, headers, until=until)
                 if status == _OK:
                     found = read(answer)
                     self.ask_first(url)
@@ -187,8 +195,10 @@ class Nodes:
         while (line := self._kept(url)) is not None:
             line.close()
 
-    def _ask(self, url: str, path: str, body: bytes, *, until: int) -> tuple[int, dict[str, Any]]:
-        headers = self.headers() | {"Content-Type": "application/json"}
+    def _ask(
+        self, url: str, path: str, body: bytes, more: Mapping[str, str], *, until: int
+    ) -> tuple[int, dict[str, Any]]:
+        headers = self.headers() | {"Content-Type": "application/json"} | dict(more)
         while True:
             kept = self._kept(url)
             line = kept or Line(self._connect(url), self._trusted(url), until=until)
