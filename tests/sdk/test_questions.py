@@ -170,9 +170,9 @@ def test_all_that_one_request_asks_has_one_time_from_its_start_on(server: Servin
         asked: list[tuple[str, int]] = []
         ask = nodes.ask
 
-        def noting(path: str, *rest: Any) -> Any:
+        def noting(path: str, *rest: Any, **more: Any) -> Any:
             asked.append((path, nodes._wait.until))
-            return ask(path, *rest)
+            return ask(path, *rest, **more)
 
         nodes.ask = noting  # type: ignore[method-assign, assignment]  # to see what each one of them may wait for
         began = boot_micros()
