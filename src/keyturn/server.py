@@ -14,6 +14,7 @@ from keyturn.api.app import build_app
 from keyturn.api.server import listen, load_certificate, run
 from keyturn.core.delivery import Means
 from keyturn.flow.telling import Turn
+from keyturn.outside import clock
 from keyturn.ports.store import StoreUnavailable
 from keyturn.settings import Settings
 from keyturn.store.durability import Durability
@@ -28,13 +29,34 @@ _FORGET_EVERY: Final = 7200  # ticks: an hour
 _MEASURE_EVERY: Final = 10  # ticks: five seconds
 _WORKERS: Final = {Means.MAIL: 1, Means.WEBHOOK: 3}
 _LONGEST_PAUSE: Final = 60
-_LAST_SECONDS: Final = 5.0
-"""With the ten of a drain half of what Kubernetes gives until it kills."""
+_TOLD_SECONDS: Final = 2.0
+"""How long after a drain that was used up a mail may take that is under way."""
+_LAST_SECONDS: Final = 10.0
+"""With the ten of a drain less than what Kubernetes gives until it kills."""
 log = logging.getLogger("keyturn")
 
 
+class Leave:
+    """How long this server may still take, once it has been told to end."""
+
+    def __init__(self, seconds: float) -> None:
+        self._micros = int(seconds * 1e6)
+        self._until: int | None = None
+
+    def begin(self) -> None:
+        """It has been told so."""
+        if self._until is None:
+            self._until = clock.boot_micros() + self._micros
+
+    @property
+    def left(self) -> float:
+        """Seconds; who was not told to end, but failed, begins with this."""
+        self.begin()
+        return max(0.0, ((self._until or 0) - clock.boot_micros()) / 1e6)
+
+
 @contextmanager
-def telling(node: Node) -> Iterator[None]:
+def telling(node: Node, leave: Leave) -> Iterator[None]:
     """Threads that empty the outbox until the block ends: a slow mail server delays mails and nothing else."""
     stopping = threading.Event()
     due = {means: threading.Event() for means in node.teller.means}
@@ -52,7 +74,7 @@ def telling(node: Node) -> Iterator[None]:
         stopping.set()
         for thread in threads:
             # What is under way may finish; what does not is made again when its lease has run out.
-            thread.join(node.settings.drain_seconds)
+            thread.join(leave.left)
 
 
 def _look(node: Node, due: Mapping[Means, threading.Event], stopping: threading.Event) -> None:
@@ -207,6 +229,7 @@ def serve(
     certificate = load_certificate(settings)
     # A thread that works on a reset must not keep the one that answers verifications waiting for its 5 ms.
     sys.setswitchinterval(_SWITCH_SECONDS)
+    leave = Leave(settings.drain_seconds + _TOLD_SECONDS)
     with open_node(settings) as node, closing(listen(settings.host, settings.port)) as listener:
         app, protocol = build_app(node, pages=Dashboard)
         host, port = listener.getsockname()[:2]
@@ -219,10 +242,11 @@ def serve(
 
         def farewell() -> None:
             leaving()
+            leave.begin()
             node.membership.end_streams()
             app.leave(max(0.0, settings.drain_seconds - ANSWERING_SECONDS))
 
-        with leasing(node), housekeeping(node), telling(node):
+        with leasing(node), housekeeping(node), telling(node, leave):
             run(
                 app,
                 listener=listener,

@@ -7,6 +7,8 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlalchemy import create_engine, text
 
+from keyturn.outside import clock
+from keyturn.server import Leave
 from tests.mailbox import Mailbox
 from tests.serving import Serving
 
@@ -61,6 +63,19 @@ def test_r51_killed_after_a_mail_was_taken_it_comes_at_most_once_more(
     assert [mail.subject.partition(" (")[0] for mail in mails] == ["New API key: first"] * 2 + ["New API key: second"]
     (link,) = mails[0].links
     assert link.startswith("https://keys.example.com/links/ktl_")
+
+
+def test_what_is_under_way_may_take_as_long_as_is_left_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the signal on, and however many wait one after the other; who fails without one begins at its end."""
+    now = 1_000_000
+    monkeypatch.setattr(clock, "boot_micros", lambda: now)
+    told, failed = Leave(12), Leave(12)
+    told.begin()
+    now += 9_000_000
+    told.begin()
+    assert (told.left, failed.left) == (3, 12)
+    now += 9_000_000
+    assert (told.left, failed.left) == (0, 3)
 
 
 def _let_leases_run_out(url: str) -> None:
