@@ -155,8 +155,8 @@ def test_f0_a_child_that_nobody_was_told_of_knows_nothing_of_its_parents(
 BORROWS: Final = """
 ask, children = verifier._nodes.ask, []
 
-def forks(*asked):  # as the handler of a signal may
-    answer = ask(*asked)
+def forks(*asked, **more):  # as the handler of a signal may
+    answer = ask(*asked, **more)
     if not children:
         children.append(fork())
         if not children[0]:
