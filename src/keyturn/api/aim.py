@@ -19,6 +19,16 @@ STOPS: Final = frozenset(
 )
 RESETS: Final = frozenset({("POST", "/v1/keys/{key_id}/resets"), ("POST", "/v1/self/reset")})
 """They stop what was leaked."""
+NEVER_LIMITED: Final = frozenset(
+    {
+        ("POST", "/v1/keys/{key_id}/suspend"),
+        ("POST", "/v1/keys/{key_id}/revoke"),
+        ("POST", "/v1/self/revoke"),
+        ("POST", "/v1/accounts/{account_id}/suspend"),
+    }
+)
+"""They stop, and nothing more where they are repeated.  A reset makes a secret, mails and records each time: whoever is
+limited suspends the key first (pitfall 24)."""
 EDITS: Final = frozenset({("PATCH", "/v1/keys/{key_id}")})
 _WHAT_IT_MAY: Final = frozenset({"permissions", "allowlist", "expires_at", "limit"})
 """What an edit gives anew that may narrow the key."""
@@ -35,3 +45,8 @@ def aim_of(scope: Mapping[str, Any]) -> Aim:
         reason = given.get("reason", Reason.ROUTINE.value)
         return aim_of_reset(reason) if isinstance(reason, str) else Aim.OTHER
     return Aim.NARROW if call in EDITS and not _WHAT_IT_MAY.isdisjoint(given) else Aim.OTHER
+
+
+def is_limited(scope: Mapping[str, Any]) -> bool:
+    """Whether the rate limit of the key that asks holds: a stop is never limited away (K8)."""
+    return (scope["method"], scope["route"].path) not in NEVER_LIMITED

@@ -11,7 +11,7 @@ from fastapi.openapi.models import HTTPBearer as BearerModel
 from fastapi.security.base import SecurityBase
 
 from keyturn.api import credential
-from keyturn.api.aim import aim_of
+from keyturn.api.aim import aim_of, is_limited
 from keyturn.api.body import PARSED
 from keyturn.api.problem import field_name
 from keyturn.core.actor import Actor
@@ -49,7 +49,7 @@ class _Bearer(SecurityBase):
         """Who asks.  Raises Refused, before the body is looked at."""
         around: Surroundings = request.app.state.around
         aim = aim_of(request.scope)
-        limited = aim is not Aim.STOP
+        limited = is_limited(request.scope)
         known = credential.show(around.node, request.scope, address=_address(request, around), limited=limited)
         if callable(known):
             known = await to_thread.run_sync(known, limiter=_place(request, aim, around))

@@ -39,7 +39,7 @@ Later = Callable[[], Known]
 def show(node: Node, scope: Mapping[str, Any], *, address: str | None, limited: bool = True) -> Known | Later:
     """Who asks, at once where memory knows it; else the rest of the question.
 
-    `limited`: the key's own rate limit holds.  It never does where something is stopped (K8).
+    `limited`: the key's own rate limit holds.  It does not where something is only stopped (K8).
     """
     shown = _bearer(scope)
     if shown is None:

@@ -20,7 +20,7 @@ class Aim(Enum):
     """What a request is after, as it stands: what comes of it is known too late for its place to be chosen by."""
 
     STOP = "stop"
-    """That a key be refused from now on.  It is never limited away, and waits for its like alone (K8, R22)."""
+    """That a key be refused from now on.  It waits for its like alone (K8, R22)."""
     NARROW = "narrow"
     """That a key be good for other things than before, and perhaps for fewer (F1).
 
