@@ -17,6 +17,8 @@ from django.http import JsonResponse
 from django.test import RequestFactory
 from fastapi import FastAPI
 from flask import Flask, request
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from keyturn.sdk import Verifier
 from keyturn.sdk.asgi import OPEN, KeyturnMiddleware
@@ -41,6 +43,8 @@ def rooted(verifier: Verifier, where: str) -> Any:
 
     if where == "its own, outside":
         return KeyturnMiddleware(inner, verifier, needs=NEEDS)
+    if where == "its own, behind others":
+        return KeyturnMiddleware(CORSMiddleware(GZipMiddleware(inner), allow_origins=["*"]), verifier, needs=NEEDS)
     inner.add_middleware(KeyturnMiddleware, verifier=verifier, needs=NEEDS)
     if where != "mounted":
         return inner
@@ -50,7 +54,7 @@ def rooted(verifier: Verifier, where: str) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
-@pytest.mark.parametrize("where", ["its own", "its own, outside", "the server's", "mounted"])
+@pytest.mark.parametrize("where", ["its own", "its own, outside", "its own, behind others", "the server's", "mounted"])
 def test_at_a_prefix_the_path_behind_it_is_what_counts(verifier: Verifier, made: dict[str, Any], where: str) -> None:
     """Whoever compares whole paths takes `/v1/admin` for no `/admin`; the application does."""
     app = rooted(verifier, where)
@@ -61,6 +65,18 @@ def test_at_a_prefix_the_path_behind_it_is_what_counts(verifier: Verifier, made:
     ]
     assert got[:2] == [HTTPStatus.FORBIDDEN, HTTPStatus.OK]
     assert got[2] in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+
+
+def test_whoever_wraps_itself_is_not_looked_through_for_ever(verifier: Verifier, made: dict[str, Any]) -> None:
+    class Wound:
+        def __init__(self) -> None:
+            self.app = self
+
+        async def __call__(self, *_: Any) -> None:
+            """An application without a word."""
+
+    app = KeyturnMiddleware(Wound(), verifier, needs=NEEDS)
+    assert asyncio.run(ask(app, scope(made["secret"], path="/admin")))[0]["status"] == HTTPStatus.FORBIDDEN
 
 
 def test_a_folder_that_an_application_has_is_no_prefix(verifier: Verifier, made: dict[str, Any]) -> None:

@@ -79,8 +79,8 @@ class Question(NamedTuple):
 class AcceptedKey:
     """The key that a request has shown.
 
-    `permissions` is all that the key holds, and not what it may do just now: after a reset a new secret may wait with
-    all but reading.  What a request needs is said beforehand, in `needs`.
+    `permissions` is what the key may do at this moment: after a reset a new secret may wait with all but reading (R24).
+    What a request needs is said beforehand, in `needs`.
     """
 
     key_id: str

@@ -7,9 +7,9 @@ asyncio's.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from keyturn.sdk.admission import AcceptedKey, Problem, Question, Request, is_reserved
@@ -23,6 +23,7 @@ __all__ = ["OPEN", "AcceptedKey", "KeyturnMiddleware"]
 
 _OVERRIDES: Final = frozenset(name.encode() for name in OVERRIDES)
 _SLASH: Final = re.compile("%2f", re.IGNORECASE)
+_DEEPEST: Final = 64
 _CAN_REFUSE: Final = "websocket.http.response"
 
 
@@ -36,8 +37,7 @@ class KeyturnMiddleware(Middleware[App]):
     @cached_property
     def _root(self) -> str:
         """The prefix that FastAPI puts into the scope itself, behind this.  Others call a folder so."""
-        root: str = getattr(self._app, "root_path", "") if hasattr(self._app, "root_path_in_servers") else ""
-        return root
+        return next((one.root_path for one in inwards(self._app) if hasattr(one, "root_path_in_servers")), "")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -58,6 +58,13 @@ class KeyturnMiddleware(Middleware[App]):
             await socket.run(self._app, told)
         else:
             await self._app(told, receive, send)
+
+
+def inwards(app: Any) -> Iterator[Any]:  # noqa: ANN401  # whatever somebody has written
+    """The application and what it stands before, as far as each says so: the middleware of most calls it `app`."""
+    for _ in range(_DEEPEST):
+        yield app
+        app = getattr(app, "app", None)
 
 
 def read(scope: Scope, lines: Iterable[tuple[bytes, bytes]], *, root: str = "") -> Request:

@@ -104,7 +104,11 @@ class _Read:
 
 
 class _ByFunction:
-    """What the function answers, which sees no path that an application may read as another."""
+    """What the function answers, which sees no path that an application may read as another.
+
+    OPTIONS is not asked for as GET, too: to answer OPEN is the one way in which a function can let CORS ask first, as
+    a path can that is named with its method.  Nobody has a reason to say less of HEAD.
+    """
 
     def __init__(self, needs: Callable[[str, str], Need | None]) -> None:
         self._needs = needs
