@@ -174,7 +174,7 @@ def test_all_that_one_request_asks_has_one_time_from_its_start_on(server: Servin
             asked.append((path, nodes._wait.until))
             return ask(path, *rest, **more)
 
-        nodes.ask = noting  # type: ignore[method-assign, assignment]  # to see what each one of them may wait for
+        nodes.ask = noting  # type: ignore[method-assign]  # to see what each one of them may wait for
         began = boot_micros()
         assert verifier.verify(secret)
         ended = boot_micros()
