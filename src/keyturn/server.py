@@ -18,6 +18,7 @@ from keyturn.outside import clock
 from keyturn.ports.store import StoreUnavailable
 from keyturn.settings import Settings
 from keyturn.store.durability import Durability
+from keyturn.verify.holder import Alarm
 from keyturn.web.app import Dashboard
 from keyturn.wiring import Node, open_node, surviving
 
@@ -125,7 +126,7 @@ def _keep_lease(node: Node, stopping: threading.Event) -> None:
             member.renew()
             wait = member.terms.renew_every / 1e6
         for alarm in member.holder.told():
-            log.error("the lease was dropped: %s", alarm.value)
+            log.error("%s%s", "" if alarm is Alarm.PUT_BACK else "the lease was dropped: ", alarm.value)
         stopping.wait(wait)
 
 

@@ -1,6 +1,8 @@
 """F9 on real servers with real verifiers: a raised epoch, and a backup that was restored."""
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +17,7 @@ from keyturn.settings import Settings
 from keyturn.wiring import open_node
 from tests import databases
 from tests.attached import Attached, attached, of, until, verifiers
+from tests.faults.test_retry import in_the_background
 from tests.ports import free_port
 from tests.postgres import Postgres
 from tests.serving import Serving
@@ -268,3 +271,32 @@ def test_f10_a_second_crash_hides_nobody_of_before_the_first(tmp_path: Path) -> 
         everybody = unknown_to(settings)
         assert everybody is not None
         assert everybody.lasts == LONGEST_FENCE
+
+
+def test_f9_a_database_put_back_under_its_servers_without_their_leases_is_noticed_at_the_next_stop(
+    tmp_path: Path, postgres_server: Postgres
+) -> None:
+    """It has the same changes, so nobody is ahead of it; a second server and its verifier are on record nowhere."""
+    with databases.postgres_empty(postgres_server) as url:
+        execute = partial(postgres_server.execute, database=url.rpartition("/")[2].partition("?")[0])
+        first = Serving(folder=tmp_path / "first", database_url=url)
+        (tmp_path / "second").mkdir()
+        second = Serving(folder=tmp_path / "second", database_url=url)
+        with running(first):
+            key, credential = first.leased().create(), credential_of(first, tmp_path)
+            execute("CREATE TABLE backup AS TABLE leases")
+            shutil.copytree(tmp_path / "first" / "peppers", tmp_path / "second" / "peppers")
+            shutil.copy(tmp_path / "first" / "admin.key", tmp_path / "second" / "admin.key")
+            with running(second), attached(second.url, credential) as verifier:
+                until(lambda: verifier.verify(key["secret"]) == "valid")
+                first.leased()  # and it puts on record that it goes on
+                os.kill(second.pid, signal.SIGSTOP)
+                execute("BEGIN; DELETE FROM leases; INSERT INTO leases TABLE backup; COMMIT")
+                stopping = in_the_background(partial(first.call, f"/v1/keys/{key['id']}/revoke", {}))
+                (fence,) = until(lambda: first.call("/v1/fleet").body["fences"])
+                (everybody,) = [one for one in fence["waiting_for"] if one.startswith("before-")]
+                assert fence["last_lease_ends_in_ms"] > 10_000, "which outlasts the lease of who is missing"
+                assert of(first.call("/v1/fleet").body, everybody)["footing"] == "earlier"
+                until(lambda: "the database has lost what this node had put on record there" in first.said)
+                first.kill()
+                stopping.join()

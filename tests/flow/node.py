@@ -42,6 +42,11 @@ class Time:
         yield
         self._stood_at = None
 
+    def step(self, micros: int) -> None:
+        """Let it stand so much later."""
+        assert self._stood_at is not None
+        self._stood_at += micros
+
 
 @dataclass
 class Member:
@@ -57,6 +62,11 @@ class Member:
         """At once."""
         self.time.ahead += micros
         self.membership.tell()  # whoever sleeps looks at the clock
+
+    def stand_for(self, micros: int) -> None:
+        """The same where the time stands."""
+        self.time.step(micros)
+        self.membership.tell()
 
     def stop(self) -> int:
         """Revoke a new key; answers the revision."""

@@ -1,6 +1,7 @@
 """Confirming on a real store with real leases, where no second process is needed to see it (F5, F9)."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy import text
 
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import Instant, to_micros
-from keyturn.core.lease import FOR_GOOD, Attached, Lease, Scan
+from keyturn.core.lease import FOR_GOOD, LONGEST_FENCE, Attached, Lease, Scan
 from keyturn.flow import fleet
 from keyturn.flow.confirmation import AWAY, ESTRANGED, LOST, UNLEASED
 from keyturn.flow.follow import Follower
@@ -173,6 +174,70 @@ def put_back_to(one: Member, rev: int) -> None:
         connection.execute(
             text("UPDATE authority SET rev = :rev, rev_at = (SELECT at FROM feed WHERE rev = :rev)"), {"rev": rev}
         )
+
+
+def forget(one: Member, lease: Lease | None) -> None:
+    """The leases of a backup in place of those that are there: this node's own is an older one, or not in it yet."""
+    with one.here.store._engine.begin() as connection:
+        connection.execute(text("DELETE FROM leases"))
+    if lease is not None:
+        one.here.store.change(lambda tx: tx.renew_lease(lease))
+
+
+@pytest.mark.parametrize("older", [True, False])
+@pytest.mark.parametrize("noticed_by", ["the stop", "the renewal"])
+def test_f9_a_database_that_lacks_a_lease_is_waited_out_for_as_long_as_any_can_be(
+    one: Member, noticed_by: str, *, older: bool
+) -> None:
+    """It has come as far as ever, so nobody is ahead of it; but whoever attached since the backup is on no record."""
+    with one.time.stopped():
+        (lease,) = one.here.store.read(lambda tx: tx.leases())
+        one.membership.renew()
+        assert one.confirm(one.stop()).waited_out == ()
+        forget(one, lease if older else None)
+        if noticed_by == "the renewal":
+            one.membership.renew()
+        with ThreadPoolExecutor(1) as pool:
+            confirming = pool.submit(one.confirm, one.stop())
+            try:
+                until(lambda: one.confirming.running() or confirming.done())
+                one.stand_for(LONGEST_FENCE - 1)
+                assert not confirming.done()
+                assert not one.membership.estranged, "nothing that it has applied is lost"
+                one.stand_for(1)
+                first = confirming.result(60)
+            finally:
+                one.stand_for(HOUR)
+        assert (first.confirmed, first.waited_out) == (True, ("before-node_1",))
+        assert one.confirm(one.stop()).waited_out == (), "once"
+        assert one.membership.holder.told() == [Alarm.PUT_BACK]
+
+
+def test_f5_a_node_that_was_waited_out_need_not_have_been_put_back(one: Member) -> None:
+    """It stood still for longer than its lease.  Whoever else is missing was given one no longer than is known."""
+    one.let_pass(one.membership.terms.length + 1)
+    with one.time.stopped():
+        forget(one, None)
+        one.membership.renew()
+        found = {lease.instance: lease.lasts for lease in one.here.store.read(lambda tx: tx.leases())}
+    assert set(found) == {"node_1", "before-node_1"}
+    assert found["before-node_1"] < LONGEST_FENCE
+    assert one.membership.holder.told() == []
+
+
+def test_f9_a_database_that_is_put_back_all_the_time_confirms_nothing(
+    one: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renew = one.membership.renew
+
+    def in_vain() -> None:
+        renew()
+        forget(one, None)
+
+    monkeypatch.setattr(one.membership, "renew", in_vain)
+    forget(one, None)
+    found = one.confirm(one.stop())
+    assert (found.confirmed, found.reason) == (False, AWAY)
 
 
 @pytest.mark.parametrize("further", [0, 1, 2, 3])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from keyturn.core.lease import Attached, Lease
+from keyturn.core.lease import Attached, Lease, Scan
 from keyturn.flow.confirmation import AWAY, ESTRANGED, LEFT, LOST, UNLEASED, Confirmation, Progress
 from keyturn.flow.membership import Membership
 from keyturn.flow.wait import Wait, Waits
@@ -130,7 +130,7 @@ class Confirming:
         member = self._membership
         before = member.standing()
         known_at = member.recent.at(rev)
-        scan = self._store.scan(rev)
+        scan = self._scanned(rev)
         epoch, newest = scan.epoch, scan.rev
         # What this node had applied before it looked cannot be news to the authority, unless that has lost a part of
         # its past (F9): then nothing that was applied here counts, and this node is waited for like any other.
@@ -144,6 +144,17 @@ class Confirming:
         fence = Fence(leases, rev=rev, epoch=epoch, newest=newest, scanned_at=member.boot())
         fence.estranged, fence.written_at = estranged, scan.written_at
         return fence
+
+    def _scanned(self, rev: int) -> Scan:
+        """The leases, where this node's own is among them as it was recorded: else others may be missing too (F9)."""
+        member = self._membership
+        for _ in range(_LOOKS):
+            recorded = member.recorded
+            scan = self._store.scan(rev)
+            if not member.is_forgotten(scan.leases, recorded=recorded):
+                return scan
+            member.renew()  # this puts on record who stands for them
+        raise StoreUnavailable
 
     def _lost(self, fence: Fence) -> str:
         """What became of the stop while others were waited for: why it may not stand any more, or nothing.

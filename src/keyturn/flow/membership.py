@@ -8,13 +8,24 @@ from typing import Final
 
 from keyturn.core.feed import FeedEntry
 from keyturn.core.instant import to_micros
-from keyturn.core.lease import AHEAD, FOR_GOOD, LAPSED, Denial, Grant, Lease, Renewal, Terms
+from keyturn.core.lease import (
+    AHEAD,
+    FOR_GOOD,
+    LAPSED,
+    LONGEST_FENCE,
+    Denial,
+    Grant,
+    Lease,
+    Renewal,
+    Terms,
+    everybody_lost,
+)
 from keyturn.flow.follow import Unfollowed, entries_beyond
 from keyturn.ports.hints import Hints
 from keyturn.ports.store import Store
 from keyturn.ports.transaction import Transaction
 from keyturn.verify.granter import Granter
-from keyturn.verify.holder import Holder
+from keyturn.verify.holder import Alarm, Holder
 from keyturn.verify.recent import Recent
 from keyturn.verify.verifier import Verifier
 
@@ -68,6 +79,7 @@ class Membership:
         self._hints = hints
         self._renewing = threading.Lock()
         self._counter = 0
+        self._recorded = (0, 0)  # the counter that is on record, and when it was put there at the earliest
         self._until = 0
         self._told = (0, 0)
         self._grants = False
@@ -109,6 +121,18 @@ class Membership:
         self.holders = sum(1 + len(one.verifiers) for one in leases if one.acked_rev != FOR_GOOD)
         self.applied()
         self._sweep(leases)
+
+    def is_forgotten(self, leases: Sequence[Lease], *, recorded: int) -> bool:
+        """Whether of what was on record of this node before those were read a part is not there.  Raises nothing.
+
+        It was waited out, or the database was put back: then others may be missing from it as well (F9).
+        """
+        return recorded > next((one.counter for one in leases if one.instance == self.instance), 0)
+
+    @property
+    def recorded(self) -> int:
+        """The counter that is on record at the least.  Raises nothing."""
+        return self._recorded[0]
 
     def publish(self, instance: str) -> None:
         """Put on record that this node grants, and to whom, before it does: what a dead node leaves has to be known."""
@@ -240,10 +264,35 @@ class Membership:
 
     def _record(self, acked_rev: int) -> None:
         self._counter += 1
+        began = self.boot()
         applied = self._verifier.applied  # first: in it is all that is acknowledged
         lease = self._lease(self._verifier.epoch, acked_rev)  # it rises in `renew` alone
-        self._store.change(partial(_put_on_record, lease=lease, applied=applied))
+
+        def put_on_record(tx: Transaction) -> bool:
+            is_put_back = self._note_lost(tx, lease)
+            _put_on_record(tx, lease=lease, applied=applied)
+            return is_put_back
+
+        if self._store.change(put_on_record):
+            self.holder.alarms.append(Alarm.PUT_BACK)
+        self._recorded = lease.counter, began
         self._published = frozenset(one.instance for one in lease.verifiers)
+
+    def _note_lost(self, tx: Transaction, lease: Lease) -> bool:
+        """Have a next stop wait for whoever else is missing, where this node is; whether the database was put back.
+
+        Who was silent for a lease may just have been waited out.  Else others may have been given longer leases in the
+        time that was lost, and this node not have heard of it.
+        """
+        leases, (counter, since) = tx.leases(), self._recorded
+        if not self.is_forgotten(leases, recorded=counter):
+            return False
+        is_there = any(one.instance == self.instance for one in leases)
+        is_put_back = is_there or self.boot() - since <= self.terms.length
+        known = max(lease.lasts, tx.terms().fence, *(one.lasts for one in leases), 0)
+        lasts = max(known, LONGEST_FENCE) if is_put_back else known
+        tx.renew_lease(everybody_lost(tx.epoch, noticed_by=self.instance, counter=lease.counter, lasts=lasts))
+        return is_put_back
 
     def _grant(self, tx: Transaction, renewal: Renewal) -> Grant | Denial:
         applied = renewal.applied_rev, renewal.applied_at

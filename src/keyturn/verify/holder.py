@@ -32,6 +32,11 @@ class Alarm(Enum):
     JUMPED = "wall clock and boot-time clock have jumped apart, or the machine is another one"
     TIME = "the authority's time has jumped"
     FORGED = "a message that no honest granter sends"
+    PUT_BACK = (
+        "the database has lost what this node had put on record there: a restored backup or a lost failover;"
+        " stops wait until the leases of the lost time are over"
+    )
+    """Of a node; its own lease goes on, for that is on record again."""
 
 
 class Holder:
