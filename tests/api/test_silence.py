@@ -2,18 +2,20 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import httpx2
 import pytest
 
 from keyturn.edge.places import OTHERS
 from keyturn.ports.store import StoreUnavailable
+from keyturn.store import database, patience
 from keyturn.store import line as lines
-from keyturn.store import patience
 from keyturn.store.database import connect
 from keyturn.store.store import SqlStore
 from tests import databases
@@ -22,7 +24,15 @@ from tests.fleet.chaos.link import Link, Links, Way
 from tests.postgres import Postgres
 from tests.serving import Serving
 from tests.web.house import PASSPHRASE, House
-from tests.world import world
+from tests.world import World, world
+
+READY: Final = b"Z\x00\x00\x00\x05I"
+"""What PostgreSQL says once somebody is let in."""
+QUESTIONS: Final[Mapping[str, Callable[[World], object]]] = {
+    "scan": lambda here: here.store.scan(0),
+    "glance": lambda here: here.store.glance(lambda tx: tx.rev),
+    "lookup": lambda here: here.store.lookup(bytes(32)),
+}
 
 
 @contextmanager
@@ -90,7 +100,7 @@ def test_a_server_ends_also_where_its_database_never_answers(postgres_server: Po
         assert server.call("/v1/accounts").status == 200
 
 
-@pytest.mark.parametrize("question", ["scan", "glance", "lookup"])
+@pytest.mark.parametrize("question", QUESTIONS)
 def test_f5_what_takes_a_moment_is_given_up(
     postgres_server: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch, question: str
 ) -> None:
@@ -100,11 +110,7 @@ def test_f5_what_takes_a_moment_is_given_up(
         through_a_link(postgres_server, postgres_url) as (url, line),
         world(url) as here,
     ):
-        asks: Callable[[], object] = {
-            "scan": lambda: here.store.scan(0),
-            "glance": lambda: here.store.glance(lambda tx: tx.rev),
-            "lookup": lambda: here.store.lookup(bytes(32)),
-        }[question]
+        asks = partial(QUESTIONS[question], here)
         known = asks()
         monkeypatch.setattr(patience, "SECONDS", 0.5)
         line.stall(Way.BACK)
@@ -115,6 +121,34 @@ def test_f5_what_takes_a_moment_is_given_up(
         assert type(asks()) is type(known)
         assert isinstance(here.store, SqlStore)
         assert here.store._engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # that of a queue
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_f5_a_new_connection_is_given_up_also_where_its_login_was_answered(
+    postgres_server: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    """A pooler answers that by itself."""
+    monkeypatch.setattr(database, "LIBPQ", {**database.LIBPQ, "connect_timeout": 120})
+    with (
+        ThreadPoolExecutor(1) as pool,
+        through_a_link(postgres_server, postgres_url) as (url, line),
+        world(url) as here,
+    ):
+        asks = partial(QUESTIONS[question], here)
+        known = asks()
+        monkeypatch.setattr(patience, "SECONDS", 0.5)
+        line.greeting = READY
+        line.stall(Way.THERE)
+        before = line.connections(b"")
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                pool.submit(asks).result(60)
+        fresh = [one for one in line.connections(b"") if one not in before]
+        assert all(READY in one.back.beginning for one in fresh)
+        assert until(lambda: all(one.there.held for one in fresh), within=120)
+        line.resume()
+        monkeypatch.undo()
+        assert type(asks()) is type(known)
 
 
 def test_no_long_work_is_given_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

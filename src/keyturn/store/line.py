@@ -7,6 +7,8 @@ from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, event
 
+from keyturn.store import patience
+
 _LOOK_UP: Final = 0.1
 
 
@@ -27,11 +29,16 @@ class Line(psycopg.Connection[Any]):
 
 
 def open_lines(engine: Engine) -> None:
-    """Have all of its connections be lines, without end to their patience whoever had them last."""
+    """Have all of its connections be lines, without end to their patience whoever had them last.
+
+    A new one is prepared for whoever waits for it: behind a pooler its login may be all that is answered.
+    """
 
     @event.listens_for(engine, "do_connect")
     def open_line(_dialect: object, _record: object, args: Any, named: Any) -> Line:  # noqa: ANN401  # the driver's own
-        return Line.connect(*args, **named)
+        line = Line.connect(*args, **named)
+        line.patience = patience.SECONDS
+        return line
 
     @event.listens_for(engine, "checkout")
     def lend(line: Line, _record: object, _proxy: object) -> None:

@@ -86,11 +86,16 @@ class Connection:
     """One connection through a link, both ways."""
 
     def __init__(self, link: "Link", near: Any, far: Any) -> None:
-        self.there = Flow(near[0], far[1], lambda: Way.THERE not in link.stalled, link)
+        self.there = Flow(near[0], far[1], self._may_ask, link)
         self.back = Flow(far[0], near[1], lambda: Way.BACK not in link.stalled, link)
+        self._link = link
         self._writers = (near[1], far[1])
         works = [one() for flow in (self.there, self.back) for one in (flow.take, flow.pass_on)]
         self._works = [asyncio.ensure_future(one) for one in works]
+
+    def _may_ask(self) -> bool:
+        begins = bool(self._link.greeting) and self._link.greeting not in self.back.beginning
+        return begins or Way.THERE not in self._link.stalled
 
     async def run(self) -> None:
         """Until both sides have ended, or one breaks."""
@@ -145,6 +150,8 @@ class Link:
         self.target = target
         """Where new connections go; the program at the other end may start again elsewhere."""
         self.stalled: frozenset[Way] = frozenset()
+        self.greeting = b""
+        """Until the target has said this to it, a new connection is stalled on the way back alone."""
         self.lag = 0.0
         """Seconds that each piece takes longer."""
         self._links = links
