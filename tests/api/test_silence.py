@@ -146,6 +146,7 @@ def test_f5_a_new_connection_is_given_up_also_where_its_login_was_answered(
         fresh = [one for one in line.connections(b"") if one not in before]
         assert all(READY in one.back.beginning for one in fresh)
         assert until(lambda: all(one.there.held for one in fresh), within=120)
+        assert len(fresh) == 1, "the first had the one from before, and was not asked again"
         line.resume()
         monkeypatch.undo()
         assert type(asks()) is type(known)

@@ -20,7 +20,10 @@ from keyturn.store.durability import Durability
 
 T = TypeVar("T")
 ANSWER_SECONDS: Final = 15
-"""After which a look at the database before or after a wait is given up: longer than its own bounds but the silent."""
+"""After which a look at the database before or after a wait is given up: longer than a scan may take by itself.
+
+The look after it may be two scans, and changes that nothing else bounds.
+"""
 log = logging.getLogger("keyturn")
 
 

@@ -162,7 +162,7 @@ class Waits:
         return boot + LOOK_AGAIN
 
     def _look_aside(self, fences: Sequence[Fence]) -> None:
-        """Begin to read the leases.  A look that is never answered is the last one, and takes one connection."""
+        """Begin to read the leases.  There is no other look before this one is answered or given up."""
         self._is_looking = True
         try:
             threading.Thread(target=self._look_on, args=(fences,), name="looking", daemon=True).start()

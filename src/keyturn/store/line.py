@@ -12,6 +12,10 @@ from keyturn.store import patience
 _LOOK_UP: Final = 0.1
 
 
+class GivenUp(patience.GivenUp, psycopg.OperationalError):
+    """The same, as the driver says it."""
+
+
 class Line(psycopg.Connection[Any]):
     """A connection to PostgreSQL; where it is given up in the middle of an answer it is closed."""
 
@@ -22,9 +26,10 @@ class Line(psycopg.Connection[Any]):
         """As the driver does."""
         try:
             return super().wait(gen, interval, self.patience if timeout is None else timeout)
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as error:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.close()  # nothing else can be asked before the rest of it is read
+                raise GivenUp from error
             raise
 
 

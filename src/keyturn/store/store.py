@@ -25,7 +25,7 @@ from keyturn.store.begun import Seen
 from keyturn.store.database import BUSY_SECONDS, is_conflict, is_outage
 from keyturn.store.durability import Durability, durability
 from keyturn.store.outcome import Trace, UnknownError
-from keyturn.store.patience import impatient
+from keyturn.store.patience import GivenUp, impatient
 from keyturn.store.presence import Presence
 from keyturn.store.tables import authority
 from keyturn.store.transaction import SqlTransaction
@@ -253,7 +253,7 @@ def _before_commit() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated and not isinstance(error.orig, GivenUp):
             raise _LostError from error
         raise
 
@@ -262,6 +262,7 @@ def _whole(attempt: Callable[[], T]) -> T:
     """What the first attempt comes to that is not undone, by a conflict or by the loss of its connection.
 
     The latter once only: its process stood still (`IDLE_SECONDS`), or the database went down, and may be up again.
+    What was waited for in vain is not asked again: a wait twice as long is no answer either.
     Raises StoreBusy or StoreUnavailable.
     """
     last: DBAPIError | None = None
