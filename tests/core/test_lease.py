@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyturn.core.instant import from_micros
 from keyturn.core.lease import (
     FOR_GOOD,
     LONGEST_FENCE,
     Lease,
     Terms,
+    epoch_after,
     everybody_before,
     everybody_lost,
     is_everybody,
@@ -35,6 +37,14 @@ def test_f5_a_fence_outlasts_each_lease_whatever_the_clocks_do_within_the_margin
 def test_f5_no_revision_is_beyond_what_a_clean_leaver_acknowledges() -> None:
     assert FOR_GOOD < 1 << 62, "the wire carries it"
     assert FOR_GOOD < 1 << 63, "and a row holds it"
+
+
+def test_f9_the_number_of_an_epoch_does_not_come_again_after_a_backup_from_before_it() -> None:
+    """Nor, of those that were begun in one second, within it."""
+    first = epoch_after(1, now=from_micros(1_764_000_000_999_999))
+    assert first == 1_764_000_000
+    assert epoch_after(1, now=from_micros(1_764_000_001_000_000)) > first
+    assert epoch_after(first, now=from_micros(1_764_000_000_999_999)) == first + 1
 
 
 def test_f9_everybody_before_an_epoch_is_one_record_that_nobody_acknowledges_for() -> None:

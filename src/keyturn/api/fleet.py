@@ -38,14 +38,14 @@ def raise_epoch(call: AnyCall, body: RaiseEpoch) -> dict[str, Any]:
     No stop is confirmed until the leases of those who do not hear of it are over.  Takes `keyturn.admin` of the
     operator's own account.
     """
-    lasts, _ = call.change(
+    raised, _ = call.change(
         lambda tx: fleet.raise_epoch(tx, actor=call.actor, epoch=body.epoch, reason=body.reason),
     )
-    log.warning("the epoch was raised to %d", body.epoch + 1)
+    log.warning("the epoch was raised to %d", raised.epoch)
     member = call.node.membership
     with suppress(StoreUnavailable):
         member.renew()  # this node at once; the others when they renew
-    return {"epoch": body.epoch + 1, "nothing_confirmed_for_ms": -(-lasts // 1000)}
+    return {"epoch": raised.epoch, "nothing_confirmed_for_ms": -(-raised.lasts // 1000)}
 
 
 @router.put("/terms", response_model=TermsShown, summary="Set for how long leases are given")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from keyturn.core.feed import FeedEntry
+from keyturn.core.instant import Instant, to_micros
 
 FOR_GOOD: Final = (1 << 62) - 1
 """What a clean leaver acknowledges: everything, for good."""
@@ -179,6 +180,24 @@ class Attached:
     ends_in: int
     """Microseconds until its lease is over at the latest, as seen when this was told."""
     stale: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """An epoch that has begun."""
+
+    epoch: int
+    lasts: int
+    """For how many microseconds nothing is confirmed."""
+
+
+def epoch_after(seen: int, *, now: Instant) -> int:
+    """The number of the next epoch: higher than any that was begun before now, also in a past that is lost.
+
+    A backup from before an epoch was raised has the number from before.  What holders know of an epoch by the number
+    that comes next they would take for a part of the one that begins now (F9).
+    """
+    return max(seen + 1, to_micros(now) // 1_000_000)
 
 
 EARLIER: Final = "epoch-"

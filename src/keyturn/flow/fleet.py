@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final
 
 from keyturn.core.actor import Actor
-from keyturn.core.lease import FOR_GOOD, Attached, Lease, Terms, is_everybody, length_fault, margin_fault
+from keyturn.core.lease import FOR_GOOD, Attached, Lease, Raised, Terms, is_everybody, length_fault, margin_fault
 from keyturn.core.permission import RIGHT_ADMIN, RIGHT_AUDIT_READ
 from keyturn.core.refusal import InvalidField, NotFound, PermissionMissing, Refusal
 from keyturn.flow.evidence import done, refused
@@ -92,19 +92,18 @@ def check_rev(tx: Transaction, *, actor: Actor, rev: int) -> int | Refusal:
     return rev if 0 < rev <= tx.rev else NotFound()
 
 
-def raise_epoch(tx: Transaction, *, actor: Actor, epoch: int, reason: str) -> int | Refusal:
-    """Begin the epoch after `epoch`: every node and verifier drops what it holds and joins anew (F9).
+def raise_epoch(tx: Transaction, *, actor: Actor, epoch: int, reason: str) -> Raised | Refusal:
+    """End `epoch`: every node and verifier drops what it holds and joins the next one anew (F9).
 
     For a database that was restored, or promoted without the last commits: what holders have applied beyond it is of
     a past that there is no more.  To name the epoch is to say that one knows of it, and raises it once.
-    Answers for how many microseconds nothing is confirmed.
     """
-    lasts = _raised(tx, actor, epoch)
-    if isinstance(lasts, Refusal):
-        return refused(tx, actor, _RAISED, lasts, subject_id=str(epoch + 1), account_id=tx.deployment_account_id)
-    detail = {"epoch": str(epoch + 1), "rev": str(tx.rev), "reason": reason}
-    done(tx, actor, _RAISED, account_id=tx.deployment_account_id, subject_id=str(epoch + 1), detail=detail)
-    return lasts
+    raised = _raised(tx, actor, epoch)
+    if not isinstance(raised, Raised):
+        return refused(tx, actor, _RAISED, raised, subject_id=str(epoch), account_id=tx.deployment_account_id)
+    detail = {"epoch": str(raised.epoch), "before": str(epoch), "rev": str(tx.rev), "reason": reason}
+    done(tx, actor, _RAISED, account_id=tx.deployment_account_id, subject_id=str(raised.epoch), detail=detail)
+    return raised
 
 
 def set_terms(tx: Transaction, *, actor: Actor, terms: Terms) -> Terms | Refusal:
@@ -136,11 +135,12 @@ def _untimely(tx: Transaction, actor: Actor, terms: Terms) -> Refusal | None:
     return None
 
 
-def _raised(tx: Transaction, actor: Actor, epoch: int) -> int | Refusal:
+def _raised(tx: Transaction, actor: Actor, epoch: int) -> Raised | Refusal:
     if not (actor.in_deployment_account and actor.may(RIGHT_ADMIN, tx.deployment_account_id)):
         return PermissionMissing(needed=RIGHT_ADMIN)
-    lasts = tx.raise_epoch(epoch)
-    return lasts or InvalidField(field="epoch", reason="not the epoch that it is; look at the fleet again")
+    return tx.raise_epoch(epoch) or InvalidField(
+        field="epoch", reason="not the epoch that it is; look at the fleet again"
+    )
 
 
 def _unreadable(tx: Transaction, actor: Actor) -> Refusal | None:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from keyturn.core.instant import to_micros
-from keyturn.core.lease import Attached, Lease, Scan, Terms, everybody_before
+from keyturn.core.lease import Attached, Lease, Raised, Scan, Terms, epoch_after, everybody_before
 from keyturn.store.begun import Begun
 from keyturn.store.tables import authority, feed, leases
 
@@ -67,20 +67,19 @@ class Fleet(Begun):
         this = (leases.c.instance == instance, leases.c.counter == counter)
         return bool(self._connection.execute(delete(leases).where(*this)).rowcount)
 
-    def raise_epoch(self, seen: int) -> int:
-        """Begin the epoch after `seen`, where that is still the one; and have everybody of those before waited out.
-
-        Answers for how many microseconds, 0 where it is another one.
+    def raise_epoch(self, seen: int) -> Raised | None:
+        """Begin another epoch, where `seen` is still the one; and have everybody of those before waited out.
 
         Holders that nobody here knows of, of a past that was lost, may go on until their leases end (F9).
         """
+        epoch = epoch_after(seen, now=self._now)
         this = authority.c.epoch == seen
-        if not self._connection.execute(update(authority).where(this).values(epoch=seen + 1)).rowcount:
-            return 0
+        if not self._connection.execute(update(authority).where(this).values(epoch=epoch)).rowcount:
+            return None
         longest = self._connection.execute(select(func.max(leases.c.lasts))).scalar()
-        lasts = max(self.terms().fence, longest or 0)
-        self.renew_lease(everybody_before(seen + 1, lasts=lasts))
-        return lasts
+        raised = Raised(epoch=epoch, lasts=max(self.terms().fence, longest or 0))
+        self.renew_lease(everybody_before(epoch, lasts=raised.lasts))
+        return raised
 
 
 _SCAN: Final = select(

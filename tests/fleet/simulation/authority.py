@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar, cast
 
 from keyturn.core.feed import FeedEntry, KeyState, Predicate
 from keyturn.core.instant import from_micros, to_micros
-from keyturn.core.lease import Lease, Scan, Terms, everybody_before
+from keyturn.core.lease import Lease, Scan, Terms, epoch_after, everybody_before
 from keyturn.ports.store import StoreUnavailable
 from keyturn.ports.transaction import Transaction
 from keyturn.verify.memory import Fill
@@ -145,7 +145,7 @@ class Authority:
 
     def raise_epoch(self) -> None:
         """`Transaction.raise_epoch`."""
-        epoch = self.seen.epoch + 1
+        epoch = epoch_after(self.seen.epoch, now=from_micros(self.micros))
         longest = max((one.lasts for one in self.seen.leases.values()), default=0)
         everybody = everybody_before(epoch, lasts=max(self.terms.fence, longest))
         self.seen = replace(self.seen, epoch=epoch, leases=self.seen.leases | {everybody.instance: everybody})
