@@ -38,12 +38,16 @@ SEEN_AT_ONCE = {
     "F7 a node vouches for itself alone": "swift",
     "F8 started by the latest": "swift",
     "F8 stopped by the earliest": "swift",
+    "F9 stops are known by the cache alone": "losses",
+    "F9 bulk stops are forgotten": "losses",
     "F10 a node keeps its name": "swift",
 }
 """What a few seeds of a plan show."""
 SHOWN_FIRST_BY = {
     "F2 a grant is paired with a later renewal": 119,
     "F5 a record forgets a longer lease": 33,
+    "F9 stops are known by the cache alone": 24,
+    "F9 bulk stops are forgotten": 21,
 }
 """The first seed that shows it, where that is not soon: the search begins there."""
 SEEN_IN_TIME = {
@@ -71,12 +75,14 @@ def _check(name: str, seeds: Iterable[int]) -> None:
         assert not history.violations, "\n".join([f"{name}, seed {seed}", *history.violations, *history.said])
         seen["confirmed"] += history.confirmed
         seen["waited out"] += history.waited_out
+        seen["refused as lost"] += history.refused_as_lost
         for answer in history.answers:
             kind = "accepted" if answer.accepted else "refused"
             seen[f"{kind} from memory" if answer.from_memory else f"{kind} by the database"] += 1
     # It was a life worth looking at: stops, some of which waited in vain, and answers of every kind.
     assert seen["confirmed"] > 5
     assert seen["waited out"] > 1
+    assert (seen["refused as lost"] > 10) is PLANS[name].losses
     assert min(seen["accepted from memory"], seen["refused from memory"], seen["accepted by the database"]) > 20
 
 
@@ -157,6 +163,10 @@ def test_f0_the_checker_knows_a_broken_promise() -> None:
     history.forget_after(4)
     history.add(Answer("v", 1, 101, 102, True, True))
     assert len(history.violations) == 3
+    history.add(Answer("v", 1, 101, 102, False, True, is_lost=True))
+    assert (len(history.violations), history.refused_as_lost) == (3, 1)
+    history.add(Answer("v", 1, 101, 102, True, True, is_lost=True))
+    assert history.violations[-1][:2] == "F9"
 
 
 def test_every_way_is_gone_once() -> None:

@@ -13,9 +13,10 @@ from keyturn.verify.holder import Alarm, Holder
 from keyturn.verify.memory import Fill
 from keyturn.verify.message import read, write
 from keyturn.verify.shares import Shares
-from keyturn.verify.verifier import Verifier
+from keyturn.verify.stops import PastLost
 from tests.fleet.simulation.clockwork import Machine
 from tests.fleet.simulation.network import Stream
+from tests.fleet.simulation.told import Told
 from tests.verify.states import digest
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Attached(Machine):
         self.world = world
         self.instance = instance
         self.stream: Stream | None = None
-        self.memory = Verifier(limits=Shares(100))
+        self.memory = Told(world.stopped_together, limits=Shares(100))
         self.holder = Holder(self.memory, instance=instance, terms=Terms())
         self.cut_until = 0
         self.node: Node | None = None
@@ -51,6 +52,12 @@ class Attached(Machine):
 
     def decide(self, number: int) -> tuple[Verdict, bool]:
         """The time, the deadline, the memory, in this order (F3).  Raises OSError where nobody has an answer."""
+        try:
+            return self._decide(number)
+        except PastLost:
+            raise ConnectionRefusedError from None
+
+    def _decide(self, number: int) -> tuple[Verdict, bool]:
         boot = self.boot()
         self.world.breathe()
         holder = self.holder
@@ -62,7 +69,13 @@ class Attached(Machine):
                 verdict, from_memory = self.memory.verify_cold(digest(number), self._find, now=now), False
             if verdict.code != ASK:
                 return verdict, from_memory
-        return self.world.call(self, lambda node: node.decide(number))[0], False
+        memory, now = self.memory, self.boot() + holder.ahead
+        lost = memory.remembered_stop(digest(number), now=now)
+        if lost is not None:
+            return lost, True
+        known = None if memory.estranged else (memory.epoch, memory.applied)
+        told = self.world.call(self, lambda node: node.decide_for(number, known))
+        return memory.believed(digest(number), told, now=now), False
 
     def _find(self, fingerprint: bytes) -> Fill:
         found = self.world.call(self, lambda node: node.fill(fingerprint))

@@ -241,6 +241,14 @@ def epoch_keeps_the_cache(patch: Patch) -> None:
     patch.setattr(Holder, "_follow", follow)
 
 
+def knows_of_no_stop_beside_its_memory(patch: Patch) -> None:
+    patch.setattr(Stops, "of", lambda *_: None)
+
+
+def knows_of_no_bulk_stop(patch: Patch) -> None:
+    patch.setattr(Stops, "changed_many", lambda *_: None)
+
+
 def keeps_its_name(patch: Patch) -> None:
     real = World._name
 
@@ -274,5 +282,7 @@ BROKEN: Final[dict[str, Callable[[Patch], None]]] = {
     "F8 started by the latest": started_by_the_latest,
     "F8 stopped by the earliest": stopped_by_the_earliest,
     "F9 a higher epoch keeps the cache": epoch_keeps_the_cache,
+    "F9 stops are known by the cache alone": knows_of_no_stop_beside_its_memory,
+    "F9 bulk stops are forgotten": knows_of_no_bulk_stop,
     "F10 a node keeps its name": keeps_its_name,
 }

@@ -331,6 +331,8 @@ class Fate:
             self._mint()
         for number in self._live[-self._pick(3) :]:
             self._world.clockwork.start(self._node(), self._stopping(self._node(), number))
+        if self._pick(2):
+            self._stop_all()
 
     def _lose(self) -> None:
         """The database is put back from a backup: into a new epoch at once, or while nobody stops a key (F9).
@@ -339,7 +341,8 @@ class Fate:
         raise it before a stop is believed.
         """
         world, authority = self._world, self._world.authority
-        self._warm()
+        if self._pick(2):
+            self._warm()
         raised = bool(self._pick(2))
         late = 0 if raised else self._pick(2 * TERMS.length)
         lost = authority.seen.rev

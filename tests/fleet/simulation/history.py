@@ -13,6 +13,8 @@ class Answer:
     ended: int
     accepted: bool
     from_memory: bool
+    is_lost: bool = False
+    """Whether the key had stopped by what this one was told, and the authority has lost that (F9)."""
 
 
 @dataclass
@@ -28,6 +30,7 @@ class History:
     """What happened, for whoever has to understand it."""
     confirmed: int = 0
     waited_out: int = 0
+    refused_as_lost: int = 0
     violations: list[str] = field(default_factory=list)
 
     def confirm(self, numbers: list[int], *, rev: int, at: int) -> None:
@@ -44,7 +47,10 @@ class History:
         """Somebody was answered."""
         self.answers.append(answer)
         if not answer.accepted:
+            self.refused_as_lost += answer.is_lost
             return
+        if answer.is_lost:
+            self.violations.append(f"F9: key {answer.number} had stopped in a past that is lost; {answer}")
         stopped, rev = self.stopped.get(answer.number, (None, 0))
         if stopped is not None and answer.began > stopped:
             self.violations.append(f"F0: key {answer.number} stopped at rev {rev}, confirmed at {stopped}; {answer}")

@@ -17,10 +17,11 @@ from keyturn.verify.decision import MISS, Verdict
 from keyturn.verify.memory import Fill
 from keyturn.verify.message import Message, read, write
 from keyturn.verify.recent import Recent
-from keyturn.verify.verifier import Verifier
+from keyturn.verify.stops import PastLost
 from tests.fleet.simulation.authority import Connection
 from tests.fleet.simulation.clockwork import Condition, Lock, Machine
 from tests.fleet.simulation.network import Stream
+from tests.fleet.simulation.told import Told
 from tests.verify.states import digest
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Node(Machine):
         self.instance = instance
         self.streams: list[ServedStream] = []
         self.recent = Recent(most=MOST_KEPT)
-        self.memory = Verifier(recent=self.recent)
+        self.memory = Told(world.stopped_together, recent=self.recent)
         self.store = Connection(world.authority, self, world.air_to_database)
         self.member = Membership(
             self.store,
@@ -124,7 +125,16 @@ class Node(Machine):
         verdict = self.memory.verify_fingerprint(digest(number), now=now) if leased else MISS
         if verdict is not MISS:
             return verdict, True
-        return self.memory.verify_cold(digest(number), self.store.lookup, now=now, leased=leased), False
+        try:
+            return self.memory.verify_cold(digest(number), self.store.lookup, now=now, leased=leased), False
+        except PastLost:
+            raise StoreUnavailable from None
+
+    def decide_for(self, number: int, known: tuple[int, tuple[int, int]] | None) -> Verdict:
+        """The same for a verifier that has applied that entry, of that epoch, and was not told yet that it is lost."""
+        if known is not None and self.member.has_lost(known[1], epoch=known[0]):
+            raise StoreUnavailable
+        return self.decide(number)[0]
 
     def fill(self, fingerprint: bytes) -> Fill:
         """`/v1/feed/fill`."""
@@ -222,7 +232,8 @@ class ServedStream:
             self._terms = node.terms
             self._write(self._terms)
             node.world.breathe()
-        answer = node.member.grant(renewal, self._terms)
+        is_lost = node.member.has_lost((renewal.applied_rev, renewal.applied_at), epoch=renewal.epoch)
+        answer = node.member.grant(renewal, self._terms, is_lost=is_lost)
         if isinstance(answer, Grant):
             self._sent_rev = max(self._sent_rev or 0, answer.rev)
         self._write(answer)

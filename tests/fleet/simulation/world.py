@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from keyturn.core.feed import FeedEntry
+from keyturn.core.instant import to_micros
 from keyturn.core.lease import Terms
 from keyturn.ports.store import StoreUnavailable
 from keyturn.verify.holder import Alarm
@@ -82,6 +84,8 @@ class World:
         self.hints_lost = not plan.hints
         self._numbers = 0
         self._names = 0
+        # By revision and when it was written: the keys that stopped by one entry.
+        self._together: dict[tuple[int, int], list[int]] = {}
         for _ in range(3):
             self.mint()
         for _ in range(plan.nodes):
@@ -197,7 +201,13 @@ class World:
         """The same of an account's keys."""
         if self.is_halted:
             return [], 0
-        return tx.suspend_all(account_id), int(tx.rev)
+        numbers = tx.suspend_all(account_id)
+        self._together[tx.rev, to_micros(tx.now)] = numbers
+        return numbers, int(tx.rev)
+
+    def stopped_together(self, entry: FeedEntry) -> list[int]:
+        """The keys that stopped by this entry."""
+        return self._together[entry.rev, to_micros(entry.at)]
 
     # -- verifications
 
@@ -205,13 +215,16 @@ class World:
         """Somebody shows this key's secret."""
 
         def work() -> None:
-            began = self.clockwork.now
+            began, memory, epoch = self.clockwork.now, holder.memory, holder.memory.epoch
+            knows = number in memory.told and (memory.estranged or self.authority.seen.rev < memory.applied_rev)
             try:
                 verdict, from_memory = holder.decide(number)
             except (StoreUnavailable, OSError):
                 return
             ended = self.clockwork.now
-            self.history.add(Answer(holder.name, number, began, ended, verdict.valid, from_memory))
+            # The authority has lost the stop; this one has not, nor has anybody said that it should forget it.
+            is_lost = knows and epoch == memory.epoch == self.authority.seen.epoch
+            self.history.add(Answer(holder.name, number, began, ended, verdict.valid, from_memory, is_lost))
 
         self.clockwork.start(holder, work)
 
