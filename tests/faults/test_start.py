@@ -80,6 +80,24 @@ def test_f13_two_data_folders_cannot_serve_from_one_sqlite_file(tmp_path: Path) 
         second.kill()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a lock is of a file and of no process")
+def test_f13_one_sqlite_file_under_two_names_is_one_file(tmp_path: Path) -> None:
+    """Each name has a lock of its own beside it, and a journal: SQLite itself would not know."""
+    first = Serving(folder=tmp_path / "a").start()
+    shutil.copytree(first.folder / "peppers", tmp_path / "b" / "peppers")
+    os.link(first.folder / "keyturn.db", tmp_path / "b" / "other.db")
+    second = Serving(folder=tmp_path / "b", database_url=f"sqlite:///{tmp_path}/b/other.db")
+    try:
+        for _ in range(2):
+            assert f"another keyturn server is using {tmp_path}/b/other.db" in started(second)
+            first.create()  # also after it has read and written, and closed the file somewhere
+        first.kill()
+        assert not started(second), "the lock goes with its process"
+    finally:
+        first.kill()
+        second.kill()
+
+
 def test_f13_a_migration_too_is_alone_on_the_sqlite_file(tmp_path: Path, keyturn: Keyturn) -> None:
     url = f"sqlite:///{tmp_path}/keyturn.db"
     with alone(tmp_path / "a", tmp_path / "keyturn.db"):

@@ -2,10 +2,15 @@
 
 import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
+
+_FAR: Final = 1 << 62
+"""A byte of a SQLite file that SQLite never locks."""
+_OFD_LOCK: Final = getattr(fcntl, "F_OFD_SETLK", None)
 
 
 class FolderInUse(Exception):  # noqa: N818  # the world is in the way; not an error of ours
@@ -25,18 +30,34 @@ class ServerLock:
         """Take the lock.  Raises FolderInUse, or OSError."""
         descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock(descriptor)
         except BlockingIOError:
             os.close(descriptor)
             raise FolderInUse(f"another keyturn server is using {self._of}") from None
         self._descriptor = descriptor
         return self
 
+    def _lock(self, descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     def release(self) -> None:
         """Let go of it."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+class FileLock(ServerLock):
+    """The same on the SQLite file itself, under whichever name: a hard link, or a mount of the single file.
+
+    On a byte that SQLite does not use.  Taken before SQLite opens the file, and let go of after that has closed it,
+    for to close any descriptor of a file ends the locks that the process has on it.
+    """
+
+    def _lock(self, descriptor: int) -> None:
+        if _OFD_LOCK is not None:
+            # As `struct flock` has it: to write, from the file's beginning, one byte, and of no process.
+            fcntl.fcntl(descriptor, _OFD_LOCK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, _FAR, 1, 0))
 
 
 @contextmanager
@@ -50,7 +71,7 @@ def alone(folder: Path, database: Path | None) -> Iterator[None]:
     if database is not None:
         file = database.resolve()  # one file under two names is one file
         if file.parent.is_dir():  # else SQLite says what is wrong
-            locks.append(ServerLock(lock_of(file), of=database))
+            locks += [ServerLock(lock_of(file), of=database), FileLock(file, of=database)]
     with ExitStack() as held:
         for lock in locks:
             held.callback(lock.acquire().release)
