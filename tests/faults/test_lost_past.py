@@ -74,7 +74,7 @@ def past(postgres_server: Postgres) -> Iterator[Past]:
 @pytest.fixture
 def server(past: Past, tmp_path: Path) -> Iterator[Serving]:
     with running(Serving(folder=tmp_path / "data", database_url=past.url)) as one:
-        yield one
+        yield one.leased()
 
 
 def sure(server: Serving, path: str, body: object = None) -> Any:
@@ -88,9 +88,10 @@ def sure(server: Serving, path: str, body: object = None) -> Any:
 
 
 def stopped(server: Serving, path: str) -> None:
-    """What is to be stopped is, and that is confirmed."""
+    """What is to be stopped is, and everybody has applied it."""
     sure(server, "/v1/keys")
-    assert sure(server, path, {})["receipt"]["confirmed"] is True
+    receipt = sure(server, path, {})["receipt"]
+    assert (receipt["confirmed"], receipt["verifiers"]["waited_out"]) == (True, [])
 
 
 def code(server: Serving, key: dict[str, Any]) -> str:
@@ -117,7 +118,7 @@ def test_f9_the_verifier_of_a_node_whose_past_is_lost_goes_on_refusing(
         until(partial(verifier.has_said, "restored backup"), within=LONG)
         assert sure(server, f"/v1/keys/{key['id']}")["revoked_at"] is None, "the database has come to life"
         assert verifier.verify(key["secret"]) == "revoked"
-        assert [one["footing"] for one in verifiers(sure(server, "/v1/fleet"))] == ["ahead"]
+        until(lambda: [one["footing"] for one in verifiers(sure(server, "/v1/fleet"))] == ["ahead"], within=LONG)
         raise_epoch(server)
         until(partial(is_leased, server, verifier), within=LONG)
         assert verifier.verify(key["secret"]) == "valid", "the authority's past is the only one again"
@@ -125,7 +126,6 @@ def test_f9_the_verifier_of_a_node_whose_past_is_lost_goes_on_refusing(
 
 def test_f9_a_server_that_has_never_held_the_secret_refuses_it(server: Serving, past: Past) -> None:
     """From its first reading on, which shows what it does not know yet: that its past is lost."""
-    server.leased()
     revoked, suspended, other = (server.create() for _ in range(3))
     past.keep()
     stopped(server, f"/v1/keys/{revoked['id']}/revoke")
@@ -144,6 +144,7 @@ def test_f9_f11_a_restored_backup_is_met_by_no_answer_about_what_was_stopped_tog
     """Most of what the verifier holds is of the account that is suspended: it drops everything."""
     server = Serving(folder=tmp_path / "data", flags=("--port", str(free_port())))
     with running(server):
+        server.leased()
         account = server.call("/v1/accounts", {"name": "customer"}).body["id"]
         user = {"email": "one@example.com", "name": "One", "account_id": account}
         owner = server.call("/v1/users", user).body["id"]
@@ -176,6 +177,7 @@ def test_f9_a_verifier_that_nobody_has_told_is_told_by_whoever_it_asks(tmp_path:
     """Its lease was over before the server that now knows nothing of it came up, and it has no stream yet."""
     server = Serving(folder=tmp_path / "data", flags=("--port", str(free_port())))
     with running(server):
+        server.leased()
         key = server.create()
         credential = server.create(permissions=["keyturn.attach", "keyturn.verify"])["secret"]
         server.stop()
