@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests import screenshots
 from tests.browser import Chromium, Reader
@@ -41,6 +41,7 @@ def test_every_page_in_every_look(chromium: Chromium, site: Loopback, tmp_path: 
 
     def press(page: Page) -> None:
         page.click("button")
+        expect(page).to_have_title("pressed")
         titles.append(page.title())
 
     pressed = screenshots.Shot(name="pressed", path="/", prepare=press)
