@@ -61,9 +61,9 @@ class _Bearer(SecurityBase):
 
 
 def _place(request: Request, aim: Aim, around: Surroundings) -> CapacityLimiter | None:
-    """Whoever is yet to be known waits with those who do the same."""
+    """Where whoever is yet to be known is looked up: anybody may say that they stop something, and waits apart (K8)."""
     verifies = request.scope["route"].path in VERIFIERS_ASK
-    return around.places.verifying if verifies else around.places.of(aim)
+    return around.places.verifying if verifies or aim is not Aim.OTHER else None
 
 
 def _check_query(request: Request) -> None:

@@ -46,7 +46,10 @@ class Places:
         self.leasing = CapacityLimiter(4)
         """Renewals of verifiers' leases (F2)."""
         self.verifying = CapacityLimiter(12)
-        """Verifications that memory does not answer, and what attached verifiers ask for theirs (F3, F4)."""
+        """Verifications that memory does not answer, and what attached verifiers ask for theirs (F3, F4).
+
+        Also who they are that would stop or narrow something: a place for that is for those who may be able to.
+        """
 
     def of(self, aim: Aim) -> CapacityLimiter | None:
         """Where such a request is worked on; None for one of the others."""

@@ -11,12 +11,11 @@ from starlette.responses import Response
 
 from keyturn.core.link import LinkKind, check_link
 from keyturn.core.refusal import LinkSpent, NotFound, Refusal
-from keyturn.edge.places import Aim
 from keyturn.edge.refused import Refused
 from keyturn.outside.forge import token_digest
 from keyturn.web import link_address, link_invitation, link_not_me, link_password, link_proof
 from keyturn.web.asked import Asked
-from keyturn.web.route import Place, posted, shown
+from keyturn.web.route import Place, posted, posted_to_stop, shown
 
 PATH: Final = "/links/{token}"
 
@@ -48,9 +47,15 @@ def press(asked: Asked) -> Response:
     return _of(asked, lambda kind, digest: kind.press(asked, digest))
 
 
+def unknown(asked: Asked) -> Response | None:
+    """The answer to a link that is good for nothing."""
+    found = _found(asked, token_digest(asked.path["token"]))
+    return None if isinstance(found, Kind) else _nowhere(asked, found)
+
+
 def stop(asked: Asked) -> Response:
     """Stop what a notice tells of: nobody who signs in or sets a password stands before it (K8)."""
-    return _of(asked, lambda _, digest: link_not_me.press(asked, digest))
+    return _done(asked, lambda: link_not_me.press(asked, token_digest(asked.path["token"])))
 
 
 def ask_passkey(asked: Asked) -> Response:
@@ -60,15 +65,21 @@ def ask_passkey(asked: Asked) -> Response:
 
 def _of(asked: Asked, do: Callable[[Kind, bytes], Response]) -> Response:
     digest = token_digest(asked.path["token"])
-    link, now = asked.visit.read(lambda tx: tx.link(digest))
+    found = _found(asked, digest)
+    return _done(asked, lambda: do(found, digest)) if isinstance(found, Kind) else _nowhere(asked, found)
+
+
+def _found(asked: Asked, digest: bytes) -> Kind | Refusal:
+    link, now = asked.visit.glance(lambda tx: tx.link(digest))
     kind = _KINDS.get(link.kind) if link else None
     if link is None or kind is None:
-        return _nowhere(asked, NotFound())
-    refusal = check_link(link, link.kind, session=link.session, now=now)
-    if refusal is not None:
-        return _nowhere(asked, refusal)
+        return NotFound()
+    return check_link(link, link.kind, session=link.session, now=now) or kind
+
+
+def _done(asked: Asked, do: Callable[[], Response]) -> Response:
     try:
-        return do(kind, digest)
+        return do()
     except Refused as refused:
         if isinstance(refused.refusal, LinkSpent | NotFound):
             return _nowhere(asked, refused.refusal)
@@ -83,6 +94,6 @@ PLACES: Final[tuple[Place, ...]] = (
     shown(PATH, page),
     posted(PATH, press, slow=True),
     shown(PATH + link_not_me.STOP, page),
-    posted(PATH + link_not_me.STOP, stop, aim=Aim.STOP),
+    posted_to_stop(PATH + link_not_me.STOP, stop, known=unknown),
     posted(PATH + "/passkey", ask_passkey),
 )

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -37,7 +37,7 @@ from keyturn.web.form import NO_FORM, Form, read_form
 from keyturn.web.page import Pages, answer, refusal_text, see_other
 from keyturn.web.static import Static
 
-T = TypeVar("T")
+A = TypeVar("A", bound=Asked)
 _LONGEST_AGENT: Final = 200
 _READ: Final = ("GET", "HEAD")
 _PASSING: Final = (429, 503)
@@ -67,10 +67,15 @@ def shown(path: str, page: StrangersPage) -> Place:
     return lambda house: Route(house.door.prefix + path, _for_anybody(house, page), methods=["GET"])
 
 
-def posted(path: str, page: StrangersPage, *, slow: bool = False, aim: Aim = Aim.OTHER) -> Place:
+def posted(path: str, page: StrangersPage, *, slow: bool = False) -> Place:
     """A form from anybody.  `slow`: it reckons with passwords."""
+    return lambda house: Route(house.door.prefix + path, _for_anybody(house, page, slow=slow), methods=["POST"])
+
+
+def posted_to_stop(path: str, page: StrangersPage, *, known: Callable[[Asked], Response | None]) -> Place:
+    """A form from anybody that stops something.  `known` answers whoever cannot, before they take a place for it."""
     return lambda house: Route(
-        house.door.prefix + path, _for_anybody(house, page, slow=slow, aim=aim), methods=["POST"]
+        house.door.prefix + path, _for_anybody(house, page, aim=Aim.STOP, known=known), methods=["POST"]
     )
 
 
@@ -96,13 +101,24 @@ def posted_by_members(
 
 
 def _for_anybody(
-    house: House, page: StrangersPage, *, slow: bool = False, aim: Aim = Aim.OTHER, from_elsewhere: bool = False
+    house: House,
+    page: StrangersPage,
+    *,
+    slow: bool = False,
+    aim: Aim = Aim.OTHER,
+    from_elsewhere: bool = False,
+    known: Callable[[Asked], Response | None] | None = None,
 ) -> Endpoint:
+    def know(arrived: _Arrived) -> Asked | Response:
+        asked = _asked(house, arrived)
+        return (known(asked) if known else None) or asked
+
     async def endpoint(request: Request) -> Response:
         return await _answered(
             house,
             request,
-            lambda arrived: page(_asked(house, arrived)),
+            know,
+            page,
             slow=house.visits.slowly if slow else None,
             aim=aim,
             from_elsewhere=from_elsewhere,
@@ -118,7 +134,8 @@ def _for_members(
         return await _answered(
             house,
             request,
-            lambda arrived: page(_signed_in(house, arrived)),
+            lambda arrived: _signed_in(house, arrived),
+            page,
             slow=house.visits.slowly_known if slow else None,
             aim=aim,
         )
@@ -140,7 +157,8 @@ class _Arrived:
 async def _answered(
     house: House,
     request: Request,
-    work: Callable[[_Arrived], Response],
+    know: Callable[[_Arrived], A | Response],
+    page: Callable[[A], Response],
     *,
     slow: Slowly | None,
     aim: Aim | Callable[[Form], Aim],
@@ -165,8 +183,7 @@ async def _answered(
         form = await _form(request, browser, from_elsewhere=from_elsewhere)
         visit = replace(visit, aim=aim if isinstance(aim, Aim) else aim(form))
         arrived = _Arrived(request=request, browser=browser, visit=visit, form=form)
-        run = _in_thread(work, visit.place) if slow is None else slow(work)
-        made = await run(arrived)
+        made = await _worked(know, page, arrived, slow=slow)
     except Refused as refused:
         return await _refused(house, request, browser, refused.refusal)
     except StoreUnavailable as error:
@@ -189,8 +206,26 @@ async def _form(request: Request, browser: Browser, *, from_elsewhere: bool) -> 
     return form
 
 
-def _in_thread(work: Callable[[_Arrived], T], place: CapacityLimiter | None) -> Callable[[_Arrived], Awaitable[T]]:
-    return lambda arrived: to_thread.run_sync(work, arrived, limiter=place)
+async def _worked(
+    know: Callable[[_Arrived], A | Response],
+    page: Callable[[A], Response],
+    arrived: _Arrived,
+    *,
+    slow: Slowly | None,
+) -> Response:
+    """The page, in the place that it has.  Who asks is looked up before that is taken, if it is kept for some (K8)."""
+
+    def whole(arrived: _Arrived) -> Response:
+        known = know(arrived)
+        return known if isinstance(known, Response) else page(known)
+
+    if slow is not None:
+        return await slow(whole)(arrived)
+    place = arrived.visit.place
+    if place is None:
+        return await to_thread.run_sync(whole, arrived)
+    known = await to_thread.run_sync(know, arrived, limiter=arrived.visit.places.verifying)
+    return known if isinstance(known, Response) else await to_thread.run_sync(page, known, limiter=place)
 
 
 def _over_https(request: Request, visits: Surroundings) -> bool:
