@@ -224,8 +224,8 @@ def serve(
 ) -> None:
     """Serve until a signal; `listening` is told the address once there is one, `leaving` is called at the signal.
 
-    Raises CannotListen, FolderInUse, StoreUnavailable, OSError or ValueError where it cannot begin, each with
-    a sentence for a person.
+    Raises CannotListen, FolderInUse, NotAlone, StoreUnavailable, OSError or ValueError where it cannot begin, each
+    with a sentence for a person.
     """
     certificate = load_certificate(settings)
     # A thread that works on a reset must not keep the one that answers verifications waiting for its 5 ms.

@@ -40,8 +40,9 @@ from keyturn.settings import Settings
 from keyturn.store.database import connect, libpq_address, sqlite_file
 from keyturn.store.durability import Durability, Durable
 from keyturn.store.hints import HeardHints, NoHints
-from keyturn.store.migrate import migrate
+from keyturn.store.opening import enter
 from keyturn.store.peppers import agree
+from keyturn.store.presence import Presence
 from keyturn.store.store import SqlStore
 from keyturn.verify.message import LONGEST_NAME
 from keyturn.verify.recent import Recent
@@ -100,7 +101,7 @@ class Node:
 def open_node(settings: Settings) -> Iterator[Node]:
     """A node, its database migrated and founded, alone on its data folder and SQLite file.
 
-    Raises FolderInUse, StoreUnavailable, OSError or ValueError, each with a sentence for a person.
+    Raises FolderInUse, NotAlone, StoreUnavailable, OSError or ValueError, each with a sentence for a person.
     """
     database = sqlite_file(settings.database)
     with folder.alone(settings.data, database):
@@ -108,7 +109,6 @@ def open_node(settings: Settings) -> Iterator[Node]:
         unknown = succession.unknown() if succession else 0
         store = open_store(settings)
         try:
-            store.serve()
             node = _build(settings, store, succession, unknown=unknown)
             yield node
             with surviving("leaving"):
@@ -120,19 +120,24 @@ def open_node(settings: Settings) -> Iterator[Node]:
 
 
 def open_store(settings: Settings) -> SqlStore:
-    """The store with its schema up to date.  Raises StoreUnavailable, OSError or ValueError."""
+    """The store with its schema up to date, known to be worked with.
+
+    Raises NotAlone, StoreUnavailable, OSError or ValueError.
+    """
     engine = connect(settings.database)
+    presence = Presence(engine)
     with ExitStack() as failing:
         failing.callback(engine.dispose)
+        failing.callback(presence.release)
         try:
-            migrate(engine)
+            enter(engine, presence)
             peppers = agree(engine, lambda is_new: load_peppers(settings.data, may_make=is_new))
         except SQLAlchemyError as error:
             # Never the address: it may hold a password.
             msg = f"the database cannot be opened: {type(getattr(error, 'orig', None) or error).__name__}"
             raise StoreUnavailable(msg) from error
         failing.pop_all()
-    return SqlStore(engine, peppers=peppers, presets=presets.load(), system_now=clock.now)
+    return SqlStore(engine, peppers=peppers, presets=presets.load(), system_now=clock.now, presence=presence)
 
 
 def _build(settings: Settings, store: SqlStore, succession: Succession | None, *, unknown: int) -> Node:

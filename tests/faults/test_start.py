@@ -18,7 +18,10 @@ from keyturn.outside.folder import FolderInUse, alone
 from keyturn.outside.forge import SystemForge
 from keyturn.settings import Settings
 from keyturn.store.database import connect
+from keyturn.store.migrate import migrate, revisions
+from keyturn.store.opening import enter
 from keyturn.store.peppers import PeppersMissing
+from keyturn.store.presence import Presence
 from keyturn.store.store import SqlStore
 from keyturn.store.transaction import SqlTransaction
 from keyturn.wiring import open_node
@@ -219,3 +222,46 @@ def test_who_founds_second_has_made_nothing(postgres_url: str) -> None:
         assert sorted(threads.map(found, range(2))) == [False, True]
     assert tries == ["", ""], "both began before either was done, and neither had to begin again"
     store.close()
+
+
+def test_f13_a_schema_that_a_server_works_with_is_not_changed_by_one_that_starts(
+    postgres_server: Postgres, tmp_path: Path
+) -> None:
+    """Whoever is there is named, and nothing is waited for; once it has ended the next start brings it up to date."""
+    with databases.postgres_empty(postgres_server) as url:
+        first, second = (Serving(folder=tmp_path / one, database_url=url) for one in ("a", "b"))
+        try:
+            first.start()
+            shutil.copytree(first.folder / "peppers", tmp_path / "b" / "peppers")
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("UPDATE alembic_version SET version_num = '0002'")
+                said = started(second)
+                assert "this database is at revision 0002 and this version works with" in said
+                assert "a keyturn server is using it (127.0.0.1 since " in said
+                assert "End every server that uses it first" in said
+                found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+                assert found == ("0002",), "nothing was changed"
+                connection.execute("UPDATE alembic_version SET version_num = '0003'")
+            assert not started(second), "beside a server of this version it serves"
+        finally:
+            first.kill()
+            second.kill()
+
+
+def test_f13_whoever_starts_while_another_migrates_waits_for_it(empty_database_url: str) -> None:
+    """And the last one to begin finds nothing left to do."""
+    engine = connect(empty_database_url)
+    migrating, starting = Presence(engine), Presence(engine)
+    try:
+        assert migrating.is_alone()
+        with ThreadPoolExecutor(1) as pool:
+            entering = pool.submit(enter, engine, starting)
+            migrate(engine)
+            migrating.release()
+            entering.result(60)
+        assert not starting.others()
+        assert revisions(engine)[0] == revisions(engine)[1]
+    finally:
+        migrating.release()
+        starting.release()
+        engine.dispose()

@@ -6,10 +6,17 @@ it: that is what leases are for.
 
 from typing import Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 _LOCK_ID: Final = 0x6B657974  # "keyt"
+_OTHERS: Final = text(
+    "SELECT coalesce(host(client_addr), 'this machine') AS place, backend_start::timestamp(0)::text AS since"
+    " FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE locktype = 'advisory' AND objid = :lock AND objsubid = 1 AND granted AND pid <> pg_backend_pid()"
+    " AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " ORDER BY backend_start LIMIT 5"
+)
 
 
 class NotAlone(Exception):  # noqa: N818  # the world is in the way; not an error of ours
@@ -26,8 +33,20 @@ class Presence:
 
     def serve(self) -> None:
         """Work with it beside others; waits for whoever is changing its schema.  Raises SQLAlchemyError."""
-        self._take("SELECT pg_advisory_lock_shared(%d)")
+        if self._holder is None:
+            self._take("SELECT pg_advisory_lock_shared(%d)", patiently=True)
+        else:
+            # Alone until now, and in between never without.
+            for function in ("pg_advisory_lock_shared", "pg_advisory_unlock"):
+                self._holder.exec_driver_sql(f"SELECT {function}({_LOCK_ID})")
         self._serves = True
+
+    def others(self) -> str:
+        """Who else works with it, for people; empty where nobody does.  Raises SQLAlchemyError."""
+        if self._holder is None:
+            return ""
+        found = self._holder.execute(_OTHERS, {"lock": _LOCK_ID})
+        return ", ".join(f"{one.place} since {one.since} UTC" for one in found)
 
     def stay(self) -> None:
         """Take it again if its session is gone, or at a later look, while somebody changes the schema.
@@ -40,9 +59,13 @@ class Presence:
 
     def alone(self) -> None:
         """Work with it while no server does.  Raises NotAlone, or SQLAlchemyError."""
-        if not self._take("SELECT pg_try_advisory_lock(%d)"):
+        if not self.is_alone():
             msg = "a keyturn server is using this database"
             raise NotAlone(msg)
+
+    def is_alone(self) -> bool:
+        """Be alone with it, where no server works with it.  Raises SQLAlchemyError."""
+        return self._take("SELECT pg_try_advisory_lock(%d)")
 
     def release(self) -> None:
         """Let go of it, by ending the session that holds it."""
@@ -57,10 +80,13 @@ class Presence:
         except DBAPIError:
             return False
 
-    def _take(self, statement: str) -> bool:
+    def _take(self, statement: str, *, patiently: bool = False) -> bool:
         if self._engine.dialect.name != "postgresql":
             return True
         holder = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if patiently:
+            # Whoever is alone with it is known to be at work, and may be so for long.
+            holder.exec_driver_sql("SET lock_timeout = 0")
         if holder.exec_driver_sql(statement % _LOCK_ID).scalar_one() is False:
             holder.close()
             return False

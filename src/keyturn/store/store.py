@@ -43,7 +43,7 @@ class SqlStore:
 
     `system_now` is the clock of this machine; it is the authority's time on SQLite only.  On PostgreSQL the database
     is asked (F8), unless `clock` stands in for either: a clock that a rehearsal can turn.  `follow` is called after
-    each commit with its feed entries, before `change` returns.
+    each commit with its feed entries, before `change` returns.  By `presence` it is known to work with the database.
     """
 
     def __init__(
@@ -54,13 +54,14 @@ class SqlStore:
         presets: Mapping[str, Policy],
         system_now: Callable[[], Instant],
         clock: Callable[[], Instant] | None = None,
+        presence: Presence | None = None,
         follow: Callable[[Sequence[FeedEntry]], None] = lambda _entries: None,
     ) -> None:
         self._engine = engine
         self._peppers = tuple(peppers)
         self._presets = presets
         self.follow = follow
-        self._presence = Presence(engine)
+        self._presence = presence or Presence(engine)
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._clock = system_now if clock is None and self._is_sqlite else clock
         # SQLite has one writer; waiting for it here is fairer and quicker than its busy handler.

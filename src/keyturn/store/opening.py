@@ -1,0 +1,28 @@
+"""Beginning to work with a database: its schema is changed only where nobody else works with it."""
+
+from sqlalchemy import Engine
+
+from keyturn.store.migrate import migrate, revisions
+from keyturn.store.presence import NotAlone, Presence
+
+
+def enter(engine: Engine, presence: Presence) -> None:
+    """Be known to work with the database, its schema up to date.
+
+    Raises NotAlone where it is not, and a server works with it as it is; or SQLAlchemy's errors.
+    """
+    while not presence.is_alone():
+        presence.serve()
+        found, wanted = revisions(engine)
+        if found == wanted:
+            return
+        others = presence.others()
+        presence.release()
+        if others:
+            msg = (
+                f"this database is at revision {found} and this version works with {wanted};"
+                f" a keyturn server is using it ({others})"
+            )
+            raise NotAlone(msg)
+    migrate(engine)
+    presence.serve()
