@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from keyturn.core.delivery import Means
-from keyturn.core.lease import everybody_lost
+from keyturn.core.lease import LONGEST_FENCE, everybody_lost
 from keyturn.flow import bootstrap
 from keyturn.flow.confirm import Confirming
 from keyturn.flow.follow import Follower
@@ -107,9 +107,9 @@ def open_node(settings: Settings) -> Iterator[Node]:
     with folder.alone(settings.data, database):
         succession = Succession(database) if database else None
         unknown = succession.unknown() if succession else 0
-        store = open_store(settings)
+        store, is_alone = open_store(settings)
         try:
-            node = _build(settings, store, succession, unknown=unknown)
+            node = _build(settings, store, succession, unknown=unknown, is_alone=is_alone)
             yield node
             with surviving("leaving"):
                 node.membership.leave()
@@ -119,8 +119,8 @@ def open_node(settings: Settings) -> Iterator[Node]:
             succession.end()
 
 
-def open_store(settings: Settings) -> SqlStore:
-    """The store with its schema up to date, known to be worked with.
+def open_store(settings: Settings) -> tuple[SqlStore, bool]:
+    """The store with its schema up to date, known to be worked with; and whether by nobody else until it serves.
 
     Raises NotAlone, StoreUnavailable, OSError or ValueError.
     """
@@ -130,28 +130,30 @@ def open_store(settings: Settings) -> SqlStore:
         failing.callback(engine.dispose)
         failing.callback(presence.release)
         try:
-            enter(engine, presence)
+            is_alone = enter(engine, presence)
             peppers = agree(engine, lambda is_new: load_peppers(settings.data, may_make=is_new))
         except SQLAlchemyError as error:
             # Never the address: it may hold a password.
             msg = f"the database cannot be opened: {type(getattr(error, 'orig', None) or error).__name__}"
             raise StoreUnavailable(msg) from error
         failing.pop_all()
-    return SqlStore(engine, peppers=peppers, presets=presets.load(), system_now=clock.now, presence=presence)
+    return SqlStore(engine, peppers=peppers, presets=presets.load(), system_now=clock.now, presence=presence), is_alone
 
 
-def _build(settings: Settings, store: SqlStore, succession: Succession | None, *, unknown: int) -> Node:
+def _build(settings: Settings, store: SqlStore, succession: Succession | None, *, unknown: int, is_alone: bool) -> Node:
     forge = SystemForge(*store.peppers)
     recent = Recent()
     limits = limits_for(is_shared=store.is_shared, most=settings.cached_keys)
     verifier = Verifier(most_keys=settings.cached_keys, recent=recent, limits=limits)
+    instance = forge.id("node")
+    if is_alone:
+        lasts = store.change(partial(_succeed, instance=instance, unknown=unknown, is_shared=store.is_shared))
+        if succession:
+            succession.begin(lasts)
+        store.serve()
     admin_key = store.change(lambda tx: _found(tx, settings, forge))
     now, deployment = store.read(lambda tx: (tx.now, tx.deployment_account_id))
     hints = _hints(settings, forge, deployment) if store.is_shared else NoHints()
-    instance = forge.id("node")
-    if succession:
-        # The lock on the file shows that whoever served from it is gone; only its verifiers may go on (F10).
-        succession.begin(store.change(partial(_succeed, instance=instance, unknown=unknown)))
     membership = _join(settings, store, verifier, recent, hints, instance=instance)
     if succession:
         membership.lengthened = succession.lengthened
@@ -188,7 +190,7 @@ def _build(settings: Settings, store: SqlStore, succession: Succession | None, *
         oidc=oidc.load(settings.oidc),
         clock=AuthorityClock(now),
         durable=Durable(store.durability),
-        stay=store.stay,
+        stay=partial(store.stay, membership.renew),
         deployment_account_id=deployment,
         admin_key=admin_key,
     )
@@ -230,14 +232,17 @@ def _join(
     return membership
 
 
-def _succeed(tx: Transaction, *, instance: str, unknown: int) -> int:
-    """Nobody else lives: take those off the record who never granted, and note whom the record may lack (F9, F10).
+def _succeed(tx: Transaction, *, instance: str, unknown: int, is_shared: bool) -> int:
+    """Nobody else serves: put on record whom the record may lack, where the database may have been put back (F9, F10).
 
     `unknown` is for how long their leases may last; answers for how long anybody's may.
     """
     leases = tx.leases()
+    if not tx.take_over() and tx.deployment_account_id:
+        unknown = LONGEST_FENCE
     for one in leases:
-        if not one.grants:
+        # The lock on the file shows that whoever served from it is gone; only its verifiers may go on.
+        if not is_shared and not one.grants:
             tx.remove_lease(one.instance, counter=one.counter)
     lasts = max(unknown, tx.terms().fence, *(one.lasts for one in leases), 0)
     if unknown:

@@ -330,3 +330,35 @@ def test_f9_a_raised_epoch_is_another_one_also_after_a_backup_from_before_an_ear
             assert raised() > first
             until(partial(is_leased, server, verifier))
             until(lambda: verifier.verify(key["secret"]) == "valid")
+
+
+def test_f9_postgresql_put_back_is_noticed_by_the_first_server_that_starts(
+    own_postgres: Postgres, tmp_path: Path
+) -> None:
+    """By whichever way: its files, a copy of the database, its rows.  A start after a plain end or a crash is none."""
+    name = own_postgres.create_database()
+
+    def unknown(database: str = name) -> int:
+        everybody = unknown_to(
+            Settings.load({"data": tmp_path / "data", "port": 0, "database_url": own_postgres.url(database)})
+        )
+        return everybody.lasts if everybody else 0
+
+    assert [unknown(), unknown()] == [0, 0]
+    assert unknown(own_postgres.create_database(name)) == LONGEST_FENCE, "a copy"
+    own_postgres.execute("UPDATE origin SET written = written", database=name)
+    assert [unknown(), unknown()] == [LONGEST_FENCE, 0], "rows that were written anew"
+    own_postgres.stop()
+    own_postgres.start()
+    assert [unknown(), unknown()] == [LONGEST_FENCE, 0], "another process, which may serve other files"
+
+
+def test_f9_a_server_that_starts_beside_another_rests_on_what_that_has_found(postgres_url: str, tmp_path: Path) -> None:
+    settings = Settings.load({"data": tmp_path / "a", "port": 0, "database_url": postgres_url})
+    with open_node(settings) as node:
+        shutil.copytree(tmp_path / "a" / "peppers", tmp_path / "b" / "peppers")
+        beside = Settings.load({"data": tmp_path / "b", "port": 0, "database_url": postgres_url})
+        with node.store._engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE origin SET written = written")
+        assert unknown_to(beside) is None
+    assert unknown_to(beside) is not None

@@ -428,15 +428,17 @@ def test_f13_a_server_whose_session_was_ended_is_known_again(postgres_url: str) 
         serving.stay()
         assert held() == 0, "who does not serve is not known to"
         serving.serve()
-        serving.stay()
-        assert held() == 1
+        known: list[int] = []
+        serving.stay(lambda: known.append(held()))
+        assert (held(), known) == (1, [])
         cut_off(postgres_url)
         until(lambda: held() == 0)
         migrating.alone()
         serving.stay()
         migrating.release()
         until(lambda: held() == 0)  # not while the schema was being changed
-        serving.stay()
+        serving.stay(lambda: known.append(held()))
+        assert known == [0], "whoever starts is to find it known only once it has looked at the database"
         with pytest.raises(NotAlone):
             migrating.alone()
     finally:

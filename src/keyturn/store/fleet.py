@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
     true,
     update,
 )
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from keyturn.core.instant import to_micros
 from keyturn.core.lease import Attached, Lease, Raised, Scan, Terms, epoch_after, everybody_before
 from keyturn.store.begun import Begun
-from keyturn.store.tables import authority, feed, leases
+from keyturn.store.tables import authority, feed, leases, origin
 
 
 class Fleet(Begun):
@@ -81,7 +82,27 @@ class Fleet(Begun):
         self.renew_lease(everybody_before(epoch, lasts=raised.lasts))
         return raised
 
+    def take_over(self) -> bool:
+        """Whether PostgreSQL has not been put back since somebody began alone; from now on since this transaction.
 
+        A backup of its files is served by another process, one of its rows was written by another transaction, and a
+        copied database has another number.  Of SQLite the file system tells.
+        """
+        if self._connection.dialect.name != "postgresql":
+            return True
+        server, xid = self._connection.execute(_HERE).one()
+        found = self._connection.execute(_ORIGIN).one_or_none()
+        self._connection.execute(delete(origin))
+        self._connection.execute(insert(origin).values(id=1, written=f"{server} {xid}"))
+        return found is not None and found.written == f"{server} {found.xmin}"
+
+
+_HERE: Final = text(
+    "SELECT extract(epoch FROM pg_postmaster_start_time())::text || ' ' || oid AS server,"
+    " (pg_current_xact_id()::text::numeric % 4294967296)::text AS xid"
+    " FROM pg_database WHERE datname = current_database()"
+)
+_ORIGIN: Final = text("SELECT written, xmin::text AS xmin FROM origin")
 _SCAN: Final = select(
     authority.c.epoch.label("epoch_now"),
     authority.c.rev,

@@ -6,8 +6,8 @@ from keyturn.store.migrate import migrate, revisions
 from keyturn.store.presence import NotAlone, Presence
 
 
-def enter(engine: Engine, presence: Presence) -> None:
-    """Be known to work with the database, its schema up to date.
+def enter(engine: Engine, presence: Presence) -> bool:
+    """Have the schema up to date, and be known to work with it; whether alone, which lasts until `presence.serve`.
 
     Raises NotAlone where it is not, and a server works with it as it is; or SQLAlchemy's errors.
     """
@@ -15,7 +15,7 @@ def enter(engine: Engine, presence: Presence) -> None:
         presence.serve()
         found, wanted = revisions(engine)
         if found == wanted:
-            return
+            return False
         others = presence.others()
         presence.release()
         if others:
@@ -25,4 +25,4 @@ def enter(engine: Engine, presence: Presence) -> None:
             )
             raise NotAlone(msg)
     migrate(engine)
-    presence.serve()
+    return True

@@ -4,6 +4,7 @@ On SQLite the lock on the data folder does the same, so this holds nothing.  Not
 it: that is what leases are for.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import Connection, Engine, text
@@ -48,13 +49,14 @@ class Presence:
         found = self._holder.execute(_OTHERS, {"lock": _LOCK_ID})
         return ", ".join(f"{one.place} since {one.since} UTC" for one in found)
 
-    def stay(self) -> None:
+    def stay(self, first: Callable[[], object] = lambda: None) -> None:
         """Take it again if its session is gone, or at a later look, while somebody changes the schema.
 
-        Raises SQLAlchemyError.
+        `first` is done before that.  Raises SQLAlchemyError.
         """
-        if self._serves and not self._is_held():
+        if self._serves and self._engine.dialect.name == "postgresql" and not self._is_held():
             self.release()
+            first()
             self._take("SELECT pg_try_advisory_lock_shared(%d)")
 
     def alone(self) -> None:

@@ -132,10 +132,13 @@ class SqlStore:
         with _told():
             self._presence.serve()
 
-    def stay(self) -> None:
-        """Be known again where the database has forgotten it: it was restarted, say.  Raises StoreUnavailable."""
+    def stay(self, first: Callable[[], object] = lambda: None) -> None:
+        """Be known again where the database has forgotten it: it was restarted, say.  Raises StoreUnavailable.
+
+        `first` is done before: who starts next and finds somebody known need not look whether it was put back.
+        """
         with _told():
-            self._presence.stay()
+            self._presence.stay(first)
 
     @property
     def is_shared(self) -> bool:

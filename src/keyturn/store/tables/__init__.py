@@ -29,6 +29,7 @@ from keyturn.store.tables.deployment import (
     idempotency,
     leases,
     limits,
+    origin,
 )
 from keyturn.store.tables.key import (
     callers,
@@ -86,6 +87,7 @@ __all__ = [
     "metadata",
     "notices",
     "oidc_tries",
+    "origin",
     "policies",
     "portals",
     "recovery_codes",

@@ -31,6 +31,12 @@ leases = Table(
     Column("grants", Boolean, nullable=False),
     Column("verifiers", Text, nullable=False),
 )
+origin = Table(
+    "origin",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("written", String(120), nullable=False),
+)
 limits = Table(
     "limits",
     metadata,
