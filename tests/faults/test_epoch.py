@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from keyturn.core.lease import LONGEST_FENCE, Lease
@@ -332,6 +333,16 @@ def test_f9_a_raised_epoch_is_another_one_also_after_a_backup_from_before_an_ear
             until(lambda: verifier.verify(key["secret"]) == "valid")
 
 
+def has_ended(url: str) -> bool:
+    """Whether PostgreSQL knows of no server any more: it finds out shortly after the session was ended."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        held = connection.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_database AS here ON here.oid = database"
+            " WHERE locktype = 'advisory' AND here.datname = current_database()"
+        ).fetchone()
+    return held == (0,)
+
+
 def test_f9_postgresql_put_back_is_noticed_by_the_first_server_that_starts(
     own_postgres: Postgres, tmp_path: Path
 ) -> None:
@@ -339,9 +350,9 @@ def test_f9_postgresql_put_back_is_noticed_by_the_first_server_that_starts(
     name = own_postgres.create_database()
 
     def unknown(database: str = name) -> int:
-        everybody = unknown_to(
-            Settings.load({"data": tmp_path / "data", "port": 0, "database_url": own_postgres.url(database)})
-        )
+        url = own_postgres.url(database)
+        everybody = unknown_to(Settings.load({"data": tmp_path / "data", "port": 0, "database_url": url}))
+        until(partial(has_ended, url))
         return everybody.lasts if everybody else 0
 
     assert [unknown(), unknown()] == [0, 0]
@@ -361,4 +372,5 @@ def test_f9_a_server_that_starts_beside_another_rests_on_what_that_has_found(pos
         with node.store._engine.begin() as connection:
             connection.exec_driver_sql("UPDATE origin SET written = written")
         assert unknown_to(beside) is None
+    until(partial(has_ended, postgres_url))
     assert unknown_to(beside) is not None
