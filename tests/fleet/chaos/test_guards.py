@@ -17,6 +17,7 @@ import pytest
 from keyturn.core.lease import Terms
 from tests.databases import postgres_copy
 from tests.fleet.chaos.fleet import Fleet, Key, Node, Verifier, eventually
+from tests.fleet.chaos.history import Judged
 from tests.fleet.chaos.link import Connection, Way
 from tests.fleet.chaos.recording import boot_nanos
 from tests.postgres import Postgres
@@ -31,6 +32,8 @@ GRANT: Final = b'"kind":"grant"'
 NEWS: Final = 8
 """So many lines come before the late one."""
 FILL: Final = b"POST /v1/feed/fill"
+MOST_TRIES: Final = 4
+"""More for a build that is broken; the real one has one."""
 _names = count(1)
 
 
@@ -205,6 +208,19 @@ CASES: Final = [(schedule, guard) for schedule, guards in SCHEDULES.items() for 
     ("schedule", "guard"), CASES, ids=[f"{one.__name__}-{guard or 'real'}" for one, guard in CASES]
 )
 def test_f0_holds_and_fails_without_its_guard(fleet: Fleet, schedule: Schedule, guard: str) -> None:
+    """On a machine that stands still what is broken may be over before anybody asks: then it is tried again."""
+    judged = _played(fleet, schedule, guard)
+    for _ in range(MOST_TRIES if guard else 0):
+        if judged.violations:
+            break
+        judged = _played(fleet, schedule, guard)
+    assert judged.after_stop
+    assert bool(judged.violations) == bool(guard), "\n".join(map(str, judged.violations[:5])) or judged.answers
+    if not guard:
+        assert not judged.refusals, "\n".join(map(str, judged.refusals[:5]))
+
+
+def _played(fleet: Fleet, schedule: Schedule, guard: str) -> Judged:
     home, node = fleet.nodes
     with ExitStack() as ending:
         verifier = _verifier(fleet, home if schedule is a_node_returns_while_a_reset_is_scanning else node)
@@ -213,8 +229,4 @@ def test_f0_holds_and_fails_without_its_guard(fleet: Fleet, schedule: Schedule, 
         whose = verifier if SCHEDULES[schedule].get(guard) == "verifier" else node
         with whose.orders.without(*guard.split()):
             key = schedule(fleet, node, verifier)
-    judged = fleet.judge(key)
-    assert judged.after_stop
-    assert bool(judged.violations) == bool(guard), "\n".join(map(str, judged.violations[:5])) or judged.answers
-    if not guard:
-        assert not judged.refusals, "\n".join(map(str, judged.refusals[:5]))
+    return fleet.judge(key)
