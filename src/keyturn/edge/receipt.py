@@ -3,18 +3,19 @@
 import json
 import logging
 from asyncio import FIRST_COMPLETED, Event, ensure_future, get_running_loop, wait, wrap_future
+from asyncio import Future as AnyFuture
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from anyio import CapacityLimiter, move_on_after, to_thread
+from anyio import CapacityLimiter, to_thread
 
 from keyturn.core.instant import Instant
 from keyturn.core.receipt import Receipt, to_note_text
 from keyturn.edge.node import Node
-from keyturn.flow.confirmation import AWAY, Confirmation
+from keyturn.flow.confirmation import AWAY, LEFT, Confirmation
 from keyturn.flow.step import ResetAnswer
 from keyturn.store.durability import Durability
 
@@ -57,6 +58,8 @@ class Receipts:
     def __init__(self, node: Node, places: CapacityLimiter) -> None:
         self._node = node
         self._places = places
+        # A signature asks the database nothing, and stands behind nobody who does.
+        self._signing = CapacityLimiter(2)
         self._leaving = Event()
 
     def leave(self, within: float) -> None:
@@ -69,34 +72,40 @@ class Receipts:
         However silent the database is, that takes a fence and two looks at most.
         """
         made = await self._confirmed(due)
-        return await to_thread.run_sync(self._write, due, made, limiter=self._places)
+        return await to_thread.run_sync(self._write, due, made, limiter=self._signing)
 
     async def _confirmed(self, due: ReceiptDue) -> Confirmation:
         confirming = self._node.confirming
         begun = await self._looking(partial(confirming.begin, due.rev, epoch=due.epoch))
         if begun is None:
-            return Confirmation(rev=due.rev, epoch=due.epoch, confirmed=False, reason=AWAY)
+            reason = LEFT if self._leaving.is_set() else AWAY
+            return Confirmation(rev=due.rev, epoch=due.epoch, confirmed=False, reason=reason)
         if not await self._is_over(begun.over):
             return confirming.left(begun)
         return await self._looking(partial(confirming.end, begun)) or confirming.unended(begun)
 
     async def _is_over(self, over: "Future[bool]") -> bool:
         """Whether it came to that while this server may wait."""
-        waiting, leaving = wrap_future(over), ensure_future(self._leaving.wait())
-        try:
-            await wait((waiting, leaving), return_when=FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
-        if waiting.done():
+        waiting = wrap_future(over)
+        if await self._comes(waiting):
             waiting.result()
             return True
         return False
 
     async def _looking(self, look: Callable[[], T]) -> T | None:
         """What it comes to, in a thread; None where that is not known in time.  Its place is free again then."""
-        with move_on_after(ANSWER_SECONDS):
-            return await to_thread.run_sync(look, limiter=self._places, abandon_on_cancel=True)
-        return None
+        looking = ensure_future(to_thread.run_sync(look, limiter=self._places, abandon_on_cancel=True))
+        return looking.result() if await self._comes(looking, within=ANSWER_SECONDS) else None
+
+    async def _comes(self, awaited: "AnyFuture[Any]", within: float | None = None) -> bool:
+        """Whether it came about while this server may wait; otherwise nobody waits for it any longer."""
+        leaving = ensure_future(self._leaving.wait())
+        try:
+            await wait((awaited, leaving), timeout=within, return_when=FIRST_COMPLETED)
+            return awaited.done()
+        finally:
+            leaving.cancel()
+            awaited.cancel()
 
     def _write(self, due: ReceiptDue, made: Confirmation) -> tuple[Receipt, str]:
         durability = self._node.durability if due.durability.strict else due.durability
