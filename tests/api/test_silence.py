@@ -19,6 +19,7 @@ from keyturn.store import line as lines
 from keyturn.store.database import connect
 from keyturn.store.store import SqlStore
 from tests import databases
+from tests.api.impatient import TIRES
 from tests.attached import until
 from tests.fleet.chaos.link import Link, Links, Way
 from tests.postgres import Postgres
@@ -66,6 +67,7 @@ def test_f5_a_look_at_a_fence_is_given_up_and_holds_no_place(postgres_server: Po
         assert server.call(fence).status == 200
         assert person.see(f"/resets/{made['id']}").status == 200
         line.stall(Way.BACK)
+        os.kill(server.pid, TIRES)
         with ThreadPoolExecutor(OTHERS + 5) as pool:
             looks = [pool.submit(server.call, path) for path in [fence, "/v1/fleet"] * (OTHERS // 2 + 2)]
             page = pool.submit(person.client.get, f"/resets/{made['id']}")
@@ -80,7 +82,6 @@ def test_f5_a_look_at_a_fence_is_given_up_and_holds_no_place(postgres_server: Po
 
 
 def test_a_server_ends_also_where_its_database_never_answers(postgres_server: Postgres, tmp_path: Path) -> None:
-    """With a change under way that nobody knows the outcome of."""
     with ExitStack() as stack:
         empty = stack.enter_context(databases.postgres_empty(postgres_server))
         url, line = stack.enter_context(through_a_link(postgres_server, empty))
