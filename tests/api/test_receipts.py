@@ -67,10 +67,13 @@ def silent(postgres_server: Postgres, postgres_url: str, tmp_path: Path) -> Iter
             gone = Lease(instance="node_gone", counter=1, lasts=3_000_000, epoch=epoch, acked_rev=0)
             node.store.change(lambda tx: tx.renew_lease(gone))
             due = ReceiptDue(rev=node.store.rev(), epoch=epoch, durability=node.durability, stopped_at=None)
+            pool: Any = node.store._engine.pool
+            kept = pool.checkedout()
             try:
                 yield Silent(node, line, CapacityLimiter(1), due)
             finally:
                 line.resume()
+            until(lambda: pool.checkedout() <= kept, within=120)  # a look that was left gives its connection back
 
 
 @pytest.mark.parametrize("since", ["before the wait", "in the wait"])
