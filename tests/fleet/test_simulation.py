@@ -44,8 +44,8 @@ SEEN_AT_ONCE = {
 }
 """What a few seeds of a plan show."""
 SHOWN_FIRST_BY = {
-    "F2 a grant is paired with a later renewal": 119,
-    "F5 a record forgets a longer lease": 33,
+    "F2 a grant is paired with a later renewal": 200,
+    "F5 a record forgets a longer lease": 23,
     "F9 stops are known by the cache alone": 24,
     "F9 bulk stops are forgotten": 21,
 }
