@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from keyturn.core.feed import KeyState, Predicate
+from keyturn.core.feed import KeyState, Predicate, SecretState
+from keyturn.core.instant import Instant
 from keyturn.core.lease import AHEAD, Denial, Grant, Terms
 from keyturn.verify.decision import MISS, UNKNOWN_VERDICT, Verdict
 from keyturn.verify.entry import Profile, pack
@@ -14,7 +16,7 @@ from keyturn.verify.holder import Holder
 from keyturn.verify.memory import Fill
 from keyturn.verify.stops import PastLost
 from keyturn.verify.verifier import Verifier
-from tests.verify.states import NOW, digest, entry, key, version
+from tests.verify.states import NOW, T0, digest, entry, key, version
 from tests.verify.test_signed import VALID, _matches, _signer
 
 STOPS: dict[str, tuple[dict[str, Any], str]] = {
@@ -125,6 +127,37 @@ def test_f9_what_had_stopped_for_good_does_not_live_again_in_the_same_epoch(rev:
         verifier = follower(key(**changes))
         assert asked(verifier, lost(rev=rev)) == "revoked"
     assert asked(follower(key(suspended=True)), lost(rev=rev)) == "valid", "it may have been resumed"
+
+
+LONG_OVER = version(stopped=True, stops_at=Instant(T0 - timedelta(hours=2)), replaced_by="rst_1")
+
+
+@pytest.mark.parametrize("asked_for", [1, 2])
+@pytest.mark.parametrize("ended", [version(stopped=True, stops_at=T0, replaced_by="rst_1"), LONG_OVER])
+@pytest.mark.parametrize("signs", [0, 1])
+def test_f9_a_reading_that_is_ahead_of_the_feed_tells_what_the_entries_up_to_it_would(
+    asked_for: int, ended: SecretState, signs: int
+) -> None:
+    """The entries are passed over, since they say less than what was read."""
+    verifier = follower(Predicate(account_id="acc_2"))
+    changed = key(secrets=(ended, version(2)))
+    fill = Fill(rev=12, state=changed, version=asked_for, epoch=1)
+    if signs:
+        assert verifier.fill_signer(fill) is not None
+    else:
+        assert verifier.fill(digest(asked_for), fill, now=NOW)
+    assert verifier.apply([entry(11, changed), entry(12, Predicate(account_id="acc_2"))])
+    is_told = asked_for == 1 or ended is not LONG_OVER
+    assert asked(verifier, lost(), 3) == ("replaced" if is_told else "valid")
+
+
+def test_f9_a_reading_that_is_not_ahead_tells_of_the_version_that_was_asked_about_alone() -> None:
+    """Each key that is read would be held with what had stopped of it before anybody here was told of anything."""
+    verifier = follower()
+    changed = key(secrets=(version(stopped=True, stops_at=T0), version(2)))
+    assert verifier.fill(digest(2), Fill(rev=9, state=changed, version=2, epoch=1), now=NOW)
+    verifier.estranged = True
+    assert asked(verifier, lost(), 3) == "valid"
 
 
 def test_f9_a_reading_of_another_epoch_shows_nothing() -> None:

@@ -8,7 +8,7 @@ import pytest
 from keyturn.core.feed import Predicate
 from keyturn.core.instant import Instant
 from keyturn.verify.decision import stop_of
-from keyturn.verify.stops import LATELY, MOST_PREDICATES, Stops
+from keyturn.verify.stops import LATELY, MOST_PREDICATES, MOST_VERSIONS, Stops
 from tests.verify.states import NOW, SECOND, T0, key, version
 
 HOUR = timedelta(microseconds=LATELY)
@@ -59,6 +59,43 @@ def test_f9_what_was_over_long_before_a_change_is_not_told_by_it_but_stays_known
     stops.changed(key(secrets=(ENDED, version(2))), NOW)
     stops.changed(key(secrets=(ENDED, version(2, stopped=True, stops_at=T0), version(3))), NOW + 2 * LATELY)
     assert (code(stops, 1), code(stops, 2), code(stops, 3)) == ("replaced", None, None)
+
+
+def rotated(stops: Stops, *, to: int) -> None:
+    """The key is reset again and again, and each state names the version that it has and the one before."""
+    for number in range(2, to + 1):
+        ended = version(number - 1, stopped=True, stops_at=T0, replaced_by="rst_1")
+        stops.changed(key(secrets=(ended, version(number))), NOW)
+
+
+def test_f9_what_a_later_state_names_no_more_stays_stopped() -> None:
+    """A key's state names a few versions only, and a backup has the first one live."""
+    stops = Stops(most=9)
+    rotated(stops, to=MOST_VERSIONS + 1)
+    assert [code(stops, number) for number in (1, 2, MOST_VERSIONS)] == ["replaced"] * 3
+    assert stops.is_final(KEY, 1)
+    assert (code(stops, MOST_VERSIONS + 1), stops.may_be_of("acc_1", "usr_1")) == (None, False)
+    stops.read(key(secrets=(version(MOST_VERSIONS + 1),)), MOST_VERSIONS + 1)
+    assert (code(stops, 1), code(stops, MOST_VERSIONS + 1)) == ("replaced", None)
+
+
+def test_f9_of_an_owner_whose_key_has_stopped_too_often_nobody_knows() -> None:
+    stops = Stops(most=9)
+    rotated(stops, to=MOST_VERSIONS + 2)
+    assert (code(stops, 1), code(stops, 2), code(stops, MOST_VERSIONS + 1)) == (None, "replaced", "replaced")
+    assert stops.may_be_of("acc_1", "usr_1")
+    assert not stops.may_be_of("acc_1", "usr_2")
+    assert not stops.may_be_of("acc_2", "usr_1")
+
+
+@pytest.mark.parametrize("ends", [{"stopped": True}, {"stops_at": T0}])
+def test_f9_what_is_named_no_more_does_not_stop_the_key_that_was_resumed(ends: dict[str, Any]) -> None:
+    stops = Stops(most=9)
+    stops.changed(key(secrets=(version(1, **ends), version(2)), suspended=True), NOW)
+    stops.changed(key(secrets=(version(3),)), NOW)
+    assert (code(stops, 1), code(stops, 2), code(stops, 3)) == ("revoked", None, None)
+    stops.changed(key(secrets=(version(3),), revoked=True), NOW)
+    assert (stops.is_final(KEY, 1), stops.is_final(KEY, 2), code(stops, 3)) == (True, True, "revoked")
 
 
 def test_f9_a_reading_tells_of_the_version_that_was_asked_about() -> None:

@@ -111,7 +111,7 @@ class Memory:
                 return True
             if not self._keep(fill.rev, state):
                 return False
-            self._stops.read(state, fill.version)
+            self._note_stops(fill, state)
             self._cache.put(fingerprint, state, secret)
         return True
 
@@ -142,6 +142,11 @@ class Memory:
         self._rewrite(state)  # the key's other versions, too, are as this reading says
         return True
 
+    def _note_stops(self, fill: Fill, state: KeyState) -> None:
+        self._stops.read(state, fill.version)
+        if fill.rev > self.applied_rev:
+            self._stops.changed(state, self.applied[1])  # of the entries that `_apply` passes over this alone tells
+
     def _rewrite(self, state: KeyState) -> None:
         self._cache.rewrite(state)
         self._signers.rewrite(state)
@@ -162,7 +167,7 @@ class Memory:
             self._past_is(fill.time)
             stale = self._is_foreign(fill) or self._touched_since(fill.rev, state)
             if not stale and self._keep(fill.rev, state):
-                self._stops.read(state, fill.version)
+                self._note_stops(fill, state)
                 self._signers.put(state)
         return signer_of(state)
 

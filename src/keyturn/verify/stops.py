@@ -8,13 +8,16 @@ from typing import Final
 
 from keyturn.core.feed import KeyState, Predicate, SecretState
 from keyturn.core.instant import FOREVER, to_micros
-from keyturn.verify.entry import REVOKED, STOPPED, SUSPENDED, header, pack
+from keyturn.verify.entry import HEADER, REVOKED, STOPPED, SUSPENDED, header, pack
 
 LATELY: Final = 3_600_000_000
 """Microseconds before a change at which a version was over before it, rather than by it."""
 MOST_PREDICATES: Final = 1_000
+MOST_VERSIONS: Final = 64
+"""Of one key; beyond that every key of its owner may have stopped."""
 _EVERYTHING: Final = Predicate()
 _WHOLE: Final = REVOKED | SUSPENDED
+_NEVER: Final = to_micros(FOREVER)
 
 
 class PastLost(Exception):  # noqa: N818  # says what stands in the way
@@ -73,14 +76,33 @@ class Stops:
         return any(one.account_id in ("", account_id) and one.owner_id in ("", owner_id) for one in self._many)
 
     def _put(self, state: KeyState, is_news: Callable[[SecretState], bool]) -> None:
-        known = {header(one)[6] for one in self._of_key.pop(state.key_id, ())}
+        before = self._of_key.pop(state.key_id, ())
+        known = {header(one)[6] for one in before}
         ended = [one for one in state.secrets if _ends(one) and (one.version in known or is_news(one))]
         if state.revoked or state.suspended:
             ended += [one for one in state.secrets[-1:] if one not in ended]
-        if ended and len(self._of_key) >= self.most:
+        # A state names whatever may still be accepted: what had an end, and is named no more, is over.
+        named = {one.version for one in state.secrets}
+        over = (_under(state, one) for one in before if _has_end(one) and header(one)[6] not in named)
+        found = (*over, *(pack(state, one, 0) for one in ended))
+        if found and len(self._of_key) >= self.most:
             self._many = (_EVERYTHING,)
-        elif ended:
-            self._of_key[state.key_id] = tuple(pack(state, one, 0) for one in ended)
+        elif found:
+            self._of_key[state.key_id] = found[-MOST_VERSIONS:]
+        if len(found) > MOST_VERSIONS:
+            self.changed_many(Predicate(account_id=state.account_id, owner_id=state.owner_id))
+
+
+def _has_end(entry: bytes) -> bool:
+    _, _, stops, _, _, _, _, flags = header(entry)
+    return bool(flags & STOPPED) or stops < _NEVER
+
+
+def _under(state: KeyState, entry: bytes) -> bytes:
+    """The same version where the key as a whole is as that state says."""
+    *times, flags = header(entry)
+    whole = (REVOKED if state.revoked else 0) | (SUSPENDED if state.suspended else 0)
+    return HEADER.pack(*times, flags & ~_WHOLE | whole) + entry[HEADER.size :]
 
 
 def _ends(secret: SecretState) -> bool:
