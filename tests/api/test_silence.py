@@ -32,6 +32,7 @@ READY: Final = b"Z\x00\x00\x00\x05I"
 QUESTIONS: Final[Mapping[str, Callable[[World], object]]] = {
     "scan": lambda here: here.store.scan(0),
     "glance": lambda here: here.store.glance(lambda tx: tx.rev),
+    "feed": lambda here: here.store.feed_after(0, limit=1),
     "lookup": lambda here: here.store.lookup(bytes(32)),
 }
 

@@ -3,7 +3,7 @@
 import threading
 from typing import Any
 
-from keyturn.core.lease import FOR_GOOD, Acknowledgement, Grant, Renewal, Terms
+from keyturn.core.lease import FOR_GOOD, LONGEST, Acknowledgement, Grant, Renewal, Terms
 from keyturn.sdk.attachment import Attachment
 from keyturn.sdk.nodes import Nodes
 from keyturn.verify.holder import Holder
@@ -87,3 +87,33 @@ def test_f2_the_first_lease_too_is_renewed_by_the_terms_of_the_deployment() -> N
 def _follow(attachment: Attachment) -> Any:
     """With whatever stands in for a stream."""
     return attachment._follow
+
+
+class _Later(_Node):
+    """Began later than what it is told of was applied: it grants anew, again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def lines(self, seconds: float, _wake: object) -> list[bytes] | None:
+        self.waits.append(seconds)
+        renewal = self.heard[-1]
+        assert isinstance(renewal, Renewal)
+        if len(self.waits) > 1:
+            return None
+        return [
+            write(Grant(nonce=renewal.nonce, length=1_000_000, epoch=0, rev=7, entries=(), time=1, at=1, anew=True))
+        ]
+
+
+def test_f9_who_waits_for_a_raised_epoch_asks_no_more_often_than_others() -> None:
+    """Else every verifier asks fifty times a second until somebody does."""
+    attachment = _attachment()
+    attachment._holder.terms = Terms(length=LONGEST)
+    attachment._verifier.estranged = True
+    node, follow = _Later(), _follow(attachment)
+    follow(node)
+    attachment._wake.close()
+    assert attachment._holder.deadline == 0
+    assert node.waits[1] > 0.1

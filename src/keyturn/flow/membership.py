@@ -173,17 +173,22 @@ class Membership:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def has_lost(self, applied: tuple[int, int], *, epoch: int) -> bool:
+    def knows_lost(self, applied: tuple[int, int], *, epoch: int) -> bool | None:
         """Whether the authority knows no such entry, which somebody has applied in that epoch (F9).
 
-        Where this node began later than that, or has not come so far yet, the database is asked.
+        None where the database has to be asked: this node began later than that, or has not come so far yet.
         """
         rev, at = applied
         if not rev or epoch != self._verifier.epoch:
             return False
         known = self.recent.at(rev)
+        return None if known is None else known != at
+
+    def has_lost(self, applied: tuple[int, int], *, epoch: int) -> bool:
+        """The same, asking the database where it has to be asked.  Raises StoreUnavailable."""
+        known = self.knows_lost(applied, epoch=epoch)
         if known is not None:
-            return known != at
+            return known
         return entries_beyond(applied, self._store.feed_after, limit=0) is Unfollowed.LOST
 
     def grant(self, renewal: Renewal, terms: Terms, *, is_lost: bool = False) -> Grant | Denial:

@@ -1,8 +1,10 @@
 """The data folder and the SQLite file: who may read them, and that one server at a time uses them (F13)."""
 
+import errno
 import fcntl
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Final, Self
 
 _FAR: Final = 1 << 62
 """A byte of a SQLite file that SQLite never locks."""
-_OFD_LOCK: Final = getattr(fcntl, "F_OFD_SETLK", None)
+_OFD_LOCK: Final = getattr(fcntl, "F_OFD_SETLK", None) if sys.platform == "linux" else None
+_NO_SUCH_LOCK: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})
 
 
 class FolderInUse(Exception):  # noqa: N818  # the world is in the way; not an error of ours
@@ -34,6 +37,9 @@ class ServerLock:
         except BlockingIOError:
             os.close(descriptor)
             raise FolderInUse(f"another keyturn server is using {self._of}") from None
+        except OSError:
+            os.close(descriptor)
+            raise
         self._descriptor = descriptor
         return self
 
@@ -55,9 +61,15 @@ class FileLock(ServerLock):
     """
 
     def _lock(self, descriptor: int) -> None:
-        if _OFD_LOCK is not None:
-            # As `struct flock` has it: to write, from the file's beginning, one byte, and of no process.
-            fcntl.fcntl(descriptor, _OFD_LOCK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, _FAR, 1, 0))
+        if _OFD_LOCK is None:
+            return
+        # As `struct flock` has it: to write, from the file's beginning, one byte, and of no process.
+        wish = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, _FAR, 1, 0)
+        try:
+            fcntl.fcntl(descriptor, _OFD_LOCK, wish)
+        except OSError as error:
+            if error.errno not in _NO_SUCH_LOCK:  # some kernels have none; the locks by name hold there as well
+                raise
 
 
 @contextmanager

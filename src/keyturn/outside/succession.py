@@ -6,6 +6,7 @@ notes beside the database for how long its leases last, and in the end how it le
 was put back is seen in the same way, by the lock beside it, which nobody writes to.
 """
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -64,6 +65,9 @@ class Succession:
         folder = os.open(self._note.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system that cannot, as SQLite takes it
+                raise
         finally:
             os.close(folder)
 

@@ -178,7 +178,7 @@ class Attachment:
                 self._holder.drop(Alarm.FORGED)
                 raise ValueError("a message that nodes do not send")
         if answer is None:
-            return False
+            return self._verifier.estranged  # as above
         stream.send(write(answer))
         if isinstance(message, Grant):
             self.joined.set()

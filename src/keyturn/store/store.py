@@ -86,7 +86,7 @@ class SqlStore:
 
     def feed_after(self, rev: int, *, limit: int) -> Sequence[FeedEntry]:
         """Feed entries after `rev`, in order."""
-        return self.read(lambda tx: tx.feed_after(rev, limit=limit))
+        return self.glance(lambda tx: tx.feed_after(rev, limit=limit))
 
     def rev(self) -> int:
         """The newest committed revision."""

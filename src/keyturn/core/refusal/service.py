@@ -44,7 +44,10 @@ class OutcomeUnknown(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseLapsed(Refusal):
-    """F3: this holder may not answer from memory any longer."""
+    """F3: this holder may not answer from memory any longer.
+
+    Also F9, until the epoch is raised: the authority has lost a part of its past, and the key may have stopped in it.
+    """
 
     kind: ClassVar[str] = "lease_lapsed"
     status: ClassVar[int] = 503
