@@ -54,12 +54,12 @@ class Line:
         """The next message; None once the server has ended the stream."""
         while not self._waiting:
             try:
-                lines = self.stream.lines(20, self._wake)
+                lines = self.stream.lines(60, self._wake)
             except ConnectionResetError:  # it was still being told something
                 return None
             if lines is None:
                 return None
-            assert lines, "nothing came in 20 seconds"
+            assert lines, "nothing came in a minute"
             self._waiting += lines
         heard = read(self._waiting.pop(0))
         if isinstance(heard, Grant):

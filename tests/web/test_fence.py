@@ -1,12 +1,10 @@
 """F5 on the handover page: who has confirmed, live, while a verifier does not answer."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from keyturn.core.lease import LONGEST
 from tests.attached import attached
 from tests.browser import Chromium, follow
 from tests.web.desk import Desk, sign_in
@@ -16,12 +14,9 @@ pytestmark = pytest.mark.needs("chromium")
 
 @pytest.fixture
 def patient(desk: Desk) -> Desk:
-    """With leases as long as they may be: longer than a busy machine takes for two pages."""
-    assert desk.server.stop() == 0
-    with sqlite3.connect(desk.server.folder / "keyturn.db") as database:
-        database.execute("UPDATE authority SET lease_length = ?", (LONGEST,))
-    database.close()
-    desk.server.start()
+    """With leases that last longer than a busy machine takes for two pages."""
+    terms = desk.server.call("/v1/fleet/terms", {"lease_ms": 15_000, "margin_ms": 50}, method="PUT")
+    assert terms.status == 200, terms.text
     return desk
 
 
