@@ -165,8 +165,8 @@ def _pure_tests_open_no_socket(request: pytest.FixtureRequest, monkeypatch: pyte
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: some tests wait for a lease to end or a server to stop."""
-    return (os.cpu_count() or 1) + 1
+    """Two processes more than there are cores: many tests wait for a lease to end or a server to stop."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

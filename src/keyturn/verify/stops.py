@@ -13,7 +13,7 @@ from keyturn.verify.entry import HEADER, REVOKED, STOPPED, SUSPENDED, header, pa
 LATELY: Final = 3_600_000_000
 """Microseconds before a change at which a version was over before it, rather than by it."""
 MOST_PREDICATES: Final = 1_000
-MOST_VERSIONS: Final = 64
+MOST_VERSIONS: Final = 32
 """Of one key; beyond that every key of its owner may have stopped."""
 _EVERYTHING: Final = Predicate()
 _WHOLE: Final = REVOKED | SUSPENDED
