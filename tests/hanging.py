@@ -49,25 +49,29 @@ class Hanging:
 
 
 @contextmanager
+def hung(url: str) -> Iterator[Hanging]:
+    """Every edit that names a key `hung` hangs, until the block ends."""
+    with psycopg.connect(url, autocommit=True) as holding, psycopg.connect(url, autocommit=True) as looking:
+        holding.execute(_TRIGGER)
+        holding.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        try:
+            yield Hanging(looking)
+        finally:
+            holding.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+
+
+@contextmanager
 def hanging(server: Serving, url: str, *, places: int = OTHERS, **also: object) -> Iterator[Hanging]:
     """More edits than there are places for hang, until the block ends; `also` is what else they give the key."""
     keys = [server.create()["id"] for _ in range(places + 4)]
-    with (
-        ThreadPoolExecutor(len(keys)) as pool,
-        psycopg.connect(url, autocommit=True) as holding,
-        psycopg.connect(url, autocommit=True) as looking,
-    ):
-        holding.execute(_TRIGGER)
-        holding.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-        one = Hanging(looking)
-        try:
-            one.edits += [pool.submit(_edit, server, key, also) for key in keys]
+    with ThreadPoolExecutor(len(keys)) as pool:
+        with hung(url) as one:
+            one.edits += [pool.submit(edit, server, key, also) for key in keys]
             until(lambda: one.hung == places, within=120)
             yield one
-        finally:
-            holding.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
-    assert [one.result().status for one in one.edits] == [200] * len(keys)
+        assert [made.result().status for made in one.edits] == [200] * len(keys)
 
 
-def _edit(server: Serving, key: str, also: dict[str, object]) -> Answer:
+def edit(server: Serving, key: str, also: dict[str, object]) -> Answer:
+    """One such edit."""
     return server.call(f"/v1/keys/{key}", {"name": "hung"} | also, method="PATCH")

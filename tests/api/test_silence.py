@@ -22,6 +22,7 @@ from tests import databases
 from tests.api.impatient import TIRES
 from tests.attached import until
 from tests.fleet.chaos.link import Link, Links, Way
+from tests.hanging import edit, hung
 from tests.postgres import Postgres
 from tests.serving import Serving
 from tests.web.house import PASSPHRASE, House
@@ -83,23 +84,23 @@ def test_f5_a_look_at_a_fence_is_given_up_and_holds_no_place(postgres_server: Po
 
 
 def test_a_server_ends_also_where_its_database_never_answers(postgres_server: Postgres, tmp_path: Path) -> None:
+    """With a change under way, which is waited for without end."""
     with ExitStack() as stack:
-        empty = stack.enter_context(databases.postgres_empty(postgres_server))
-        url, line = stack.enter_context(through_a_link(postgres_server, empty))
+        url = stack.enter_context(databases.postgres_empty(postgres_server))
         few = {"KEYTURN_DRAIN_SECONDS": "1"}
         server = Serving(tmp_path / "data", database_url=url, environment=few, patience=120).start()
         stack.callback(server.kill)
+        key = server.create()["id"]
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        line.stall(Way.BACK)
-        asked = pool.submit(server.call, "/v1/accounts", {"name": "nobody knows"})
-        until(lambda: any(one.back.held for one in line.connections(b"")))
-        os.kill(server.pid, signal.SIGTERM)
-        assert server.died(120)
-        asked.exception(120)
-        assert "ending all the same" in server.said
-        line.resume()
+        with hung(url) as waiting:
+            asked = pool.submit(edit, server, key, {})
+            until(lambda: waiting.hung == 1, within=120)
+            os.kill(server.pid, signal.SIGTERM)
+            assert server.died(120)
+            asked.exception(120)
+            assert "ending all the same" in server.said
         server.start()
-        assert server.call("/v1/accounts").status == 200
+        assert server.call(f"/v1/keys/{key}").status == 200
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
