@@ -46,6 +46,7 @@ SEEN_AT_ONCE = {
 SHOWN_FIRST_BY = {
     "F2 a grant is paired with a later renewal": 200,
     "F5 a record forgets a longer lease": 23,
+    "F9 a higher epoch keeps the cache": 126,
     "F9 stops are known by the cache alone": 24,
     "F9 bulk stops are forgotten": 21,
 }
