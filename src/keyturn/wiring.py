@@ -147,10 +147,7 @@ def _build(settings: Settings, store: SqlStore, succession: Succession | None, *
     verifier = Verifier(most_keys=settings.cached_keys, recent=recent, limits=limits)
     instance = forge.id("node")
     if is_alone:
-        lasts = store.change(partial(_succeed, instance=instance, unknown=unknown, is_shared=store.is_shared))
-        if succession:
-            succession.begin(lasts)
-        store.serve()
+        _take_over(store, succession, instance=instance, unknown=unknown)
     admin_key = store.change(lambda tx: _found(tx, settings, forge))
     now, deployment = store.read(lambda tx: (tx.now, tx.deployment_account_id))
     hints = _hints(settings, forge, deployment) if store.is_shared else NoHints()
@@ -230,6 +227,14 @@ def _join(
     )
     membership.renew()
     return membership
+
+
+def _take_over(store: SqlStore, succession: Succession | None, *, instance: str, unknown: int) -> None:
+    """Begin where no server is; only once what was left is on record may others begin beside this one."""
+    lasts = store.change(partial(_succeed, instance=instance, unknown=unknown, is_shared=store.is_shared))
+    if succession:
+        succession.begin(lasts)
+    store.serve()
 
 
 def _succeed(tx: Transaction, *, instance: str, unknown: int, is_shared: bool) -> int:
