@@ -90,7 +90,7 @@ def test_f13_who_takes_a_backup_or_reads_changes_is_no_standby(primary: Postgres
     )
     try:
         until(lambda: senders(primary) == 2)
-        assert durability(engine).strict
+        becomes(engine, lambda one: one.strict)  # the reader counts as a standby until it has taken its slot
         backup.close()
         with standby_of(primary):
             becomes(engine, lambda one: not one.strict)

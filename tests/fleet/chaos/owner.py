@@ -25,6 +25,8 @@ AGAIN_SECONDS: Final = 0.2
 PATIENCE: Final = 90.0
 """Seconds after which a request that nobody answers is a failure of the test."""
 READ: Final = "orders:read"
+LONG_MS: Final = 3000
+"""A stop that waited for longer than this is told of: what it waited for stands in its receipt."""
 _CHORES: Final = {"reset": 40, "suspend": 4, "narrow": 4, "revoke": 2}
 
 
@@ -46,6 +48,9 @@ class Done:
     def take(self, kind: str, answer: Answer, stop: Stop) -> None:
         """A stop has returned."""
         receipt = answer.body["receipt"]
+        if receipt["waited_ms"] > LONG_MS:
+            who = receipt["verifiers"]["waited_out"]
+            print(f"{boot_nanos() / 1e9:.3f} a stop waited {receipt['waited_ms']} ms, for {who}", flush=True)
         if not receipt["confirmed"]:
             self.unconfirmed[receipt["reason"]] += 1
         else:
