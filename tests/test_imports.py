@@ -1,5 +1,6 @@
 """What may be imported where (the rings themselves are import contracts, checked by `make lint`)."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +43,23 @@ def test_verifying_in_the_own_process_needs_no_third_party_package() -> None:
 
 def test_the_bare_python_of_this_test_has_no_third_party_package() -> None:
     assert bare("-c", "import sqlalchemy").returncode != 0
+
+
+def _names(tree: ast.AST) -> set[str]:
+    """What classes there are protocols."""
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    return {one.name for one in classes if any(ast.unparse(base) == "Protocol" for base in one.bases)}
+
+
+def test_no_method_of_a_protocol_is_called_by_the_protocols_name() -> None:
+    """It would do nothing, and whoever checks types sees nothing wrong with it."""
+    trees = {file: ast.parse(file.read_text()) for file in SRC.rglob("*.py")}
+    protocols = set().union(*map(_names, trees.values()))
+    assert "Transaction" in protocols
+    found = [
+        f"{file.relative_to(SRC)}:{node.lineno}: {ast.unparse(node)}"
+        for file, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in protocols
+    ]
+    assert found == []

@@ -164,14 +164,13 @@ def _keep_house(node: Node, stopping: threading.Event) -> None:
         ticks += 1
         try:
             node.clock.hear(node.store.read(lambda tx: tx.now))
+            node.stay()
             node.housekeeper.tick()
             node.sharing.tick()
             if ticks % _FORGET_EVERY == 0:
                 node.housekeeper.forget()
-            if ticks % _MEASURE_EVERY == 0:
-                node.stay()
-                if node.durable.look():
-                    _say_durability(node.durability)
+            if ticks % _MEASURE_EVERY == 0 and node.durable.look():
+                _say_durability(node.durability)
         except StoreUnavailable:
             if not away:
                 log.warning(

@@ -187,7 +187,7 @@ def _build(settings: Settings, store: SqlStore, succession: Succession | None, *
         oidc=oidc.load(settings.oidc),
         clock=AuthorityClock(now),
         durable=Durable(store.durability),
-        stay=partial(store.stay, membership.renew),
+        stay=partial(store.stay, membership.renew, membership.vouch),
         deployment_account_id=deployment,
         admin_key=admin_key,
     )

@@ -4,7 +4,7 @@ import pytest
 
 from keyturn.core.instant import to_micros
 from keyturn.core.lease import AHEAD, Denial, Grant, Renewal
-from tests.flow.node import HOUR, TERMS, Member, member
+from tests.flow.node import HOUR, TERMS, Member, absent, member
 
 
 def ask(one: Member, applied: tuple[int, int], *, is_lost: bool = False) -> Grant | Denial:
@@ -69,3 +69,37 @@ def test_f9_the_verifiers_of_a_node_whose_past_is_lost_are_told_that_it_is(sqlit
         granted = ask(one, (0, 0))
         assert isinstance(granted, Grant)
         assert granted.anew
+
+
+def test_f5_who_has_renewed_nothing_for_a_whole_fence_is_taken_off_the_record(database_url: str) -> None:
+    """Also where nobody stops anything, so that nobody waits for it; whoever renews stays."""
+
+    def on_record() -> set[str]:
+        return {lease.instance for lease in one.here.store.read(lambda tx: tx.leases())}
+
+    with member(database_url) as one, one.time.stopped():
+        absent(one, lasts=5_000)
+        one.membership.renew()
+        one.stand_for(4_999)
+        absent(one, lasts=5_000, counter=2)
+        one.membership.renew()
+        one.stand_for(4_999)
+        one.membership.renew()
+        assert on_record() == {"node_1", "node_gone"}
+        one.stand_for(1)
+        one.membership.renew()
+        assert on_record() == {"node_1"}
+
+
+def test_f5_while_a_node_cannot_look_at_the_leases_nobody_is_silent(database_url: str) -> None:
+    """The database was away from all: they renew when it is back, and who is first takes nobody off the record."""
+    with member(database_url) as one, one.time.stopped():
+        absent(one, lasts=5_000)
+        one.membership.renew()
+        for silence in (one.membership.terms.length + 1, 4_999):
+            one.stand_for(silence)
+            one.membership.renew()
+            assert len(one.here.store.read(lambda tx: tx.leases())) == 2
+        one.stand_for(1)
+        one.membership.renew()
+        assert len(one.here.store.read(lambda tx: tx.leases())) == 1

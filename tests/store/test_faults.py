@@ -425,20 +425,30 @@ def test_f13_a_server_whose_session_was_ended_is_known_again(postgres_url: str) 
     engine = connect(postgres_url)
     serving, migrating = Presence(engine), Presence(engine)
     try:
-        serving.stay()
+        known: list[object] = []
+
+        def look() -> None:
+            known.append(held())
+
+        def fail() -> None:
+            raise StoreUnavailable
+
+        serving.stay(look, look)
         assert held() == 0, "who does not serve is not known to"
         serving.serve()
-        known: list[int] = []
-        serving.stay(lambda: known.append(held()))
+        serving.stay(look, look)
         assert (held(), known) == (1, [])
         cut_off(postgres_url)
         until(lambda: held() == 0)
         migrating.alone()
-        serving.stay()
+        serving.stay(lambda: None, look)
         migrating.release()
         until(lambda: held() == 0)  # not while the schema was being changed
-        serving.stay(lambda: known.append(held()))
-        assert known == [0], "whoever starts is to find it known only once it has looked at the database"
+        with pytest.raises(StoreUnavailable):
+            serving.stay(lambda: None, fail)
+        until(lambda: held() == 0)
+        serving.stay(look, look)
+        assert known == [0, 1], "whoever starts is to find it known only once it has looked at the database"
         with pytest.raises(NotAlone):
             migrating.alone()
     finally:

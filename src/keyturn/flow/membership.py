@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from enum import Enum, auto
 from typing import Final
 
 from keyturn.core.feed import FeedEntry
@@ -43,6 +43,14 @@ class Clocks:
     """The id of this boot of this machine; empty where there is none."""
 
 
+class _Found(Enum):
+    """What a node found of itself on record, before it put itself there again."""
+
+    AS_RECORDED = auto()
+    WAITED_OUT = auto()
+    PUT_BACK = auto()
+
+
 class Membership:
     """Safe to share between threads.  Every method may raise StoreUnavailable unless it says otherwise."""
 
@@ -80,11 +88,13 @@ class Membership:
         self._renewing = threading.Lock()
         self._counter = 0
         self._recorded = (0, 0)  # the counter that is on record, and when it was put there at the earliest
+        self._found = _Found.AS_RECORDED
         self._until = 0
         self._told = (0, 0)
         self._grants = False
         self._published: frozenset[str] = frozenset()
-        self._seen: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, tuple[int, int]] = {}  # by instance its counter, and since when it has been that
+        self._looked = 0  # when they were looked at last
         self._listeners: list[Callable[[], object]] = []
 
     @property
@@ -133,6 +143,14 @@ class Membership:
     def recorded(self) -> int:
         """The counter that is on record at the least.  Raises nothing."""
         return self._recorded[0]
+
+    def vouch(self) -> None:
+        """Say of a database that may be served anew that it was not put back, if this node found itself there (F9).
+
+        For whoever begins alone later on, and could not tell.
+        """
+        if self._found is _Found.AS_RECORDED and not self.estranged:
+            self._store.change(lambda tx: tx.take_over())
 
     def publish(self, instance: str) -> None:
         """Put on record that this node grants, and to whom, before it does: what a dead node leaves has to be known."""
@@ -273,31 +291,32 @@ class Membership:
         applied = self._verifier.applied  # first: in it is all that is acknowledged
         lease = self._lease(self._verifier.epoch, acked_rev)  # it rises in `renew` alone
 
-        def put_on_record(tx: Transaction) -> bool:
-            is_put_back = self._note_lost(tx, lease)
+        def put_on_record(tx: Transaction) -> _Found:
+            found = self._note_lost(tx, lease)
             _put_on_record(tx, lease=lease, applied=applied)
-            return is_put_back
+            return found
 
-        if self._store.change(put_on_record):
+        self._found = self._store.change(put_on_record)
+        if self._found is _Found.PUT_BACK:
             self.holder.alarms.append(Alarm.PUT_BACK)
         self._recorded = lease.counter, began
         self._published = frozenset(one.instance for one in lease.verifiers)
 
-    def _note_lost(self, tx: Transaction, lease: Lease) -> bool:
-        """Have a next stop wait for whoever else is missing, where this node is; whether the database was put back.
+    def _note_lost(self, tx: Transaction, lease: Lease) -> _Found:
+        """Have a next stop wait for whoever else is missing, where this node is.
 
         Who was silent for a lease may just have been waited out.  Else others may have been given longer leases in the
         time that was lost, and this node not have heard of it.
         """
         leases, (counter, since) = tx.leases(), self._recorded
         if not self.is_forgotten(leases, recorded=counter):
-            return False
+            return _Found.AS_RECORDED
         is_there = any(one.instance == self.instance for one in leases)
         is_put_back = is_there or self.boot() - since <= self.terms.length
         known = max(lease.lasts, tx.terms().fence, *(one.lasts for one in leases), 0)
         lasts = max(known, LONGEST_FENCE) if is_put_back else known
         tx.renew_lease(everybody_lost(tx.epoch, noticed_by=self.instance, counter=lease.counter, lasts=lasts))
-        return is_put_back
+        return _Found.PUT_BACK if is_put_back else _Found.WAITED_OUT
 
     def _grant(self, tx: Transaction, renewal: Renewal) -> Grant | Denial:
         applied = renewal.applied_rev, renewal.applied_at
@@ -318,16 +337,25 @@ class Membership:
         )
 
     def _sweep(self, leases: Sequence[Lease]) -> None:
-        """Whoever has not renewed while a whole fence went by here is waited out."""
+        """Whoever has not renewed while a whole fence went by here is waited out.
+
+        While this node could not look either, the database was away from all of them: they come back as it does.
+        """
         boot = self.boot()
+        if boot - self._looked > self.terms.length:
+            self._seen = {}
+        self._looked = boot
         seen: dict[str, tuple[int, int]] = {}
         for one in leases:
             counter, since = self._seen.get(one.instance, (one.counter, boot))
             seen[one.instance] = (one.counter, boot if counter != one.counter else since)
             longest = max((each.stale for each in one.verifiers), default=0)
             if one.instance != self.instance and boot - seen[one.instance][1] >= one.lasts + longest:
-                self._store.change(partial(Transaction.remove_lease, instance=one.instance, counter=one.counter))
+                self._remove(one)
         self._seen = seen
+
+    def _remove(self, lease: Lease) -> None:
+        self._store.change(lambda tx: tx.remove_lease(lease.instance, counter=lease.counter))
 
 
 def _put_on_record(tx: Transaction, *, lease: Lease, applied: tuple[int, int]) -> None:

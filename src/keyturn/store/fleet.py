@@ -20,6 +20,7 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from keyturn.core.instant import to_micros
 from keyturn.core.lease import Attached, Lease, Raised, Scan, Terms, epoch_after, everybody_before
@@ -83,7 +84,7 @@ class Fleet(Begun):
         return raised
 
     def take_over(self) -> bool:
-        """Whether PostgreSQL has not been put back since somebody began alone; from now on since this transaction.
+        """Whether PostgreSQL has not been put back since this was done last; from now on since this transaction.
 
         A backup of its files is served by another process, one of its rows was written by another transaction, and a
         copied database has another number.  Of SQLite the file system tells.
@@ -92,8 +93,10 @@ class Fleet(Begun):
             return True
         server, xid = self._connection.execute(_HERE).one()
         found = self._connection.execute(_ORIGIN).one_or_none()
-        self._connection.execute(delete(origin))
-        self._connection.execute(insert(origin).values(id=1, written=f"{server} {xid}"))
+        written = upsert(origin).values(id=1, written=f"{server} {xid}")
+        self._connection.execute(
+            written.on_conflict_do_update(index_elements=[origin.c.id], set_={"written": written.excluded.written})
+        )
         return found is not None and found.written == f"{server} {found.xmin}"
 
 

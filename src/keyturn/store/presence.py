@@ -49,15 +49,20 @@ class Presence:
         found = self._holder.execute(_OTHERS, {"lock": _LOCK_ID})
         return ", ".join(f"{one.place} since {one.since} UTC" for one in found)
 
-    def stay(self, first: Callable[[], object] = lambda: None) -> None:
+    def stay(self, first: Callable[[], object], then: Callable[[], object]) -> None:
         """Take it again if its session is gone, or at a later look, while somebody changes the schema.
 
-        `first` is done before that.  Raises SQLAlchemyError.
+        `first` is done before that, `then` while nobody else can be alone.  Raises SQLAlchemyError, or what they do.
         """
         if self._serves and self._engine.dialect.name == "postgresql" and not self._is_held():
             self.release()
             first()
-            self._take("SELECT pg_try_advisory_lock_shared(%d)")
+            if self._take("SELECT pg_try_advisory_lock_shared(%d)"):
+                try:
+                    then()
+                except BaseException:
+                    self.release()  # so that a later look does it
+                    raise
 
     def alone(self) -> None:
         """Work with it while no server does.  Raises NotAlone, or SQLAlchemyError."""

@@ -132,13 +132,14 @@ class SqlStore:
         with _told():
             self._presence.serve()
 
-    def stay(self, first: Callable[[], object] = lambda: None) -> None:
+    def stay(self, first: Callable[[], object], then: Callable[[], object]) -> None:
         """Be known again where the database has forgotten it: it was restarted, say.  Raises StoreUnavailable.
 
-        `first` is done before: who starts next and finds somebody known need not look whether it was put back.
+        `first` is done before: who starts next and finds somebody known need not look whether it was put back.  `then`
+        is done once known, while nobody can begin alone.
         """
         with _told():
-            self._presence.stay(first)
+            self._presence.stay(first, then)
 
     @property
     def is_shared(self) -> bool:

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from keyturn.core.lease import Terms
+from keyturn.core.lease import LOST, Terms
 from tests.fleet.chaos.history import History, Judged, Stop
 from tests.fleet.chaos.launch import WALL, WITHOUT, obeyed
 from tests.fleet.chaos.link import Link, Links
@@ -236,7 +236,7 @@ class Fleet:
         self.nodes.append(node)
         known = self.leases()
         node.start()
-        (node.instance,) = self.leases().keys() - known.keys()
+        (node.instance,) = (one for one in self.leases().keys() - known.keys() if not one.startswith(LOST))
         if not self._credential.exists():
             made = serving.create(name="verifiers", permissions=["keyturn.attach"])
             self._credential.write_text(made["secret"])
