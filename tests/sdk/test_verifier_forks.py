@@ -204,6 +204,29 @@ def test_f10_the_first_request_of_a_child_is_answered_and_it_gets_a_lease_of_its
         pass
 
 
+AT_ONCE: Final = """
+attend = verifier._attend
+
+def attend_until_leased():
+    attend()
+    assert verifier._attachment.joined.wait(60)
+
+for ask, answers in ((verifier.verify_warm, lambda said: said is None), (verifier.verify, bool)):
+    child = fork()
+    if child == 0:
+        verifier._attend = attend_until_leased
+        assert answers(ask(secret))
+        leave()
+    ends_well(child)
+verifier.close()
+"""
+
+
+def test_f10_nor_is_it_refused_where_the_lease_comes_while_it_is_looked_for(server: Serving, credential: str) -> None:
+    with _program(server, credential, server.create()["secret"], AT_ONCE, on_lapse="refuse"):
+        pass
+
+
 ASKS_NOTHING: Final = """
 def ends():
     assert threads() == 1
