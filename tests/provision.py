@@ -59,6 +59,7 @@ PROGRAMS: Final = {
         Program(name="nginx", package="nginx-light", uses=BOTH, present=_on_path("nginx")),
         Program(name="caddy", package="caddy", uses=frozenset({"test"}), present=_on_path("caddy")),
         Program(name="haproxy", package="haproxy", uses=frozenset({"test"}), present=_on_path("haproxy")),
+        Program(name="pgbouncer", package="pgbouncer", uses=frozenset({"test"}), present=_on_path("pgbouncer")),
         Program(name="wrk", package="wrk", uses=BOTH, present=_on_path("wrk")),
         Program(name="chromium", package="chromium", uses=frozenset({"test"}), present=_on_path(*CHROMIUM)),
         Program(

@@ -121,10 +121,12 @@ def leasing(node: Node) -> Iterator[None]:
 def _keep_lease(node: Node, stopping: threading.Event) -> None:
     member = node.membership
     while not stopping.is_set():
-        wait = member.terms.renew_every / 8e6
+        every = member.terms.renew_every
+        wait = every / 8e6
         with surviving("the lease"):
             member.renew()
-            wait = member.terms.renew_every / 1e6
+            # What is on record lasts by the terms of before, so the first by longer ones comes no later.
+            wait = min(every, member.terms.renew_every) / 1e6
         for alarm in member.holder.told():
             log.error("%s%s", "" if alarm is Alarm.PUT_BACK else "the lease was dropped: ", alarm.value)
         stopping.wait(wait)
@@ -164,13 +166,13 @@ def _keep_house(node: Node, stopping: threading.Event) -> None:
         ticks += 1
         try:
             node.clock.hear(node.store.read(lambda tx: tx.now))
-            node.stay()
             node.housekeeper.tick()
             node.sharing.tick()
             if ticks % _FORGET_EVERY == 0:
                 node.housekeeper.forget()
             if ticks % _MEASURE_EVERY == 0 and node.durable.look():
                 _say_durability(node.durability)
+            node.stay()
         except StoreUnavailable:
             if not away:
                 log.warning(

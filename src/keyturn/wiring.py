@@ -187,10 +187,15 @@ def _build(settings: Settings, store: SqlStore, succession: Succession | None, *
         oidc=oidc.load(settings.oidc),
         clock=AuthorityClock(now),
         durable=Durable(store.durability),
-        stay=partial(store.stay, membership.renew, membership.vouch),
+        stay=partial(_stay, store, membership),
         deployment_account_id=deployment,
         admin_key=admin_key,
     )
+
+
+def _stay(store: SqlStore, membership: Membership) -> None:
+    store.stay(membership.renew, membership.known_again)
+    membership.vouch()
 
 
 def _latest(membership: Membership) -> int:

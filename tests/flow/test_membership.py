@@ -1,9 +1,11 @@
 """What a node grants to its verifiers, where a stream and a second process are not needed to see it (F7, F9)."""
 
 import pytest
+from sqlalchemy import text
 
 from keyturn.core.instant import to_micros
-from keyturn.core.lease import AHEAD, Denial, Grant, Renewal
+from keyturn.core.lease import AHEAD, FOR_GOOD, LONGEST_FENCE, Attached, Denial, Grant, Lease, Renewal, Terms
+from keyturn.verify.holder import Alarm
 from tests.flow.node import HOUR, TERMS, Member, absent, member
 
 
@@ -71,35 +73,89 @@ def test_f9_the_verifiers_of_a_node_whose_past_is_lost_are_told_that_it_is(sqlit
         assert granted.anew
 
 
-def test_f5_who_has_renewed_nothing_for_a_whole_fence_is_taken_off_the_record(database_url: str) -> None:
-    """Also where nobody stops anything, so that nobody waits for it; whoever renews stays."""
+def leases(one: Member) -> set[str]:
+    return {lease.instance for lease in one.here.store.read(lambda tx: tx.leases())}
 
-    def on_record() -> set[str]:
-        return {lease.instance for lease in one.here.store.read(lambda tx: tx.leases())}
 
+@pytest.mark.parametrize("stale", [0, 7_000])
+def test_f12_who_has_left_for_good_is_taken_off_the_record_once_nobody_answers_by_what_it_said(
+    database_url: str, stale: int
+) -> None:
+    """So servers that come and go leave nothing behind, also where nobody stops anything."""
+    verifiers = (Attached(instance="ver_1", name="", acked_rev=1, applied_rev=1, ends_in=0, stale=stale),)
+    gone = Lease(
+        instance="node_gone", counter=9, lasts=5_000, epoch=1, acked_rev=FOR_GOOD, applied_rev=1, verifiers=verifiers
+    )
     with member(database_url) as one, one.time.stopped():
-        absent(one, lasts=5_000)
+        one.here.store.change(lambda tx: tx.renew_lease(gone))
         one.membership.renew()
-        one.stand_for(4_999)
-        absent(one, lasts=5_000, counter=2)
+        one.stand_for(4_999 + stale)
         one.membership.renew()
-        one.stand_for(4_999)
-        one.membership.renew()
-        assert on_record() == {"node_1", "node_gone"}
+        assert leases(one) == {"node_1", "node_gone"}
         one.stand_for(1)
         one.membership.renew()
-        assert on_record() == {"node_1"}
+        assert leases(one) == {"node_1"}
 
 
-def test_f5_while_a_node_cannot_look_at_the_leases_nobody_is_silent(database_url: str) -> None:
-    """The database was away from all: they renew when it is back, and who is first takes nobody off the record."""
+def test_f5_who_is_silent_stays_on_record_until_a_stop_has_waited(database_url: str) -> None:
+    """It may go on by what a primary has recorded whose standby is asked here: only a fence is long enough (F9)."""
     with member(database_url) as one, one.time.stopped():
         absent(one, lasts=5_000)
-        one.membership.renew()
-        for silence in (one.membership.terms.length + 1, 4_999):
-            one.stand_for(silence)
+        for _ in range(3):
             one.membership.renew()
-            assert len(one.here.store.read(lambda tx: tx.leases())) == 2
+            one.stand_for(HOUR)
+        one.membership.renew()
+        assert leases(one) == {"node_1", "node_gone"}
+
+
+def test_f9_a_node_vouches_for_a_database_once_every_lease_of_a_lost_time_is_over(postgres_url: str) -> None:
+    def vouched() -> bool:
+        """Whether somebody who begins alone now need not take it for one that was put back; and then it is."""
+        is_known: bool = one.here.store.change(lambda tx: tx.take_over())
+        with one.here.store._engine.begin() as connection:
+            connection.execute(text("UPDATE origin SET written = 'another'"))
+        return is_known
+
+    with member(postgres_url) as one, one.time.stopped():
+        assert not vouched()
+        one.membership.vouch()
+        assert not vouched(), "it was never forgotten"
+        one.membership.known_again()
+        one.stand_for(LONGEST_FENCE - 1)
+        one.membership.renew()
+        one.membership.vouch()
+        assert not vouched(), "until then somebody may hold a lease of whom it knows nothing"
         one.stand_for(1)
         one.membership.renew()
-        assert len(one.here.store.read(lambda tx: tx.leases())) == 1
+        one.membership.vouch()
+        assert vouched()
+        one.membership.vouch()
+        assert not vouched(), "once"
+
+
+@pytest.mark.parametrize("lost", ["its lease", "its past"])
+def test_f9_a_node_vouches_for_no_database_that_it_does_not_know_again(postgres_url: str, lost: str) -> None:
+    with member(postgres_url) as one, one.time.stopped():
+        one.membership.renew()
+        one.membership.known_again()
+        one.stand_for(LONGEST_FENCE)
+        if lost == "its lease":
+            with one.here.store._engine.begin() as connection:
+                connection.execute(text("UPDATE leases SET counter = counter - 1"))
+        else:
+            one.verifier.estranged = True
+        one.membership.vouch()
+        assert not one.here.store.change(lambda tx: tx.take_over())
+
+
+def test_f9_leases_that_become_longer_make_nobody_believe_that_the_database_was_put_back(sqlite_url: str) -> None:
+    """Whoever is late by the longer terms may have been waited out by the shorter one that is on record."""
+    with member(sqlite_url) as one, one.time.stopped():
+        one.membership.renew()
+        length = one.membership.terms.length
+        one.here.store.change(lambda tx: tx.set_terms(Terms(length=4 * length, margin=length // 100)))
+        one.membership.renew()
+        one.stand_for(length + 1)
+        one.here.store.change(lambda tx: tx.remove_lease("node_1", counter=one.membership.recorded))
+        one.membership.renew()
+        assert Alarm.PUT_BACK not in one.membership.holder.told()

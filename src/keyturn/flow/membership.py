@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 from typing import Final
 
 from keyturn.core.feed import FeedEntry
@@ -43,14 +42,6 @@ class Clocks:
     """The id of this boot of this machine; empty where there is none."""
 
 
-class _Found(Enum):
-    """What a node found of itself on record, before it put itself there again."""
-
-    AS_RECORDED = auto()
-    WAITED_OUT = auto()
-    PUT_BACK = auto()
-
-
 class Membership:
     """Safe to share between threads.  Every method may raise StoreUnavailable unless it says otherwise."""
 
@@ -87,14 +78,13 @@ class Membership:
         self._hints = hints
         self._renewing = threading.Lock()
         self._counter = 0
-        self._recorded = (0, 0)  # the counter that is on record, and when it was put there at the earliest
-        self._found = _Found.AS_RECORDED
+        self._recorded = (0, 0)  # the counter that is on record, and until when nobody can have waited that out
+        self._vouches_at: int | None = None
         self._until = 0
         self._told = (0, 0)
         self._grants = False
         self._published: frozenset[str] = frozenset()
         self._seen: dict[str, tuple[int, int]] = {}  # by instance its counter, and since when it has been that
-        self._looked = 0  # when they were looked at last
         self._listeners: list[Callable[[], object]] = []
 
     @property
@@ -144,13 +134,24 @@ class Membership:
         """The counter that is on record at the least.  Raises nothing."""
         return self._recorded[0]
 
-    def vouch(self) -> None:
-        """Say of a database that may be served anew that it was not put back, if this node found itself there (F9).
+    def known_again(self) -> None:
+        """The database had forgotten that this node works with it, and may have been put back meanwhile.
 
-        For whoever begins alone later on, and could not tell.
+        Raises nothing.
         """
-        if self._found is _Found.AS_RECORDED and not self.estranged:
-            self._store.change(lambda tx: tx.take_over())
+        self._vouches_at = self.boot() + LONGEST_FENCE
+
+    def vouch(self) -> None:
+        """Say of a database that had forgotten this node that it need not be taken for one that was put back (F9).
+
+        For whoever begins alone later on, and could not tell.  Said once every lease is over that anybody may have been
+        given in a time that is lost.
+        """
+        if self._vouches_at is None or self.boot() < self._vouches_at or self.estranged:
+            return
+        recorded = self.recorded
+        self._store.change(lambda tx: self.is_forgotten(tx.leases(), recorded=recorded) or tx.take_over())
+        self._vouches_at = None
 
     def publish(self, instance: str) -> None:
         """Put on record that this node grants, and to whom, before it does: what a dead node leaves has to be known."""
@@ -291,32 +292,31 @@ class Membership:
         applied = self._verifier.applied  # first: in it is all that is acknowledged
         lease = self._lease(self._verifier.epoch, acked_rev)  # it rises in `renew` alone
 
-        def put_on_record(tx: Transaction) -> _Found:
-            found = self._note_lost(tx, lease)
+        def put_on_record(tx: Transaction) -> bool:
+            is_put_back = self._note_lost(tx, lease)
             _put_on_record(tx, lease=lease, applied=applied)
-            return found
+            return is_put_back
 
-        self._found = self._store.change(put_on_record)
-        if self._found is _Found.PUT_BACK:
+        if self._store.change(put_on_record):
             self.holder.alarms.append(Alarm.PUT_BACK)
-        self._recorded = lease.counter, began
+        self._recorded = lease.counter, began + self.terms.length
         self._published = frozenset(one.instance for one in lease.verifiers)
 
-    def _note_lost(self, tx: Transaction, lease: Lease) -> _Found:
-        """Have a next stop wait for whoever else is missing, where this node is.
+    def _note_lost(self, tx: Transaction, lease: Lease) -> bool:
+        """Have a next stop wait for whoever else is missing, where this node is; whether the database was put back.
 
         Who was silent for a lease may just have been waited out.  Else others may have been given longer leases in the
         time that was lost, and this node not have heard of it.
         """
-        leases, (counter, since) = tx.leases(), self._recorded
+        leases, (counter, until) = tx.leases(), self._recorded
         if not self.is_forgotten(leases, recorded=counter):
-            return _Found.AS_RECORDED
+            return False
         is_there = any(one.instance == self.instance for one in leases)
-        is_put_back = is_there or self.boot() - since <= self.terms.length
+        is_put_back = is_there or self.boot() <= until
         known = max(lease.lasts, tx.terms().fence, *(one.lasts for one in leases), 0)
         lasts = max(known, LONGEST_FENCE) if is_put_back else known
         tx.renew_lease(everybody_lost(tx.epoch, noticed_by=self.instance, counter=lease.counter, lasts=lasts))
-        return _Found.PUT_BACK if is_put_back else _Found.WAITED_OUT
+        return is_put_back
 
     def _grant(self, tx: Transaction, renewal: Renewal) -> Grant | Denial:
         applied = renewal.applied_rev, renewal.applied_at
@@ -337,20 +337,18 @@ class Membership:
         )
 
     def _sweep(self, leases: Sequence[Lease]) -> None:
-        """Whoever has not renewed while a whole fence went by here is waited out.
+        """Whoever has left for good is taken off the record, once nobody answers by what was learnt of it (F12).
 
-        While this node could not look either, the database was away from all of them: they come back as it does.
+        Others stay until a stop has waited for them.  Whoever was silent here may have renewed in a time that is lost:
+        by a primary, say, whose standby had not heard of it (F9).
         """
         boot = self.boot()
-        if boot - self._looked > self.terms.length:
-            self._seen = {}
-        self._looked = boot
         seen: dict[str, tuple[int, int]] = {}
         for one in leases:
             counter, since = self._seen.get(one.instance, (one.counter, boot))
             seen[one.instance] = (one.counter, boot if counter != one.counter else since)
             longest = max((each.stale for each in one.verifiers), default=0)
-            if one.instance != self.instance and boot - seen[one.instance][1] >= one.lasts + longest:
+            if one.acked_rev == FOR_GOOD and boot - seen[one.instance][1] >= one.lasts + longest:
                 self._remove(one)
         self._seen = seen
 

@@ -9,7 +9,7 @@ from keyturn.store.presence import NotAlone, Presence
 def enter(engine: Engine, presence: Presence) -> bool:
     """Have the schema up to date, and be known to work with it; whether alone, which lasts until `presence.serve`.
 
-    Raises NotAlone where it is not, and a server works with it as it is; or SQLAlchemy's errors.
+    Raises NotAlone where it is not, and a server works with it as it is; or SessionsShared, or SQLAlchemy's errors.
     """
     while not presence.is_alone():
         presence.serve()

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 _LOCK_ID: Final = 0x6B657974  # "keyt"
+_WHO: Final = "SELECT pg_backend_pid()"
 _OTHERS: Final = text(
     "SELECT coalesce(host(client_addr), 'this machine') AS place, backend_start::timestamp(0)::text AS since"
     " FROM pg_locks JOIN pg_stat_activity USING (pid)"
@@ -22,6 +23,10 @@ _OTHERS: Final = text(
 
 class NotAlone(Exception):  # noqa: N818  # the world is in the way; not an error of ours
     """A keyturn server works with this database."""
+
+
+class SessionsShared(ValueError):  # noqa: N818  # says what is in the way
+    """A pooler gives each transaction another session, so that locks and settings of a session are nobody's."""
 
 
 class Presence:
@@ -52,26 +57,23 @@ class Presence:
     def stay(self, first: Callable[[], object], then: Callable[[], object]) -> None:
         """Take it again if its session is gone, or at a later look, while somebody changes the schema.
 
-        `first` is done before that, `then` while nobody else can be alone.  Raises SQLAlchemyError, or what they do.
+        `first` is done before that, `then` once it is taken.  Raises SQLAlchemyError, or what they do.
         """
         if self._serves and self._engine.dialect.name == "postgresql" and not self._is_held():
             self.release()
             first()
             if self._take("SELECT pg_try_advisory_lock_shared(%d)"):
-                try:
-                    then()
-                except BaseException:
-                    self.release()  # so that a later look does it
-                    raise
+                then()
 
     def alone(self) -> None:
-        """Work with it while no server does.  Raises NotAlone, or SQLAlchemyError."""
+        """Work with it while no server does.  Raises NotAlone, SessionsShared or SQLAlchemyError."""
         if not self.is_alone():
             msg = "a keyturn server is using this database"
             raise NotAlone(msg)
 
     def is_alone(self) -> bool:
-        """Be alone with it, where no server works with it.  Raises SQLAlchemyError."""
+        """Be alone with it, where no server works with it.  Raises SessionsShared or SQLAlchemyError."""
+        self._check_sessions()
         return self._take("SELECT pg_try_advisory_lock(%d)")
 
     def release(self) -> None:
@@ -80,6 +82,16 @@ class Presence:
             self._holder.invalidate()
             self._holder.close()
             self._holder = None
+
+    def _check_sessions(self) -> None:
+        if self._engine.dialect.name != "postgresql":
+            return
+        each = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        with each.connect() as one, each.connect() as other:
+            first, second, again = (session.exec_driver_sql(_WHO).scalar_one() for session in (one, other, one))
+        if first == second or first != again:
+            msg = "the database is behind a pooler that shares sessions; have it pool by session, or connect past it"
+            raise SessionsShared(msg)
 
     def _is_held(self) -> bool:
         try:

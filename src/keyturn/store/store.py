@@ -136,7 +136,7 @@ class SqlStore:
         """Be known again where the database has forgotten it: it was restarted, say.  Raises StoreUnavailable.
 
         `first` is done before: who starts next and finds somebody known need not look whether it was put back.  `then`
-        is done once known, while nobody can begin alone.
+        is done once known.
         """
         with _told():
             self._presence.stay(first, then)
