@@ -125,7 +125,7 @@ def _keep_lease(node: Node, stopping: threading.Event) -> None:
         wait = every / 8e6
         with surviving("the lease"):
             member.renew()
-            # What is on record lasts by the terms of before, so the first by longer ones comes no later.
+            # Its record still lasts by the terms of before: the next renewal comes by the shorter ones.
             wait = min(every, member.terms.renew_every) / 1e6
         for alarm in member.holder.told():
             log.error("%s%s", "" if alarm is Alarm.PUT_BACK else "the lease was dropped: ", alarm.value)
@@ -166,13 +166,14 @@ def _keep_house(node: Node, stopping: threading.Event) -> None:
         ticks += 1
         try:
             node.clock.hear(node.store.read(lambda tx: tx.now))
+            with surviving("staying known"):
+                node.stay()
             node.housekeeper.tick()
             node.sharing.tick()
             if ticks % _FORGET_EVERY == 0:
                 node.housekeeper.forget()
             if ticks % _MEASURE_EVERY == 0 and node.durable.look():
                 _say_durability(node.durability)
-            node.stay()
         except StoreUnavailable:
             if not away:
                 log.warning(

@@ -77,7 +77,10 @@ class Node:
     clock: AuthorityClock
     durable: Durable
     stay: Callable[[], None]
-    """Be known again as a server of this database, should it have forgotten.  Raises StoreUnavailable."""
+    """Be known as a server of this database, should it have forgotten, and say in the end that it is as it was.
+
+    Raises StoreUnavailable.
+    """
     deployment_account_id: str
     admin_key: str
     """The administrator key's secret where this start has made it, else empty."""
@@ -152,6 +155,8 @@ def _build(settings: Settings, store: SqlStore, succession: Succession | None, *
     now, deployment = store.read(lambda tx: (tx.now, tx.deployment_account_id))
     hints = _hints(settings, forge, deployment) if store.is_shared else NoHints()
     membership = _join(settings, store, verifier, recent, hints, instance=instance)
+    if not is_alone:
+        membership.rejoin()
     if succession:
         membership.lengthened = succession.lengthened
     follower = Follower(store, verifier, applied=membership.applied, estranged=membership.estrange)
@@ -194,8 +199,8 @@ def _build(settings: Settings, store: SqlStore, succession: Succession | None, *
 
 
 def _stay(store: SqlStore, membership: Membership) -> None:
-    store.stay(membership.renew, membership.known_again)
-    membership.vouch()
+    if store.stay(membership.rejoin):
+        membership.affirm()
 
 
 def _latest(membership: Membership) -> int:

@@ -404,6 +404,16 @@ def test_f8_a_new_key_may_do_at_once_what_it_may_also_where_this_node_s_clock_la
     assert _ask(lagging, "/v1/accounts", key=made["secret"]).status_code == HTTPStatus.OK
 
 
+@pytest.mark.parametrize("path", ["/v1/keys/{key}", "/v1/keys"])
+def test_f8_a_node_hears_the_time_with_whatever_it_reads(node: Node, path: str) -> None:
+    """So what it shows of what was read is not from before that: a secret that is to start in no seconds, say."""
+    key = _ask(node, "/v1/keys", body={"name": "new"}).json()
+    read_after = node.clock.now()
+    lagging = dataclasses.replace(node, clock=AuthorityClock(Instant(read_after - timedelta(seconds=5))))
+    assert _ask(lagging, path.format(key=key["id"])).status_code == HTTPStatus.OK
+    assert lagging.clock.now() > read_after
+
+
 @pytest.mark.parametrize(
     ("stops", "body"),
     [

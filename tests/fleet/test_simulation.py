@@ -45,9 +45,10 @@ SEEN_AT_ONCE = {
 """What a few seeds of a plan show."""
 SHOWN_FIRST_BY = {
     "F2 a grant is paired with a later renewal": 200,
-    "F5 a record forgets a longer lease": 23,
+    "F5 a record forgets a longer lease": 18,
+    "F5 the wait is by the terms of now": 16,
     "F9 a higher epoch keeps the cache": 126,
-    "F9 stops are known by the cache alone": 24,
+    "F9 stops are known by the cache alone": 195,
     "F9 bulk stops are forgotten": 21,
 }
 """The first seed that shows it, where that is not soon: the search begins there."""

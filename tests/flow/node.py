@@ -122,7 +122,7 @@ def waiting(one: Member, rev: int) -> Iterator[Future[Confirmation]]:
             one.let_pass(HOUR)
 
 
-def absent(one: Member, *, lasts: int = HOUR, counter: int = 1) -> None:
+def absent(one: Member, *, lasts: int = HOUR) -> None:
     """Another node is away that holds a lease for so long."""
-    gone = Lease(instance="node_gone", counter=counter, lasts=lasts, epoch=one.epoch, acked_rev=0)
+    gone = Lease(instance="node_gone", counter=1, lasts=lasts, epoch=one.epoch, acked_rev=0)
     one.here.store.change(lambda tx: tx.renew_lease(gone))

@@ -1,10 +1,13 @@
 """What a node grants to its verifiers, where a stream and a second process are not needed to see it (F7, F9)."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import text
 
 from keyturn.core.instant import to_micros
 from keyturn.core.lease import AHEAD, FOR_GOOD, LONGEST_FENCE, Attached, Denial, Grant, Lease, Renewal, Terms
+from keyturn.flow.membership import SILENT
 from keyturn.verify.holder import Alarm
 from tests.flow.node import HOUR, TERMS, Member, absent, member
 
@@ -73,32 +76,42 @@ def test_f9_the_verifiers_of_a_node_whose_past_is_lost_are_told_that_it_is(sqlit
         assert granted.anew
 
 
+def put(one: Member, lease: Lease) -> None:
+    one.here.store.change(lambda tx: tx.renew_lease(lease))
+
+
 def leases(one: Member) -> set[str]:
     return {lease.instance for lease in one.here.store.read(lambda tx: tx.leases())}
 
 
-@pytest.mark.parametrize("stale", [0, 7_000])
-def test_f12_who_has_left_for_good_is_taken_off_the_record_once_nobody_answers_by_what_it_said(
-    database_url: str, stale: int
+@pytest.mark.parametrize("stale", [0, HOUR])
+@pytest.mark.parametrize("acked_rev", [0, FOR_GOOD])
+def test_f5_f12_who_is_gone_is_taken_off_the_record_once_nobody_answers_by_what_it_was_granted(
+    database_url: str, stale: int, acked_rev: int
 ) -> None:
-    """So servers that come and go leave nothing behind, also where nobody stops anything."""
-    verifiers = (Attached(instance="ver_1", name="", acked_rev=1, applied_rev=1, ends_in=0, stale=stale),)
-    gone = Lease(
-        instance="node_gone", counter=9, lasts=5_000, epoch=1, acked_rev=FOR_GOOD, applied_rev=1, verifiers=verifiers
-    )
+    """So nobody waits for it, and no stop is unconfirmed for the verifiers it had; whoever renews stays."""
+    verifiers = (Attached(instance="ver_1", name="", acked_rev=0, applied_rev=0, ends_in=0, stale=stale),)
+    gone = Lease(instance="gone", counter=1, lasts=5_000, epoch=1, acked_rev=acked_rev, verifiers=verifiers)
     with member(database_url) as one, one.time.stopped():
-        one.here.store.change(lambda tx: tx.renew_lease(gone))
-        one.membership.renew()
-        one.stand_for(4_999 + stale)
-        one.membership.renew()
-        assert leases(one) == {"node_1", "node_gone"}
-        one.stand_for(1)
-        one.membership.renew()
+
+        def stand_for(micros: int) -> None:
+            """And look often enough meanwhile."""
+            whole, rest = divmod(micros, one.membership.terms.length)
+            for step in [*[one.membership.terms.length] * whole, rest]:
+                one.stand_for(step)
+                one.membership.renew()
+
+        for counter in (1, 2):
+            put(one, replace(gone, counter=counter))
+            one.membership.renew()
+            stand_for(SILENT + stale - 1)
+            assert leases(one) == {"node_1", "gone"}
+        stand_for(1)
         assert leases(one) == {"node_1"}
 
 
-def test_f5_who_is_silent_stays_on_record_until_a_stop_has_waited(database_url: str) -> None:
-    """It may go on by what a primary has recorded whose standby is asked here: only a fence is long enough (F9)."""
+def test_f9_while_a_node_cannot_look_at_the_leases_nobody_is_silent(database_url: str) -> None:
+    """Somebody may have renewed with the primary whose place another has taken meanwhile."""
     with member(database_url) as one, one.time.stopped():
         absent(one, lasts=5_000)
         for _ in range(3):
@@ -108,8 +121,8 @@ def test_f5_who_is_silent_stays_on_record_until_a_stop_has_waited(database_url: 
         assert leases(one) == {"node_1", "node_gone"}
 
 
-def test_f9_a_node_vouches_for_a_database_once_every_lease_of_a_lost_time_is_over(postgres_url: str) -> None:
-    def vouched() -> bool:
+def test_f9_a_node_affirms_a_database_once_every_lease_of_a_lost_time_is_over(postgres_url: str) -> None:
+    def affirmed() -> bool:
         """Whether somebody who begins alone now need not take it for one that was put back; and then it is."""
         is_known: bool = one.here.store.change(lambda tx: tx.take_over())
         with one.here.store._engine.begin() as connection:
@@ -117,35 +130,40 @@ def test_f9_a_node_vouches_for_a_database_once_every_lease_of_a_lost_time_is_ove
         return is_known
 
     with member(postgres_url) as one, one.time.stopped():
-        assert not vouched()
-        one.membership.vouch()
-        assert not vouched(), "it was never forgotten"
-        one.membership.known_again()
+        assert not affirmed()
+        one.membership.affirm()
+        assert not affirmed(), "it was never forgotten"
+        one.membership.rejoin()
         one.stand_for(LONGEST_FENCE - 1)
         one.membership.renew()
-        one.membership.vouch()
-        assert not vouched(), "until then somebody may hold a lease of whom it knows nothing"
+        one.membership.affirm()
+        assert not affirmed(), "until then somebody may hold a lease of whom it knows nothing"
         one.stand_for(1)
         one.membership.renew()
-        one.membership.vouch()
-        assert vouched()
-        one.membership.vouch()
-        assert not vouched(), "once"
+        one.membership.affirm()
+        assert affirmed()
+        one.membership.affirm()
+        assert not affirmed(), "once"
 
 
 @pytest.mark.parametrize("lost", ["its lease", "its past"])
-def test_f9_a_node_vouches_for_no_database_that_it_does_not_know_again(postgres_url: str, lost: str) -> None:
+def test_f9_a_node_affirms_no_database_that_it_does_not_know_again(postgres_url: str, lost: str) -> None:
     with member(postgres_url) as one, one.time.stopped():
         one.membership.renew()
-        one.membership.known_again()
+        one.membership.rejoin()
         one.stand_for(LONGEST_FENCE)
         if lost == "its lease":
             with one.here.store._engine.begin() as connection:
                 connection.execute(text("UPDATE leases SET counter = counter - 1"))
         else:
             one.verifier.estranged = True
-        one.membership.vouch()
+        one.membership.affirm()
         assert not one.here.store.change(lambda tx: tx.take_over())
+        one.verifier.estranged = False
+        one.membership.renew()
+        one.stand_for(LONGEST_FENCE)
+        one.membership.affirm()
+        assert one.here.store.change(lambda tx: tx.take_over()), "later on, as whatever was lost then is over too"
 
 
 def test_f9_leases_that_become_longer_make_nobody_believe_that_the_database_was_put_back(sqlite_url: str) -> None:

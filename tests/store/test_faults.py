@@ -430,19 +430,19 @@ def test_f13_a_server_whose_session_was_ended_is_known_again(postgres_url: str) 
         def look() -> None:
             known.append(held())
 
-        serving.stay(look, look)
+        assert not serving.stay(look)
         assert held() == 0, "who does not serve is not known to"
         serving.serve()
-        serving.stay(look, look)
+        assert serving.stay(look)
         assert (held(), known) == (1, [])
         cut_off(postgres_url)
         until(lambda: held() == 0)
         migrating.alone()
-        serving.stay(lambda: None, look)
+        assert not serving.stay(lambda: None)
         migrating.release()
         until(lambda: held() == 0)  # not while the schema was being changed
-        serving.stay(look, look)
-        assert known == [0, 1], "whoever starts is to find it known only once it has looked at the database"
+        assert serving.stay(look)
+        assert known == [0], "whoever starts is to find it known only once it has looked at the database"
         with pytest.raises(NotAlone):
             migrating.alone()
     finally:

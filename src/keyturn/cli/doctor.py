@@ -170,6 +170,7 @@ def _database(settings: "Settings") -> Iterator[Finding]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from keyturn.store.database import GET_DRIVER, DriverMissing, connect
+    from keyturn.store.presence import SessionsShared, check_sessions
 
     address = database_shown(settings)
     if settings.database.startswith("sqlite") and not _sqlite_file_exists(settings):
@@ -182,7 +183,10 @@ def _database(settings: "Settings") -> Iterator[Finding]:
         yield Finding("database", FAIL, f"{address}: {type(error).__name__}", advice)
         return
     try:
+        check_sessions(engine)
         yield from _schema(engine, address, settings)
+    except SessionsShared as error:
+        yield Finding("database", FAIL, f"{address}: {error}", "PgBouncer: pool_mode = session")
     except SQLAlchemyError as error:
         # Never its text: it may hold the address with the password.
         kind = type(getattr(error, "orig", None) or error).__name__

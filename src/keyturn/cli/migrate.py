@@ -36,12 +36,13 @@ def _migrate(settings: "Settings") -> tuple[str | None, str | None]:
     from keyturn.ports.store import StoreUnavailable
     from keyturn.store.database import connect, sqlite_file
     from keyturn.store.migrate import migrate, revisions
-    from keyturn.store.presence import Presence
+    from keyturn.store.presence import Presence, check_sessions
 
     with folder.alone(settings.data, sqlite_file(settings.database)):
         engine = connect(settings.database)
         presence = Presence(engine)
         try:
+            check_sessions(engine)
             presence.alone()
             before, _ = revisions(engine)
             migrate(engine)

@@ -92,11 +92,13 @@ class Visit:
     def read(self, query: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
         """The same for a question that changes nothing, with authority time."""
         now, answer = self.node.store.read(lambda tx: (tx.now, query(tx)))
+        self.node.clock.hear(now)
         return _granted(answer), now
 
     def glance(self, query: Callable[[Transaction], T | Refusal]) -> tuple[T, Instant]:
         """The same of a few rows; it is given up where the database says nothing."""
         now, answer = self.node.store.glance(lambda tx: (tx.now, query(tx)))
+        self.node.clock.hear(now)
         return _granted(answer), now
 
 

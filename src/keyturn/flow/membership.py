@@ -30,6 +30,10 @@ from keyturn.verify.verifier import Verifier
 
 MOST_ENTRIES: Final = 10_000
 """A holder that is further behind than this drops everything instead."""
+SILENT: Final = 3 * LONGEST_FENCE
+"""For so many microseconds more than what its record says whoever is gone has been silent: a node that looks at another
+primary than before counts from a look at the old one, a lease at most before it looked at the new one, to which a third
+of a lease goes by until it would have noticed; and by then a lease may have begun that the new one has not heard of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +82,14 @@ class Membership:
         self._hints = hints
         self._renewing = threading.Lock()
         self._counter = 0
-        self._recorded = (0, 0)  # the counter that is on record, and until when nobody can have waited that out
-        self._vouches_at: int | None = None
+        self._recorded = (0, 0)  # the counter that is on record, and before when nobody can have waited it out
+        self._affirms_at: int | None = None
         self._until = 0
         self._told = (0, 0)
         self._grants = False
         self._published: frozenset[str] = frozenset()
         self._seen: dict[str, tuple[int, int]] = {}  # by instance its counter, and since when it has been that
+        self._looked = 0  # when they were looked at last
         self._listeners: list[Callable[[], object]] = []
 
     @property
@@ -134,24 +139,28 @@ class Membership:
         """The counter that is on record at the least.  Raises nothing."""
         return self._recorded[0]
 
-    def known_again(self) -> None:
-        """The database had forgotten that this node works with it, and may have been put back meanwhile.
+    def rejoin(self) -> None:
+        """Renew as one whom the database had forgotten, or not known yet: it may have been put back before that."""
+        self.renew()
+        self._affirms_at = self.boot() + LONGEST_FENCE
 
-        Raises nothing.
+    def affirm(self) -> None:
+        """Say of the database that it need not be taken for one that was put back, for whoever begins alone later (F9).
+
+        Who has joined may say so once every lease is over that anybody can have been given before, in a time that is
+        lost.  Without that, whoever begins could not tell.
         """
-        self._vouches_at = self.boot() + LONGEST_FENCE
-
-    def vouch(self) -> None:
-        """Say of a database that had forgotten this node that it need not be taken for one that was put back (F9).
-
-        For whoever begins alone later on, and could not tell.  Said once every lease is over that anybody may have been
-        given in a time that is lost.
-        """
-        if self._vouches_at is None or self.boot() < self._vouches_at or self.estranged:
-            return
         recorded = self.recorded
-        self._store.change(lambda tx: self.is_forgotten(tx.leases(), recorded=recorded) or tx.take_over())
-        self._vouches_at = None
+
+        def say(tx: Transaction) -> bool:
+            is_forgotten = self.is_forgotten(tx.leases(), recorded=recorded)
+            if not is_forgotten:
+                tx.take_over()
+            return not is_forgotten
+
+        if self._affirms_at is not None and self.boot() >= self._affirms_at and not self.estranged:
+            is_said = self._store.change(say)
+            self._affirms_at = None if is_said else self.boot() + LONGEST_FENCE
 
     def publish(self, instance: str) -> None:
         """Put on record that this node grants, and to whom, before it does: what a dead node leaves has to be known."""
@@ -337,18 +346,21 @@ class Membership:
         )
 
     def _sweep(self, leases: Sequence[Lease]) -> None:
-        """Whoever has left for good is taken off the record, once nobody answers by what was learnt of it (F12).
+        """Whoever is gone is taken off the record, once nobody answers any more by what it was granted (F5, F12).
 
-        Others stay until a stop has waited for them.  Whoever was silent here may have renewed in a time that is lost:
-        by a primary, say, whose standby had not heard of it (F9).
+        A primary may have heard of renewals of which the standby had not that takes its place (F9).  So silence is much
+        longer than a lease, and begins anew where this node has not looked for one.
         """
         boot = self.boot()
+        if boot - self._looked > self.terms.length:
+            self._seen = {}
+        self._looked = boot
         seen: dict[str, tuple[int, int]] = {}
         for one in leases:
             counter, since = self._seen.get(one.instance, (one.counter, boot))
             seen[one.instance] = (one.counter, boot if counter != one.counter else since)
             longest = max((each.stale for each in one.verifiers), default=0)
-            if one.acked_rev == FOR_GOOD and boot - seen[one.instance][1] >= one.lasts + longest:
+            if one.instance != self.instance and boot - seen[one.instance][1] >= SILENT + longest:
                 self._remove(one)
         self._seen = seen
 

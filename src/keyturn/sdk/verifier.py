@@ -136,11 +136,9 @@ class Verifier:
                         verdict = self._borrow(verdict, again)
             if verdict.code != ASK:
                 return verdict
-            self._attend()
-        else:
-            self._attend()
-            if not self._asks and self._waited_for_first():
-                return self.verify(presented, permission=wanted, ip=ip, user_agent=user_agent)
+        self._attend()
+        if not self._asks and self._waited_for_first():
+            return self.verify(presented, permission=wanted, ip=ip, user_agent=user_agent)
         if not self._asks and not self._may_answer():
             raise LeaseLapsed(_NOT_HEARD)
         with self._nodes.waiting(boot):
@@ -178,7 +176,8 @@ class Verifier:
             verdict = decide(presented, permissions=wanted, ip=ip, user_agent=user_agent, now=now)
             return None if verdict is MISS or verdict.code == ASK else verdict
         self._attend()
-        if not self._asks and not self._waits_for_first():
+        # The first lease may have come since this was found without one.
+        if not self._asks and not self._waits_for_first() and not self._may_answer():
             raise LeaseLapsed(_NOT_HEARD)
         return None
 
@@ -281,19 +280,12 @@ class Verifier:
                     self._first_by = boot_micros() + _FIRST_LEASE
 
     def _waits_for_first(self) -> bool:
-        """Whether a child that may not ask may still wait: its first requests are not refused for being the first.
-
-        Or need not any more: the first lease may have come since they were found without one.
-        """
-        boot = boot_micros()
-        return boot < self._first_by and (not self._attachment.joined.is_set() or boot < self._holder.deadline)
+        """Whether a child that may not ask may still wait: its first requests are not refused for being the first."""
+        return boot_micros() < self._first_by and not self._attachment.joined.is_set()
 
     def _waited_for_first(self) -> bool:
         """Whether it has waited, and not in vain."""
-        joined = self._attachment.joined
-        if not self._waits_for_first() or not joined.wait(max(0, self._first_by - boot_micros()) / 1e6):
-            return False
-        return boot_micros() < self._holder.deadline
+        return self._waits_for_first() and self._attachment.joined.wait((self._first_by - boot_micros()) / 1e6)
 
     def _borrow(self, verdict: Verdict, again: Callable[[], Verdict]) -> Verdict:
         """What memory says once it was lent a share of the key's limit; ASK where a node has to decide after all."""

@@ -3,7 +3,7 @@
 from sqlalchemy import Engine
 
 from keyturn.store.migrate import migrate, revisions
-from keyturn.store.presence import NotAlone, Presence
+from keyturn.store.presence import NotAlone, Presence, check_sessions
 
 
 def enter(engine: Engine, presence: Presence) -> bool:
@@ -11,6 +11,7 @@ def enter(engine: Engine, presence: Presence) -> bool:
 
     Raises NotAlone where it is not, and a server works with it as it is; or SessionsShared, or SQLAlchemy's errors.
     """
+    check_sessions(engine)
     while not presence.is_alone():
         presence.serve()
         found, wanted = revisions(engine)

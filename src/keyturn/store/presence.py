@@ -5,13 +5,19 @@ it: that is what leases are for.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 _LOCK_ID: Final = 0x6B657974  # "keyt"
+_HELD: Final = text(
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = :lock AND objsubid = 1 AND granted"
+    " AND pid = pg_backend_pid())"
+)
 _WHO: Final = "SELECT pg_backend_pid()"
+_SESSIONS: Final = 4
 _OTHERS: Final = text(
     "SELECT coalesce(host(client_addr), 'this machine') AS place, backend_start::timestamp(0)::text AS since"
     " FROM pg_locks JOIN pg_stat_activity USING (pid)"
@@ -27,6 +33,22 @@ class NotAlone(Exception):  # noqa: N818  # the world is in the way; not an erro
 
 class SessionsShared(ValueError):  # noqa: N818  # says what is in the way
     """A pooler gives each transaction another session, so that locks and settings of a session are nobody's."""
+
+
+def check_sessions(engine: Engine) -> None:
+    """Raise SessionsShared where several are one to PostgreSQL, or one is several; or SQLAlchemyError.
+
+    Whether commits are durable and who works with the database hangs on them (F13).
+    """
+    if engine.dialect.name != "postgresql":
+        return
+    each = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with ExitStack() as opened:
+        sessions = [opened.enter_context(each.connect()) for _ in range(_SESSIONS)]
+        first, again = ([one.exec_driver_sql(_WHO).scalar_one() for one in sessions] for _ in range(2))
+    if first != again or len(set(first)) < _SESSIONS:
+        msg = "the database is behind a pooler that shares sessions; have it pool by session, or connect past it"
+        raise SessionsShared(msg)
 
 
 class Presence:
@@ -54,26 +76,25 @@ class Presence:
         found = self._holder.execute(_OTHERS, {"lock": _LOCK_ID})
         return ", ".join(f"{one.place} since {one.since} UTC" for one in found)
 
-    def stay(self, first: Callable[[], object], then: Callable[[], object]) -> None:
-        """Take it again if its session is gone, or at a later look, while somebody changes the schema.
+    def stay(self, first: Callable[[], object]) -> bool:
+        """Take it again if its session is gone, or at a later look, while somebody changes the schema; whether it has.
 
-        `first` is done before that, `then` once it is taken.  Raises SQLAlchemyError, or what they do.
+        `first` is done before that.  Raises SQLAlchemyError, or what `first` raises.
         """
-        if self._serves and self._engine.dialect.name == "postgresql" and not self._is_held():
-            self.release()
-            first()
-            if self._take("SELECT pg_try_advisory_lock_shared(%d)"):
-                then()
+        if not self._serves or self._engine.dialect.name != "postgresql" or self._is_held():
+            return self._serves
+        self.release()
+        first()
+        return self._take("SELECT pg_try_advisory_lock_shared(%d)")
 
     def alone(self) -> None:
-        """Work with it while no server does.  Raises NotAlone, SessionsShared or SQLAlchemyError."""
+        """Work with it while no server does.  Raises NotAlone, or SQLAlchemyError."""
         if not self.is_alone():
             msg = "a keyturn server is using this database"
             raise NotAlone(msg)
 
     def is_alone(self) -> bool:
-        """Be alone with it, where no server works with it.  Raises SessionsShared or SQLAlchemyError."""
-        self._check_sessions()
+        """Be alone with it, where no server works with it.  Raises SQLAlchemyError."""
         return self._take("SELECT pg_try_advisory_lock(%d)")
 
     def release(self) -> None:
@@ -83,19 +104,9 @@ class Presence:
             self._holder.close()
             self._holder = None
 
-    def _check_sessions(self) -> None:
-        if self._engine.dialect.name != "postgresql":
-            return
-        each = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        with each.connect() as one, each.connect() as other:
-            first, second, again = (session.exec_driver_sql(_WHO).scalar_one() for session in (one, other, one))
-        if first == second or first != again:
-            msg = "the database is behind a pooler that shares sessions; have it pool by session, or connect past it"
-            raise SessionsShared(msg)
-
     def _is_held(self) -> bool:
         try:
-            return self._holder is not None and self._holder.exec_driver_sql("SELECT true").scalar_one()
+            return self._holder is not None and self._holder.execute(_HELD, {"lock": _LOCK_ID}).scalar_one()
         except DBAPIError:
             return False
 

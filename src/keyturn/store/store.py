@@ -132,14 +132,14 @@ class SqlStore:
         with _told():
             self._presence.serve()
 
-    def stay(self, first: Callable[[], object], then: Callable[[], object]) -> None:
-        """Be known again where the database has forgotten it: it was restarted, say.  Raises StoreUnavailable.
+    def stay(self, first: Callable[[], object]) -> bool:
+        """Be known again where the database has forgotten it: it was restarted, say; whether it is known now.
 
-        `first` is done before: who starts next and finds somebody known need not look whether it was put back.  `then`
-        is done once known.
+        `first` is done before: who starts next and finds somebody known need not look whether it was put back.
+        Raises StoreUnavailable.
         """
         with _told():
-            self._presence.stay(first, then)
+            return self._presence.stay(first)
 
     @property
     def is_shared(self) -> bool:
