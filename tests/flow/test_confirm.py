@@ -13,6 +13,7 @@ from keyturn.core.lease import FOR_GOOD, LONGEST_FENCE, Attached, Lease, Scan
 from keyturn.flow import fleet
 from keyturn.flow.confirmation import AWAY, ESTRANGED, LOST, UNLEASED
 from keyturn.flow.follow import Follower
+from keyturn.flow.membership import SILENT
 from keyturn.ports.store import StoreUnavailable
 from keyturn.store.store import SqlStore
 from keyturn.verify.holder import Alarm
@@ -165,6 +166,34 @@ def test_f9_a_raised_epoch_is_waited_for_once(one: Member) -> None:
     assert (first.waited_out, first.confirmed, first.epoch) == ((f"epoch-{one.epoch}",), True, one.epoch)
     assert first.waited >= TERMS.fence
     assert (second.waited_out, second.confirmed) == ((), True)
+
+
+_MINUTE = 60_000_000
+
+
+def test_f12_the_verifiers_of_a_node_that_is_gone_are_in_the_way_until_nobody_answers_by_their_word(
+    one: Member,
+) -> None:
+    """And no longer, though their node cannot say that they are over."""
+    stale = Attached(instance="ver_stale", name="", acked_rev=0, applied_rev=0, ends_in=0, stale=2 * _MINUTE)
+    gone = Lease(instance="node_gone", counter=1, lasts=5_000, epoch=one.epoch, acked_rev=0, verifiers=(stale,))
+    one.here.store.change(lambda tx: tx.renew_lease(gone))
+    one.membership.renew()
+    for waited in (0, SILENT + _MINUTE):
+        _pass(one, waited)
+        made = one.confirm(one.stop())
+        assert (made.confirmed, made.reason, made.unleased) == (False, UNLEASED, ("ver_stale",))
+    _pass(one, _MINUTE)
+    made = one.confirm(one.stop())
+    assert (made.confirmed, made.unleased) == (True, ())
+
+
+def _pass(one: Member, micros: int) -> None:
+    """Let it pass, while this node goes on renewing."""
+    while micros > 0:
+        one.let_pass(min(micros, one.membership.terms.length - 1_000_000))
+        one.membership.renew()
+        micros -= one.membership.terms.length - 1_000_000
 
 
 def put_back_to(one: Member, rev: int) -> None:
