@@ -258,7 +258,7 @@ def _succeed(tx: Transaction, *, instance: str, unknown: int, is_shared: bool) -
     for one in leases:
         # The lock on the file shows that whoever served from it is gone; only its verifiers may go on.
         if not is_shared and not one.grants:
-            tx.remove_lease(one.instance, counter=one.counter)
+            tx.remove_lease(one.instance, counter=one.counter, read_from=one.read_from)
     lasts = max(unknown, tx.terms().fence, *(one.lasts for one in leases), 0)
     if unknown:
         tx.renew_lease(everybody_lost(tx.epoch, noticed_by=instance, counter=0, lasts=lasts))

@@ -329,7 +329,7 @@ def test_f9_a_stop_is_confirmed_in_the_epoch_that_it_was_committed_in(one: Membe
     one.here.store.follow = lambda _entries: None  # other nodes change something, and have waited for those before
     while one.here.store.rev() <= rev:
         one.stop()
-    one.here.store.change(lambda tx: tx.remove_lease(f"epoch-{tx.epoch}", counter=0))
+    one.here.store.change(lambda tx: tx.remove_lease(f"epoch-{tx.epoch}", counter=0, read_from=""))
     if joins == "before it looks":
         one.membership.renew()
         assert not one.membership.estranged

@@ -1,5 +1,6 @@
 """What a node grants to its verifiers, where a stream and a second process are not needed to see it (F7, F9)."""
 
+import signal
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,9 @@ from keyturn.core.instant import to_micros
 from keyturn.core.lease import AHEAD, FOR_GOOD, LONGEST_FENCE, Attached, Denial, Grant, Lease, Renewal, Terms
 from keyturn.flow.membership import SILENT
 from keyturn.verify.holder import Alarm
+from tests import databases
 from tests.flow.node import HOUR, TERMS, Member, absent, member
+from tests.postgres import Postgres
 
 
 def ask(one: Member, applied: tuple[int, int], *, is_lost: bool = False) -> Grant | Denial:
@@ -80,6 +83,14 @@ def put(one: Member, lease: Lease) -> None:
     one.here.store.change(lambda tx: tx.renew_lease(lease))
 
 
+def go_on(one: Member, micros: int) -> None:
+    """Let it pass, while this node looks at the leases often enough."""
+    whole, rest = divmod(micros, one.membership.terms.length)
+    for step in [*[one.membership.terms.length] * whole, rest]:
+        one.stand_for(step)
+        one.membership.renew()
+
+
 def leases(one: Member) -> set[str]:
     return {lease.instance for lease in one.here.store.read(lambda tx: tx.leases())}
 
@@ -93,20 +104,12 @@ def test_f5_f12_who_is_gone_is_taken_off_the_record_once_nobody_answers_by_what_
     verifiers = (Attached(instance="ver_1", name="", acked_rev=0, applied_rev=0, ends_in=0, stale=stale),)
     gone = Lease(instance="gone", counter=1, lasts=5_000, epoch=1, acked_rev=acked_rev, verifiers=verifiers)
     with member(database_url) as one, one.time.stopped():
-
-        def stand_for(micros: int) -> None:
-            """And look often enough meanwhile."""
-            whole, rest = divmod(micros, one.membership.terms.length)
-            for step in [*[one.membership.terms.length] * whole, rest]:
-                one.stand_for(step)
-                one.membership.renew()
-
         for counter in (1, 2):
             put(one, replace(gone, counter=counter))
             one.membership.renew()
-            stand_for(SILENT + stale - 1)
+            go_on(one, SILENT + stale - 1)
             assert leases(one) == {"node_1", "gone"}
-        stand_for(1)
+        go_on(one, 1)
         assert leases(one) == {"node_1"}
 
 
@@ -119,6 +122,39 @@ def test_f9_while_a_node_cannot_look_at_the_leases_nobody_is_silent(database_url
             one.stand_for(HOUR)
         one.membership.renew()
         assert leases(one) == {"node_1", "node_gone"}
+
+
+def test_f9_silence_towards_one_server_is_none_towards_another(own_postgres: Postgres) -> None:
+    """It may have renewed with the one just before, and the other not have heard of it."""
+    with databases.postgres_copy(own_postgres) as url, member(url) as one, one.time.stopped():
+        absent(one)
+        one.membership.renew()
+        go_on(one, SILENT - 1)
+        own_postgres.stop(how=signal.SIGINT)
+        own_postgres.start()
+        for _ in range(2):
+            go_on(one, 1)
+            assert leases(one) == {"node_1", "node_gone"}
+        go_on(one, SILENT)
+        assert leases(one) == {"node_1"}
+
+
+def test_f9_who_was_waited_out_at_one_server_is_not_removed_from_another(own_postgres: Postgres) -> None:
+    with databases.postgres_copy(own_postgres) as url, member(url) as one:
+        absent(one, lasts=1)
+
+        def remove(read_from: str) -> bool:
+            return one.here.store.change(lambda tx: tx.remove_lease("node_gone", counter=1, read_from=read_from))
+
+        def server() -> str:
+            (found,) = {lease.read_from for lease in one.here.store.scan(1).leases}
+            return found
+
+        before = server()
+        own_postgres.stop(how=signal.SIGINT)
+        own_postgres.start()
+        assert not remove(before)
+        assert remove(server())
 
 
 def test_f9_a_node_affirms_a_database_once_every_lease_of_a_lost_time_is_over(postgres_url: str) -> None:
@@ -166,6 +202,17 @@ def test_f9_a_node_affirms_no_database_that_it_does_not_know_again(postgres_url:
         assert one.here.store.change(lambda tx: tx.take_over()), "later on, as whatever was lost then is over too"
 
 
+def test_f9_a_node_affirms_no_other_server_than_the_one_it_has_joined(own_postgres: Postgres) -> None:
+    with databases.postgres_copy(own_postgres) as url, member(url) as one, one.time.stopped():
+        one.membership.rejoin()
+        one.stand_for(LONGEST_FENCE)
+        own_postgres.stop(how=signal.SIGINT)
+        own_postgres.start()
+        one.membership.renew()
+        one.membership.affirm()
+        assert not one.here.store.change(lambda tx: tx.take_over())
+
+
 def test_f9_leases_that_become_longer_make_nobody_believe_that_the_database_was_put_back(sqlite_url: str) -> None:
     """Whoever is late by the longer terms may have been waited out by the shorter one that is on record."""
     with member(sqlite_url) as one, one.time.stopped():
@@ -174,6 +221,6 @@ def test_f9_leases_that_become_longer_make_nobody_believe_that_the_database_was_
         one.here.store.change(lambda tx: tx.set_terms(Terms(length=4 * length, margin=length // 100)))
         one.membership.renew()
         one.stand_for(length + 1)
-        one.here.store.change(lambda tx: tx.remove_lease("node_1", counter=one.membership.recorded))
+        one.here.store.change(lambda tx: tx.remove_lease("node_1", counter=one.membership.recorded, read_from=""))
         one.membership.renew()
         assert Alarm.PUT_BACK not in one.membership.holder.told()

@@ -3,7 +3,7 @@
 Durations, and times of the boot-time clock, are whole microseconds; nobody compares them with a wall clock.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from keyturn.core.feed import FeedEntry
@@ -156,6 +156,8 @@ class Lease:
     """Whether it may have granted to verifiers."""
     verifiers: tuple["Attached", ...] = ()
     """Who is attached, as it last said; for people."""
+    read_from: str = field(default="", compare=False)
+    """The server that this was read from, which another one's record may differ from; empty where there is but one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

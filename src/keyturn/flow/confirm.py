@@ -217,7 +217,9 @@ class Confirming:
         if lease.instance == self._membership.instance or any(one.stale for one in lease.verifiers):
             return
         try:
-            self._store.change(lambda tx: tx.remove_lease(lease.instance, counter=lease.counter))
+            self._store.change(
+                lambda tx: tx.remove_lease(lease.instance, counter=lease.counter, read_from=lease.read_from)
+            )
         except StoreUnavailable:
             return  # the next one who waits removes it
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,7 +22,7 @@ from keyturn.core.lease import (
 )
 from keyturn.flow.follow import Unfollowed, entries_beyond
 from keyturn.ports.hints import Hints
-from keyturn.ports.store import Store
+from keyturn.ports.store import Store, StoreUnavailable
 from keyturn.ports.transaction import Transaction
 from keyturn.verify.granter import Granter
 from keyturn.verify.holder import Alarm, Holder
@@ -31,9 +32,9 @@ from keyturn.verify.verifier import Verifier
 MOST_ENTRIES: Final = 10_000
 """A holder that is further behind than this drops everything instead."""
 SILENT: Final = 3 * LONGEST_FENCE
-"""For so many microseconds more than what its record says whoever is gone has been silent: a node that looks at another
-primary than before counts from a look at the old one, a lease at most before it looked at the new one, to which a third
-of a lease goes by until it would have noticed; and by then a lease may have begun that the new one has not heard of."""
+"""Microseconds after which whoever is on record is gone: longer than any lease, and than a server that was away."""
+_UNSEEN: Final = 5_000_000
+"""Microseconds without a look at the leases after which nobody counts as silent: others may not have seen it either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +84,13 @@ class Membership:
         self._renewing = threading.Lock()
         self._counter = 0
         self._recorded = (0, 0)  # the counter that is on record, and before when nobody can have waited it out
-        self._affirms_at: int | None = None
+        self._affirms: tuple[int, str] | None = None  # from when on, and of which server
+        self._server = ""
         self._until = 0
         self._told = (0, 0)
         self._grants = False
         self._published: frozenset[str] = frozenset()
-        self._seen: dict[str, tuple[int, int]] = {}  # by instance its counter, and since when it has been that
+        self._seen: dict[str, tuple[tuple[int, str], int]] = {}  # by instance what was read of it, and since when
         self._looked = 0  # when they were looked at last
         self._listeners: list[Callable[[], object]] = []
 
@@ -121,6 +123,7 @@ class Membership:
             self._until = max(self._until, self.holder.deadline + 2 * self.terms.margin)
             if terms.fence > self.terms.fence:
                 self.lengthened(terms.fence)
+            self._server = next((one.read_from for one in leases), "")
             # From the next record on, which says how long a lease by them lasts before one is given.
             self.holder.terms = self.granter.terms = terms
         self.holders = sum(1 + len(one.verifiers) for one in leases if one.acked_rev != FOR_GOOD)
@@ -142,7 +145,7 @@ class Membership:
     def rejoin(self) -> None:
         """Renew as one whom the database had forgotten, or not known yet: it may have been put back before that."""
         self.renew()
-        self._affirms_at = self.boot() + LONGEST_FENCE
+        self._affirms = self.boot() + LONGEST_FENCE, self._server
 
     def affirm(self) -> None:
         """Say of the database that it need not be taken for one that was put back, for whoever begins alone later (F9).
@@ -150,17 +153,20 @@ class Membership:
         Who has joined may say so once every lease is over that anybody can have been given before, in a time that is
         lost.  Without that, whoever begins could not tell.
         """
-        recorded = self.recorded
+        if self._affirms is None or self.estranged:
+            return
+        (at, server), recorded = self._affirms, self.recorded
 
         def say(tx: Transaction) -> bool:
-            is_forgotten = self.is_forgotten(tx.leases(), recorded=recorded)
-            if not is_forgotten:
+            leases = tx.leases()
+            is_known = not self.is_forgotten(leases, recorded=recorded)
+            if is_the_one := is_known and {one.read_from for one in leases} == {server}:
                 tx.take_over()
-            return not is_forgotten
+            return is_the_one
 
-        if self._affirms_at is not None and self.boot() >= self._affirms_at and not self.estranged:
+        if self.boot() >= at:
             is_said = self._store.change(say)
-            self._affirms_at = None if is_said else self.boot() + LONGEST_FENCE
+            self._affirms = None if is_said else (self.boot() + LONGEST_FENCE, self._server)
 
     def publish(self, instance: str) -> None:
         """Put on record that this node grants, and to whom, before it does: what a dead node leaves has to be known."""
@@ -278,8 +284,8 @@ class Membership:
 
     def silent_for(self, lease: Lease) -> int:
         """Microseconds since this node has seen a renewal of that lease; 0 where it is new to it.  Raises nothing."""
-        counter, since = self._seen.get(lease.instance, (-1, 0))
-        return self.boot() - since if counter == lease.counter else 0
+        seen, since = self._seen.get(lease.instance, ((-1, ""), 0))
+        return self.boot() - since if seen == (lease.counter, lease.read_from) else 0
 
     def _lease(self, epoch: int, acked_rev: int) -> Lease:
         return Lease(
@@ -348,24 +354,27 @@ class Membership:
     def _sweep(self, leases: Sequence[Lease]) -> None:
         """Whoever is gone is taken off the record, once nobody answers any more by what it was granted (F5, F12).
 
-        A primary may have heard of renewals of which the standby had not that takes its place (F9).  So silence is much
-        longer than a lease, and begins anew where this node has not looked for one.
+        It was silent for long, to one and the same server: another one may not have heard of its last renewals (F9).
+        Where this node has not looked for as long as a lease, others may not have been able to renew either.
         """
         boot = self.boot()
-        if boot - self._looked > self.terms.length:
+        if boot - self._looked > max(self.terms.length, _UNSEEN):
             self._seen = {}
         self._looked = boot
-        seen: dict[str, tuple[int, int]] = {}
+        before, self._seen = self._seen, {}
         for one in leases:
-            counter, since = self._seen.get(one.instance, (one.counter, boot))
-            seen[one.instance] = (one.counter, boot if counter != one.counter else since)
+            now = one.counter, one.read_from
+            seen, since = before.get(one.instance, (now, boot))
+            self._seen[one.instance] = now, since if seen == now else boot
             longest = max((each.stale for each in one.verifiers), default=0)
-            if one.instance != self.instance and boot - seen[one.instance][1] >= SILENT + longest:
+            if one.instance != self.instance and boot - self._seen[one.instance][1] >= SILENT + longest:
                 self._remove(one)
-        self._seen = seen
 
     def _remove(self, lease: Lease) -> None:
-        self._store.change(lambda tx: tx.remove_lease(lease.instance, counter=lease.counter))
+        with suppress(StoreUnavailable):  # a later look removes it
+            self._store.change(
+                lambda tx: tx.remove_lease(lease.instance, counter=lease.counter, read_from=lease.read_from)
+            )
 
 
 def _put_on_record(tx: Transaction, *, lease: Lease, applied: tuple[int, int]) -> None:

@@ -3,6 +3,7 @@
 Instants are for people and policies, ticks for measuring how long (F8).
 """
 
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,10 +52,13 @@ class AuthorityClock:
 
     def __init__(self, heard: Instant) -> None:
         self._offset = to_micros(heard) * 1000 - _clock_ns(_BOOTTIME)
+        self._hearing = threading.Lock()
 
     def hear(self, heard: Instant) -> None:
         """Set it by what the authority says now; never back, for what has stopped by date stays stopped."""
-        self._offset = max(self._offset, to_micros(heard) * 1000 - _clock_ns(_BOOTTIME))
+        offset = to_micros(heard) * 1000 - _clock_ns(_BOOTTIME)
+        with self._hearing:
+            self._offset = max(self._offset, offset)
 
     def micros(self) -> int:
         """Microseconds since 1970: what a verification is given."""

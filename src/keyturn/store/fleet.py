@@ -8,13 +8,17 @@ from typing import Final
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Label,
     RowMapping,
+    String,
     and_,
     bindparam,
     case,
     delete,
     func,
     insert,
+    literal,
+    literal_column,
     select,
     text,
     true,
@@ -62,11 +66,15 @@ class Fleet(Begun):
 
     def leases(self) -> Sequence[Lease]:
         """Every node that may hold a lease."""
-        return [_read(row) for row in self._connection.execute(select(leases)).mappings()]
+        query = select(leases, self._server)
+        return [_read(row) for row in self._connection.execute(query).mappings()]
 
-    def remove_lease(self, instance: str, *, counter: int) -> bool:
-        """Take a lease off the record, if it was not renewed since; whether it was there like that (F5)."""
-        this = (leases.c.instance == instance, leases.c.counter == counter)
+    def remove_lease(self, instance: str, *, counter: int, read_from: str) -> bool:
+        """Take a lease off the record, if it was not renewed since; whether it was there like that (F5).
+
+        Not where another server answers than the one it was read from: that may not have heard of a renewal (F9).
+        """
+        this = (leases.c.instance == instance, leases.c.counter == counter, self._server.element == read_from)
         return bool(self._connection.execute(delete(leases).where(*this)).rowcount)
 
     def raise_epoch(self, seen: int) -> Raised | None:
@@ -82,6 +90,10 @@ class Fleet(Begun):
         raised = Raised(epoch=epoch, lasts=max(self.terms().fence, longest or 0))
         self.renew_lease(everybody_before(epoch, lasts=raised.lasts))
         return raised
+
+    @property
+    def _server(self) -> Label[str]:
+        return _SERVER[self._connection.dialect.name]
 
     def take_over(self) -> bool:
         """Whether PostgreSQL has not been put back since this was done last; from now on since this transaction.
@@ -100,23 +112,35 @@ class Fleet(Begun):
         return found is not None and found.written == f"{server} {found.xmin}"
 
 
-_HERE: Final = text(
-    "SELECT extract(epoch FROM pg_postmaster_start_time())::text || ' ' || oid AS server,"
-    " (pg_current_xact_id()::text::numeric % 4294967296)::text AS xid"
-    " FROM pg_database WHERE datname = current_database()"
+_SERVER: Final = {
+    "sqlite": literal("", String).label("read_from"),
+    "postgresql": literal_column(
+        "(SELECT extract(epoch FROM pg_postmaster_start_time())::text || ' ' || oid"
+        " FROM pg_database WHERE datname = current_database())",
+        String,
+    ).label("read_from"),
+}
+"""Which process serves the database, and the database's number there; of SQLite's files each server has its own."""
+_HERE: Final = select(
+    _SERVER["postgresql"].element.label("server"),
+    literal_column("(pg_current_xact_id()::text::numeric % 4294967296)::text", String).label("xid"),
 )
 _ORIGIN: Final = text("SELECT written, xmin::text AS xmin FROM origin")
-_SCAN: Final = select(
-    authority.c.epoch.label("epoch_now"),
-    authority.c.rev,
-    select(feed.c.at).where(feed.c.rev == bindparam("of_rev")).scalar_subquery().label("written_at"),
-    leases,
-).select_from(authority.outerjoin(leases, true()))
+_SCAN: Final = {
+    dialect: select(
+        authority.c.epoch.label("epoch_now"),
+        authority.c.rev,
+        select(feed.c.at).where(feed.c.rev == bindparam("of_rev")).scalar_subquery().label("written_at"),
+        leases,
+        server,
+    ).select_from(authority.outerjoin(leases, true()))
+    for dialect, server in _SERVER.items()
+}
 
 
 def scan(connection: Connection, rev: int) -> Scan:
     """Every lease and where the authority stands, by one statement: a snapshot of its own, and one trip."""
-    rows = connection.execute(_SCAN, {"of_rev": rev}).mappings().all()
+    rows = connection.execute(_SCAN[connection.dialect.name], {"of_rev": rev}).mappings().all()
     found = tuple(_read(row) for row in rows if row["instance"] is not None)
     first = rows[0]
     written = None if first["written_at"] is None else to_micros(first["written_at"])
@@ -129,6 +153,7 @@ def _is_further(lease: Lease) -> ColumnElement[bool]:
 
 def _read(row: RowMapping) -> Lease:
     return Lease(
+        read_from=row["read_from"],
         instance=row["instance"],
         counter=row["counter"],
         lasts=row["lasts"],

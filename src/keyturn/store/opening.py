@@ -15,9 +15,9 @@ def enter(engine: Engine, presence: Presence) -> bool:
     while not presence.is_alone():
         presence.serve()
         found, wanted = revisions(engine)
-        if found == wanted:
-            return False
         others = presence.others()
+        if found == wanted and others:
+            return False
         presence.release()
         if others:
             msg = (

@@ -69,7 +69,8 @@ class Writing(Reading):
             lease = replace(lease, acked_rev=max(had.acked_rev, lease.acked_rev))
         self.seen = replace(self.seen, leases=self.seen.leases | {lease.instance: lease})
 
-    def remove_lease(self, instance: str, *, counter: int) -> bool:
+    def remove_lease(self, instance: str, *, counter: int, read_from: str) -> bool:
+        del read_from  # there is but one
         had = self.seen.leases.get(instance)
         if had is None or had.counter != counter:
             return False

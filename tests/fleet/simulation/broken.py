@@ -130,9 +130,9 @@ def grants_by_terms_that_are_not_on_record(patch: Patch) -> None:
 
 
 def removed_without_its_counter(patch: Patch) -> None:
-    def remove(tx: Any, instance: str, *, counter: int) -> bool:
+    def remove(tx: Any, instance: str, *, counter: int, read_from: str) -> bool:
         had = tx.seen.leases.get(instance)
-        return had is not None and real(tx, instance, counter=had.counter)
+        return had is not None and real(tx, instance, counter=had.counter, read_from=read_from)
 
     real = authority.Writing.remove_lease
     patch.setattr(authority.Writing, "remove_lease", remove)
@@ -143,7 +143,7 @@ def row_deleted_on_leaving(patch: Patch) -> None:
         with self._renewing:
             self.holder.deadline = 0
             counter = self._counter
-            self._store.change(lambda tx: tx.remove_lease(self.instance, counter=counter))
+            self._store.change(lambda tx: tx.remove_lease(self.instance, counter=counter, read_from=""))
 
     patch.setattr(Membership, "leave", leave)
 
