@@ -12,9 +12,9 @@ BENCH_ARGS ?=
 # The core and the verifier are covered whole by their own tests, which alone are measured: that slows all that runs.
 # A run of chosen tests is neither measured nor spread over processes.
 PURE := tests/core tests/verify
-SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
-MEASURED := $(PURE) --cov=keyturn.core --cov=keyturn.verify --cov-report=term
-OTHERS := tests $(PURE:%=--ignore=%)
+SPREAD := --dist=loadfile --no-loadscope-reorder
+MEASURED := $(PURE) --numprocesses=logical --cov=keyturn.core --cov=keyturn.verify --cov-report=term
+OTHERS := tests $(PURE:%=--ignore=%) --numprocesses=auto
 SUITE = $(if $(PYTEST_ARGS),$(BIN)/python -m pytest $(PYTEST_ARGS),\
 	$(BIN)/python -m pytest $(SPREAD) $(MEASURED) && $(BIN)/python -m pytest $(SPREAD) $(OTHERS))
 

@@ -167,9 +167,9 @@ def _pure_tests_open_no_socket(request: pytest.FixtureRequest, monkeypatch: pyte
         monkeypatch.setattr(socket.socket, "bind", refuse)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Two processes more than there are cores: many tests wait for a lease to end or a server to stop."""
-    return (os.cpu_count() or 1) + 2
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two more than there are cores, but for pure tests: many others wait for a lease to end or a server to stop."""
+    return (os.cpu_count() or 1) + (0 if config.option.numprocesses == "logical" else 2)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
