@@ -154,9 +154,7 @@ def _build(settings: Settings, store: SqlStore, succession: Succession | None, *
     admin_key = store.change(lambda tx: _found(tx, settings, forge))
     now, deployment = store.read(lambda tx: (tx.now, tx.deployment_account_id))
     hints = _hints(settings, forge, deployment) if store.is_shared else NoHints()
-    membership = _join(settings, store, verifier, recent, hints, instance=instance)
-    if not is_alone:
-        membership.rejoin()
+    membership = _join(settings, store, verifier, recent, hints, instance=instance, is_alone=is_alone)
     if succession:
         membership.lengthened = succession.lengthened
     follower = Follower(store, verifier, applied=membership.applied, estranged=membership.estrange)
@@ -222,6 +220,7 @@ def _join(
     hints: HeardHints,
     *,
     instance: str,
+    is_alone: bool,
 ) -> Membership:
     """A member of the fleet, with a lease."""
     membership = Membership(
@@ -235,7 +234,7 @@ def _join(
         hints=hints,
         has_its_clock=not store.is_shared,
     )
-    membership.renew()
+    (membership.renew if is_alone else membership.rejoin)()
     return membership
 
 

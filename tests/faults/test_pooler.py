@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from keyturn.cli.doctor import FAIL, _database
+from keyturn.cli.migrate import _migrate
 from keyturn.settings import Settings
 from keyturn.store.presence import SessionsShared
 from keyturn.wiring import open_node
@@ -76,6 +78,10 @@ def test_f13_a_server_does_not_start_where_sessions_are_shared(url: str, tmp_pat
         settings = Settings.load({"data": tmp_path / "data", "port": 0, "database_url": shared})
         with pytest.raises(SessionsShared, match="have it pool by session"), open_node(settings):
             pass
+        with pytest.raises(SessionsShared):
+            _migrate(settings)
+        (finding,) = _database(settings)
+        assert (finding.result, "shares sessions" in finding.found) == (FAIL, True)
 
 
 def test_f13_a_server_works_where_each_has_a_session_of_its_own(url: str, tmp_path: Path) -> None:

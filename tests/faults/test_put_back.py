@@ -209,6 +209,19 @@ def test_f9_servers_that_outlive_a_restart_of_postgresql_vouch_for_it(own_postgr
     assert unknown_to(settings) is None
 
 
+def test_f9_a_server_that_began_beside_others_affirms_the_database_too(postgres_url: str, tmp_path: Path) -> None:
+    settings = Settings.load({"data": tmp_path / "a", "port": 0, "database_url": postgres_url})
+    with open_node(settings) as node:
+        shutil.copytree(tmp_path / "a" / "peppers", tmp_path / "b" / "peppers")
+        with open_node(Settings.load({"data": tmp_path / "b", "port": 0, "database_url": postgres_url})) as beside:
+            with node.store._engine.begin() as connection:
+                connection.exec_driver_sql("UPDATE origin SET written = written")
+            beside.membership.boot = lambda: clock.boot_micros() + LONGEST_FENCE
+            beside.stay()
+    until(partial(has_ended, postgres_url))
+    assert unknown_to(settings) is None
+
+
 def test_f9_a_server_that_starts_beside_another_rests_on_what_that_has_found(postgres_url: str, tmp_path: Path) -> None:
     settings = Settings.load({"data": tmp_path / "a", "port": 0, "database_url": postgres_url})
     with open_node(settings) as node:

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -24,6 +25,7 @@ from keyturn.store import database
 from keyturn.store import store as store_module
 from keyturn.store.database import connect, has_wal_fix
 from keyturn.store.durability import durability
+from keyturn.store.opening import enter
 from keyturn.store.presence import NotAlone, Presence
 from keyturn.store.store import SqlStore
 from keyturn.store.tables import metadata
@@ -412,6 +414,21 @@ def test_f13_a_schema_is_changed_while_no_server_uses_it(postgres_url: str) -> N
     engine.dispose()
 
 
+def test_f9_who_waited_for_somebody_who_was_alone_and_is_gone_is_alone_itself(postgres_url: str) -> None:
+    """Nobody has looked whether the database was put back."""
+    engine = connect(postgres_url)
+    first, second = Presence(engine), Presence(engine)
+    first.alone()
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(postgres_url, autocommit=True) as other:
+        entering = pool.submit(enter, engine, second)
+        waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        until(lambda: other.execute(waits).fetchone() == (1,))
+        first.release()
+        assert entering.result(60)
+    second.release()
+    engine.dispose()
+
+
 def test_f13_a_server_whose_session_was_ended_is_known_again(postgres_url: str) -> None:
     def held() -> int:
         with psycopg.connect(postgres_url) as other:
@@ -443,6 +460,10 @@ def test_f13_a_server_whose_session_was_ended_is_known_again(postgres_url: str) 
         until(lambda: held() == 0)  # not while the schema was being changed
         assert serving.stay(look)
         assert known == [0], "whoever starts is to find it known only once it has looked at the database"
+        assert serving._holder is not None
+        serving._holder.exec_driver_sql("SELECT pg_advisory_unlock_all()")  # as behind a pooler: the session goes on
+        assert serving.stay(look)
+        assert (held(), known) == (1, [0, 0])
         with pytest.raises(NotAlone):
             migrating.alone()
     finally:
