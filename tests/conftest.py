@@ -15,7 +15,8 @@ Marks:
     @pytest.mark.full              runs in `make test-full` only
 
 `KEYTURN_TEST_ALL=1` makes every skip a failure.
-`KEYTURN_TEST_AGAIN=1` has a test that failed run once more, and names it loudly; but none of those in EXACT.
+`KEYTURN_TEST_AGAIN=1` has a test that failed run once more, and names it loudly; but none of those in EXACT, unless it
+has only waited in vain.
 """
 
 import os
@@ -37,6 +38,8 @@ ALL_THREE = (*BOTH, "postgresql-distribution")
 PURE = ("tests/core/", "tests/verify/")
 EXACT = (*PURE, "tests/fleet/", "tests/flow/test_laws.py", "tests/flow/test_races.py", "tests/api/test_schema.py")
 """What runs by no clock of the machine, or looks for what happens rarely: whatever fails there has failed."""
+IN_VAIN = "WaitedInVainError"
+"""What a test of these fails with where the machine has not come to what is to be judged (`tests/fleet/chaos`)."""
 LONGEST = (
     *("tests/flow/test_laws.py", "tests/fleet/", "tests/faults/", "tests/web/", "tests/cli/test_demo.py"),
     *("tests/api/test_schema.py", "tests/api/test_lockout.py", "tests/core/test_claim_histories.py"),
@@ -180,8 +183,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     if os.environ.get("KEYTURN_TEST_AGAIN") == "1":
         for item in items:
-            if not item.nodeid.startswith(EXACT):
-                item.add_marker(pytest.mark.flaky(reruns=1))
+            only = IN_VAIN if item.nodeid.startswith(EXACT) else None
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=only))
     if os.environ.get("KEYTURN_TEST_FULL") == "1":
         return
     left_out = [item for item in items if item.get_closest_marker("full")]

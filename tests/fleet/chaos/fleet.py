@@ -46,11 +46,16 @@ STARTER: Final = ThreadPoolExecutor(4, thread_name_prefix="starter")
 """Threads that live as long as this process: what dies with its parent dies with the thread that has started it."""
 
 
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    """Wait for it."""
+class WaitedInVainError(AssertionError):
+    """What a test needs has not come: nothing wrong was seen, and nothing right either."""
+
+
+def eventually(holds: Callable[[], bool], what: str, *, told: Callable[[], str] = str) -> None:
+    """Wait for it.  `told` is asked where it does not come: whatever helps to see why."""
     until = time.monotonic() + PATIENCE
     while not holds():
-        assert time.monotonic() < until, f"waited in vain: {what}"
+        if time.monotonic() > until:
+            raise WaitedInVainError(f"waited in vain: {what}. {told()}")
         time.sleep(0.005)
 
 
@@ -180,6 +185,15 @@ class Verifier:
         """Whether it runs; it never ends by itself."""
         return self._process is not None and self._process.poll() is None
 
+    def where_it_stands(self) -> str:
+        """What it has answered last, and what each of its threads does."""
+        last = list(self.recorded())[-5:]
+        if self.alive:
+            self._signal(signal.SIGUSR1)
+            time.sleep(0.5)  # it writes that into its log
+        log = (self.folder / f"{self.name}.log").read_text(errors="replace")
+        return f"{'Running' if self.alive else 'Ended'}, now {boot_nanos()}, answered last {last}; log:\n{log[-8000:]}"
+
     def recorded(self) -> Iterator[Verified]:
         """All that it has answered, in every start."""
         for path in sorted(self.folder.glob(f"{self.name}.*.*")):
@@ -297,13 +311,18 @@ class Fleet:
         with self._targets.open("ab", buffering=0) as out:
             out.write(f"{key.number} {key.version} {secret}\n".encode())
 
-    def reset(self, key: Key, node: Node, *, show: bool = True) -> tuple[Stop, Answer]:
-        """Reset it there, nothing being in the way of the answer; `show` the new secret to the verifiers."""
+    def reset(self, key: Key, node: Node, *, show: bool = True, sure: bool = False) -> tuple[Stop, Answer]:
+        """Reset it there, nothing being in the way of the answer; `show` the new secret to the verifiers.
+
+        `sure`: what comes next makes sense only where it is confirmed.
+        """
         stop = self.history.begun(Stop(key=key.number, through=key.version, begin=boot_nanos()))
         answer = node.serving.call(f"/v1/keys/{key.id}/resets", {"reason": "leaked"})
         assert answer.status == 201, answer.text
         if answer.body["receipt"]["confirmed"]:
             stop.confirmed = boot_nanos()
+        elif sure:
+            raise WaitedInVainError(f"not confirmed: {answer.text}")
         key.version = answer.body["new_version"]
         if show:
             self.show(key, answer.body["secret"])
@@ -322,7 +341,8 @@ class Fleet:
             )
             return sum(1 for _ in found) >= count
 
-        eventually(come, f"{verifier.name} answers {answer or 'anything'} to version {version} of key {key.number}")
+        what = f"{verifier.name} answers {answer or 'anything'} to version {version} of key {key.number} after {after}"
+        eventually(come, what, told=verifier.where_it_stands)
 
     def ask(self, node: Node, key: Key, secret: str, *, version: int) -> str:
         """Have a node verify a secret over HTTP; answers what `judge` will see."""

@@ -61,8 +61,7 @@ def a_verifier_is_cut_off(fleet: Fleet, node: Node, verifier: Verifier) -> Key:
     """It hears nothing of the reset, so its lease has to be waited out."""
     key = _warm(fleet, verifier)
     verifier.links[0].stall()
-    stop, answer = fleet.reset(key, node, show=False)  # it could not be asked about
-    assert answer.body["receipt"]["confirmed"]
+    stop, _ = fleet.reset(key, node, show=False, sure=True)  # the new secret could not be asked about
     fleet.await_answers(verifier, key, version=1, after=stop.confirmed, count=OFTEN)
     return key
 
@@ -72,7 +71,7 @@ def a_verifier_s_wall_clock_is_set_back(fleet: Fleet, node: Node, verifier: Veri
     key = _warm(fleet, verifier)
     verifier.links[0].stall()
     verifier.orders.step_wall_clock(-HOUR)
-    stop, _ = fleet.reset(key, node, show=False)
+    stop, _ = fleet.reset(key, node, show=False, sure=True)
     fleet.await_answers(verifier, key, version=1, after=stop.confirmed, count=OFTEN)
     return key
 
@@ -118,7 +117,7 @@ def a_node_is_cut_off_from_the_database(fleet: Fleet, node: Node, verifier: Veri
     """The reset waits that node out, and its verifiers with it."""
     key = _warm(fleet, verifier)
     node.to_database.stall()
-    stop, _ = fleet.reset(key, fleet.nodes[0], show=False)
+    stop, _ = fleet.reset(key, fleet.nodes[0], show=False, sure=True)
     fleet.await_answers(verifier, key, version=1, after=stop.confirmed, count=OFTEN)
     return key
 
@@ -167,7 +166,7 @@ def all_is_well(fleet: Fleet, node: Node, verifier: Verifier) -> Key:
     """Nothing is in the way, ten times; the new secret is shown last, for asking about it tells of the old one."""
     key = _warm(fleet, verifier)
     for version in range(1, 11):
-        stop, answer = fleet.reset(key, node, show=False)
+        stop, answer = fleet.reset(key, node, show=False, sure=True)
         fleet.await_answers(verifier, key, version=version, after=stop.confirmed)
         fleet.show(key, answer.body["secret"])
         fleet.await_answers(verifier, key, version=version + 1, answer="valid")
@@ -185,7 +184,7 @@ def a_fill_comes_late(fleet: Fleet, node: Node, verifier: Verifier) -> Key:
     fleet.show(key, secret)
     held = key.id.encode()
     eventually(lambda: any(held in one.back.held for one in link.connections(FILL)), "the fill is under way")
-    stop, _ = fleet.reset(key, node)
+    stop, _ = fleet.reset(key, node, sure=True)
     link.resume()
     fleet.await_answers(verifier, key, version=1, after=stop.confirmed, count=OFTEN)
     return key
