@@ -168,8 +168,14 @@ class Postgres:
     def _spawn(self) -> None:
         words: list[str | Path] = [self._binaries / "postgres", "-D", self._data, "-k", self.folder]
         words += ["-h", "127.0.0.1", "-p", str(self.port)]
-        settings = ("max_connections=200", "shared_buffers=64MB", "max_wal_size=256MB", *self._settings)
-        for setting in settings:
+        # What it shares between its processes lies in its folder, and goes with it also where it was killed.
+        settings = (
+            "max_connections=200",
+            "shared_buffers=64MB",
+            "max_wal_size=256MB",
+            "dynamic_shared_memory_type=mmap",
+        )
+        for setting in (*settings, *self._settings):
             words += ["-c", setting]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
