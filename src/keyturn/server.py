@@ -73,6 +73,8 @@ def telling(node: Node, leave: Leave) -> Iterator[None]:
         yield
     finally:
         stopping.set()
+        for event in due.values():
+            event.set()  # whoever waits for it need not wait for the next look
         for thread in threads:
             # What is under way may finish; what does not is made again when its lease has run out.
             thread.join(leave.left)

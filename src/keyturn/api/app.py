@@ -175,11 +175,12 @@ def _build_api(around: Surroundings) -> FastAPI:
         status: {"description": said, "model": Problem, "content": {"application/problem+json": {}}}
         for status, said in _STATUSES.items()
     }
-    app = FastAPI(
+    app = _Api(
         title="keyturn",
         version=__version__,
         description=_DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         responses=problems,
@@ -197,15 +198,20 @@ def _build_api(around: Surroundings) -> FastAPI:
     for part in _PARTS:
         app.include_router(part.router)
     _handle_refusals(app, around)
-    _describe(app)
     return app
 
 
-def _describe(app: FastAPI) -> None:
-    """Put the calls that FastAPI does not know of into its document."""
-    made = app.openapi()
-    made["paths"] = PATHS | made["paths"]
-    app.openapi_schema = made
+class _Api(FastAPI):
+    """Its document is made when it is first asked for: that takes as long as the rest of a start."""
+
+    _described: dict[str, Any] | None = None
+
+    def openapi(self) -> dict[str, Any]:
+        """With the calls that FastAPI does not know of.  Not for the event loop, which it would hold up."""
+        if self._described is None:
+            made = super().openapi()
+            self._described = made | {"paths": PATHS | made["paths"]}
+        return self._described
 
 
 def _handle_refusals(app: FastAPI, around: Surroundings) -> None:

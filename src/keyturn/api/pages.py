@@ -5,7 +5,7 @@ from html import escape
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from keyturn.api.problem import INTERNAL, INTERNAL_TITLE
 from keyturn.core.refusal import NotFound, Refusal
@@ -40,6 +40,12 @@ th, td { padding: .35rem .5rem .35rem 0; text-align: left; vertical-align: top; 
  th { color: var(--soft); font-weight: 600; }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; } .soft { color: var(--soft); }
 """
+
+
+@router.get("/openapi.json")
+def openapi(request: Request) -> JSONResponse:
+    """The API for a program."""
+    return JSONResponse(request.app.openapi())
 
 
 @router.get("/docs", response_class=HTMLResponse)
