@@ -37,7 +37,8 @@ from keyturn.ports.captcha import Captcha
 from keyturn.ports.store import StoreUnavailable
 from keyturn.ports.transaction import Transaction
 from keyturn.settings import Settings
-from keyturn.store.database import connect, libpq_address, sqlite_file
+from keyturn.store.address import libpq_address
+from keyturn.store.database import connect, reason_of, sqlite_file
 from keyturn.store.durability import Durability, Durable
 from keyturn.store.hints import HeardHints, NoHints
 from keyturn.store.opening import enter
@@ -136,9 +137,7 @@ def open_store(settings: Settings) -> tuple[SqlStore, bool]:
             is_alone = enter(engine, presence)
             peppers = agree(engine, lambda is_new: load_peppers(settings.data, may_make=is_new))
         except SQLAlchemyError as error:
-            # Never the address: it may hold a password.
-            msg = f"the database cannot be opened: {type(getattr(error, 'orig', None) or error).__name__}"
-            raise StoreUnavailable(msg) from error
+            raise StoreUnavailable(f"the database cannot be opened: {reason_of(error)}") from error
         failing.pop_all()
     return SqlStore(engine, peppers=peppers, presets=presets.load(), system_now=clock.now, presence=presence), is_alone
 

@@ -25,7 +25,7 @@ from keyturn.ports.page import Page
 from keyturn.ports.transaction import Transaction
 from keyturn.sdk import Verifier
 from keyturn.settings import Settings
-from keyturn.store.database import libpq_address
+from keyturn.store.address import libpq_address
 from keyturn.verify.decision import Verdict
 from keyturn.verify.shares import Shares
 from keyturn.wiring import open_node

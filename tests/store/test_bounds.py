@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from keyturn.store import database, migrate
-from keyturn.store.database import connect, libpq_address
+from keyturn.store.address import libpq_address
+from keyturn.store.database import connect
 from keyturn.store.notify import PostgresHints
 from tests.attached import until
 from tests.postgres import die_with_parent

@@ -5,7 +5,7 @@ import queue
 import psycopg
 import pytest
 
-from keyturn.store.database import libpq_address
+from keyturn.store.address import libpq_address
 from keyturn.store.notify import PostgresHints
 from keyturn.store.transaction import CHANNEL
 

@@ -16,7 +16,7 @@ from keyturn.flow.housekeeping import BALANCES_LAST
 from keyturn.flow.sharing import Sharing, limits_for
 from keyturn.ports.store import CounterHeld
 from keyturn.ports.transaction import Transaction
-from keyturn.store.database import libpq_address
+from keyturn.store.address import libpq_address
 from tests.world import World, world
 
 LIMIT: Final = limit.parse("100/1h")

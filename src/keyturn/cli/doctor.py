@@ -169,7 +169,7 @@ def _admin_key(settings: "Settings") -> Iterator[Finding]:
 def _database(settings: "Settings") -> Iterator[Finding]:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from keyturn.store.database import GET_DRIVER, DriverMissing, connect
+    from keyturn.store.database import GET_DRIVER, DriverMissing, connect, reason_of
     from keyturn.store.presence import SessionsShared, check_sessions
 
     address = database_shown(settings)
@@ -178,9 +178,12 @@ def _database(settings: "Settings") -> Iterator[Finding]:
         return
     try:
         engine = connect(settings.database)
-    except (ValueError, SQLAlchemyError) as error:
-        advice = GET_DRIVER if isinstance(error, DriverMissing) else "see KEYTURN_DATABASE_URL"
-        yield Finding("database", FAIL, f"{address}: {type(error).__name__}", advice)
+    except DriverMissing:
+        yield Finding("database", FAIL, f"{address}: the driver is missing", GET_DRIVER)
+        return
+    except (ValueError, SQLAlchemyError) as error:  # whose text, where it is not ours, may hold the address
+        found = str(error) if isinstance(error, ValueError) else reason_of(error)
+        yield Finding("database", FAIL, f"{address}: {found}", "see KEYTURN_DATABASE_URL")
         return
     try:
         check_sessions(engine)
@@ -188,9 +191,7 @@ def _database(settings: "Settings") -> Iterator[Finding]:
     except SessionsShared as error:
         yield Finding("database", FAIL, f"{address}: {error}", "PgBouncer: pool_mode = session")
     except SQLAlchemyError as error:
-        # Never its text: it may hold the address with the password.
-        kind = type(getattr(error, "orig", None) or error).__name__
-        yield Finding("database", FAIL, f"{address}: {kind}", "is it running, and is the address right?")
+        yield Finding("database", FAIL, f"{address}: {reason_of(error)}", "is it running, and is the address right?")
     finally:
         engine.dispose()
 

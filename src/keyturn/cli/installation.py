@@ -81,10 +81,6 @@ def sentences() -> Iterator[None]:
 
 def database_shown(settings: "Settings") -> str:
     """The database's address, without a password and without what else its query may hold."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
+    from keyturn.store import address
 
-    try:
-        return make_url(settings.database).set(query={}).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError):
-        return "(not an address of a database)"
+    return address.shown(settings.database)

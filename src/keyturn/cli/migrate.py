@@ -34,7 +34,7 @@ def _migrate(settings: "Settings") -> tuple[str | None, str | None]:
 
     from keyturn.outside import folder
     from keyturn.ports.store import StoreUnavailable
-    from keyturn.store.database import connect, sqlite_file
+    from keyturn.store.database import connect, reason_of, sqlite_file
     from keyturn.store.migrate import migrate, revisions
     from keyturn.store.presence import Presence, check_sessions
 
@@ -48,9 +48,7 @@ def _migrate(settings: "Settings") -> tuple[str | None, str | None]:
             migrate(engine)
             after, _ = revisions(engine)
         except SQLAlchemyError as error:
-            # Never the address: it may hold a password.
-            kind = type(getattr(error, "orig", None) or error).__name__
-            raise StoreUnavailable(f"the database cannot be opened: {kind}") from None
+            raise StoreUnavailable(f"the database cannot be opened: {reason_of(error)}") from None
         finally:
             presence.release()
             engine.dispose()

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from keyturn.store import outcome
+from keyturn.store.address import parse
 
 GET_DRIVER: Final = "pip install 'keyturn[postgres]'"
 WAL_RESET_FIXED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
@@ -24,6 +25,8 @@ As long as a lease.  It counts only while no statement runs, so none is cut off,
 """
 LIBPQ: Final[Mapping[str, Any]] = {
     "connect_timeout": 3,
+    # Of several hosts the primary is looked for.  A standby alone is none: it may lag behind who has a lease (F2, F5).
+    "target_session_attrs": "primary",
     # A connection that was cut off without a word is found out after some ten seconds, waited on or written to.
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -31,6 +34,8 @@ LIBPQ: Final[Mapping[str, Any]] = {
     "tcp_user_timeout": 10_000,
 }
 """How every connection to PostgreSQL is opened, as libpq takes it."""
+_STANDBY: Final = "hot standby mode"
+"""What libpq says of a server that it looked for in vain."""
 _SESSION: Final = f"""
 SET lock_timeout = '{BUSY_SECONDS}s';
 SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s';
@@ -61,7 +66,7 @@ class DriverMissing(ValueError):  # noqa: N818  # says what is in the way
 
 def connect(url: str) -> Engine:
     """An engine for `sqlite:///path` or `postgresql://…`.  Raises ValueError for any other address."""
-    parsed = make_url(url)
+    parsed = parse(url)
     if parsed.get_backend_name() == "sqlite":
         return _connect_sqlite(parsed)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
@@ -70,14 +75,9 @@ def connect(url: str) -> Engine:
     raise ValueError(msg)
 
 
-def libpq_address(url: str) -> str:
-    """The address of a PostgreSQL database as the driver itself takes it."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
 def sqlite_file(url: str) -> Path | None:
     """The file of a SQLite database; None for any other."""
-    parsed = make_url(url)
+    parsed = parse(url)
     name = parsed.database or ""
     if parsed.get_backend_name() != "sqlite" or name in ("", ":memory:"):
         return None
@@ -138,6 +138,14 @@ def _connect_postgresql(url: URL) -> Engine:
         connection.commit()
 
     return engine
+
+
+def reason_of(error: SQLAlchemyError) -> str:
+    """Why a database cannot be opened, without the driver's own text: that may hold the address with its password."""
+    cause = getattr(error, "orig", None) or error
+    if _STANDBY in str(cause):
+        return "it is a standby, and keyturn works with the primary alone"
+    return type(cause).__name__
 
 
 def is_conflict(error: DBAPIError) -> bool:
