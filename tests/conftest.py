@@ -37,7 +37,7 @@ BOTH = ("sqlite", "postgresql")
 ALL_THREE = (*BOTH, "postgresql-distribution")
 PURE = ("tests/core/", "tests/verify/")
 EXACT = (*PURE, "tests/fleet/", "tests/flow/test_laws.py", "tests/flow/test_races.py", "tests/api/test_schema.py")
-"""What runs by no clock of the machine, or looks for what happens rarely: whatever fails there has failed."""
+"""What runs by no clock of the machine, or looks for what happens rarely: whatever is found wrong there is wrong."""
 IN_VAIN = "WaitedInVainError"
 """What a test of these fails with where the machine has not come to what is to be judged (`tests/fleet/chaos`)."""
 LONGEST = (

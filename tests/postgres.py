@@ -168,7 +168,7 @@ class Postgres:
     def _spawn(self) -> None:
         words: list[str | Path] = [self._binaries / "postgres", "-D", self._data, "-k", self.folder]
         words += ["-h", "127.0.0.1", "-p", str(self.port)]
-        # What it shares between its processes lies in its folder, and goes with it also where it was killed.
+        # What its processes share for a while lies in its folder, and goes with it also where it was killed.
         settings = (
             "max_connections=200",
             "shared_buffers=64MB",

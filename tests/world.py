@@ -127,6 +127,7 @@ def wish(**changes: Any) -> KeyWish:
 class World:
     """One deployment: its operator, and whatever a test adds."""
 
+    url: str
     store: SqlStore
     verifier: Verifier
     follower: Follower
@@ -388,6 +389,7 @@ def world(url: str) -> Iterator[World]:
         store.follow = follower.committed
         stretcher = CountingStretcher()
         yield World(
+            url=url,
             store=store,
             verifier=verifier,
             follower=follower,

@@ -136,7 +136,7 @@ def open_store(settings: Settings) -> tuple[SqlStore, bool]:
         try:
             is_alone = enter(engine, presence)
             peppers = agree(engine, lambda is_new: load_peppers(settings.data, may_make=is_new))
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, UnicodeError) as error:
             raise StoreUnavailable(f"the database cannot be opened: {reason_of(error)}") from error
         failing.pop_all()
     return SqlStore(engine, peppers=peppers, presets=presets.load(), system_now=clock.now, presence=presence), is_alone

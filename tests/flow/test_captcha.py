@@ -13,13 +13,10 @@ def test_r11_a_captcha_is_spent_once_also_across_a_restart(database_url: str) ->
     with world(database_url) as here:
         assert here.store.change(lambda tx: tx.spend_captcha(SOLVED))
         assert not here.store.change(lambda tx: tx.spend_captcha(SOLVED))
-        url = here.store._engine.url
         from keyturn.store.database import connect  # noqa: PLC0415  # another node's
         from keyturn.store.store import SqlStore  # noqa: PLC0415  # as above
 
-        again = SqlStore(
-            connect(url.render_as_string(hide_password=False)), peppers=[], presets={}, system_now=lambda: T0
-        )
+        again = SqlStore(connect(here.url), peppers=[], presets={}, system_now=lambda: T0)
         assert not again.change(lambda tx: tx.spend_captcha(SOLVED))
         again.close()
 

@@ -487,7 +487,7 @@ def test_where_every_connection_is_taken_that_is_an_outage_as_any_other(
 
 
 def test_any_other_database_is_refused() -> None:
-    with pytest.raises(ValueError, match="sqlite:/// or postgresql://"):
+    with pytest.raises(ValueError, match="sqlite:///PATH or postgresql://"):
         connect("mysql://nobody@localhost/x")
 
 

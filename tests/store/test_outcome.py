@@ -177,7 +177,7 @@ def here(pair: Pair) -> Iterator[World]:
 
 
 def end(here: World) -> None:
-    run(here.store._engine.url.set(drivername="postgresql").render_as_string(hide_password=False), _END)
+    run(here.url, _END)
 
 
 @pytest.mark.parametrize("ends", ["the session", "the wait"])

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -204,14 +205,18 @@ def _build_api(around: Surroundings) -> FastAPI:
 class _Api(FastAPI):
     """Its document is made when it is first asked for: that takes as long as the rest of a start."""
 
-    _described: dict[str, Any] | None = None
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  # as its base takes them
+        super().__init__(**settings)
+        self._document: dict[str, Any] | None = None
+        self._making = threading.Lock()
 
     def openapi(self) -> dict[str, Any]:
         """With the calls that FastAPI does not know of.  Not for the event loop, which it would hold up."""
-        if self._described is None:
-            made = super().openapi()
-            self._described = made | {"paths": PATHS | made["paths"]}
-        return self._described
+        with self._making:
+            if self._document is None:
+                made = super().openapi()
+                self._document = made | {"paths": PATHS | made["paths"]}
+            return self._document
 
 
 def _handle_refusals(app: FastAPI, around: Surroundings) -> None:

@@ -42,7 +42,7 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; } .soft { color: var(--s
 """
 
 
-@router.get("/openapi.json")
+@router.api_route("/openapi.json", methods=["GET", "HEAD"])
 def openapi(request: Request) -> JSONResponse:
     """The API for a program."""
     return JSONResponse(request.app.openapi())

@@ -169,14 +169,12 @@ def _admin_key(settings: "Settings") -> Iterator[Finding]:
 def _database(settings: "Settings") -> Iterator[Finding]:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from keyturn.store.database import GET_DRIVER, DriverMissing, connect, reason_of
+    from keyturn.store.database import GET_DRIVER, DriverMissing, connect, reason_of, sqlite_file
     from keyturn.store.presence import SessionsShared, check_sessions
 
     address = database_shown(settings)
-    if settings.database.startswith("sqlite") and not _sqlite_file_exists(settings):
-        yield Finding("database", WARN, f"{address} does not exist yet", "`keyturn init` or the first start makes it")
-        return
     try:
+        file = sqlite_file(settings.database)
         engine = connect(settings.database)
     except DriverMissing:
         yield Finding("database", FAIL, f"{address}: the driver is missing", GET_DRIVER)
@@ -185,12 +183,15 @@ def _database(settings: "Settings") -> Iterator[Finding]:
         found = str(error) if isinstance(error, ValueError) else reason_of(error)
         yield Finding("database", FAIL, f"{address}: {found}", "see KEYTURN_DATABASE_URL")
         return
+    if file is not None and not file.exists():
+        yield Finding("database", WARN, f"{address} does not exist yet", "`keyturn init` or the first start makes it")
+        return
     try:
         check_sessions(engine)
         yield from _schema(engine, address, settings)
     except SessionsShared as error:
         yield Finding("database", FAIL, f"{address}: {error}", "PgBouncer: pool_mode = session")
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, UnicodeError) as error:
         yield Finding("database", FAIL, f"{address}: {reason_of(error)}", "is it running, and is the address right?")
     finally:
         engine.dispose()
@@ -244,12 +245,6 @@ def _peppers_of_database(engine: "Engine", settings: "Settings") -> Iterator[Fin
     if lacking:
         advice = "copy the folder peppers/ from another server's data folder, or from its backup"
         yield Finding("pepper", FAIL, f"not of this database: {lacking}", advice)
-
-
-def _sqlite_file_exists(settings: "Settings") -> bool:
-    from sqlalchemy import make_url
-
-    return Path(make_url(settings.database).database or "").exists()
 
 
 def _clock(_settings: "Settings") -> Iterator[Finding]:

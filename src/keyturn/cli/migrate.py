@@ -47,7 +47,7 @@ def _migrate(settings: "Settings") -> tuple[str | None, str | None]:
             before, _ = revisions(engine)
             migrate(engine)
             after, _ = revisions(engine)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, UnicodeError) as error:
             raise StoreUnavailable(f"the database cannot be opened: {reason_of(error)}") from None
         finally:
             presence.release()

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from keyturn.store import outcome
-from keyturn.store.address import parse
+from keyturn.store.address import is_postgresql, libpq_options, sqlite_address
 
 GET_DRIVER: Final = "pip install 'keyturn[postgres]'"
 WAL_RESET_FIXED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
@@ -24,9 +24,7 @@ IDLE_SECONDS: Final = 5
 As long as a lease.  It counts only while no statement runs, so none is cut off, however long it takes.
 """
 LIBPQ: Final[Mapping[str, Any]] = {
-    "connect_timeout": 3,
-    # Of several hosts the primary is looked for.  A standby alone is none: it may lag behind who has a lease (F2, F5).
-    "target_session_attrs": "primary",
+    "connect_timeout": 3,  # for each host
     # A connection that was cut off without a word is found out after some ten seconds, waited on or written to.
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -34,8 +32,8 @@ LIBPQ: Final[Mapping[str, Any]] = {
     "tcp_user_timeout": 10_000,
 }
 """How every connection to PostgreSQL is opened, as libpq takes it."""
-_STANDBY: Final = "hot standby mode"
-"""What libpq says of a server that it looked for in vain."""
+_STANDBY: Final = "server is in hot standby mode"
+"""As libpq says it where it looks for a primary."""
 _SESSION: Final = f"""
 SET lock_timeout = '{BUSY_SECONDS}s';
 SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s';
@@ -66,20 +64,13 @@ class DriverMissing(ValueError):  # noqa: N818  # says what is in the way
 
 def connect(url: str) -> Engine:
     """An engine for `sqlite:///path` or `postgresql://…`.  Raises ValueError for any other address."""
-    parsed = parse(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _connect_sqlite(parsed)
-    if parsed.get_backend_name() in ("postgresql", "postgres"):
-        return _connect_postgresql(parsed)
-    msg = "the database address starts with sqlite:/// or postgresql://"
-    raise ValueError(msg)
+    return _connect_postgresql(url) if is_postgresql(url) else _connect_sqlite(sqlite_address(url))
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite database; None for any other."""
-    parsed = parse(url)
-    name = parsed.database or ""
-    if parsed.get_backend_name() != "sqlite" or name in ("", ":memory:"):
+    """The file of a SQLite database; None for any other.  Raises ValueError."""
+    name = "" if is_postgresql(url) else sqlite_address(url).database or ""
+    if name in ("", ":memory:"):
         return None
     return Path(name.removeprefix("file:").partition("?")[0] if name.startswith("file:") else name)
 
@@ -109,19 +100,21 @@ def _connect_sqlite(url: URL) -> Engine:
     return engine
 
 
-def _connect_postgresql(url: URL) -> Engine:
+def _connect_postgresql(url: str) -> Engine:
     try:
-        from keyturn.store.line import open_lines
+        from keyturn.store.line import OnStandby, open_lines
+
+        options = libpq_options(url)
     except ImportError:
         msg = f"PostgreSQL needs its driver: {GET_DRIVER}"
         raise DriverMissing(msg) from None
     engine = create_engine(
-        url.set(drivername="postgresql+psycopg"),
+        "postgresql+psycopg://",
         pool_size=_POOL,
         max_overflow=_OVERFLOW,
         hide_parameters=True,
         pool_timeout=BUSY_SECONDS,
-        connect_args={**LIBPQ, "application_name": "keyturn"},
+        connect_args={**options, **LIBPQ, "application_name": "keyturn"},
     )
     open_lines(engine)
 
@@ -129,6 +122,11 @@ def _connect_postgresql(url: URL) -> Engine:
     def prepare(connection: Any, record: Any) -> None:  # noqa: ANN401  # a DBAPI connection, and what the pool has of it
         outcome.note_cuts(connection, record.info)
         with connection.cursor() as cursor:
+            # It lags behind who has a lease, and what has stopped (F2, F5).  Asked here: a pooler answers libpq, which
+            # looks for the primary of several hosts, as of when it began.
+            if cursor.execute("SELECT pg_is_in_recovery()").fetchone()[0]:
+                connection.close()
+                raise OnStandby(_STANDBY)
             # A commit that returns is on disk, whatever the server's default (F13).  Stronger settings stay.
             cursor.execute(
                 "SELECT set_config('synchronous_commit', 'on', false)"
@@ -140,11 +138,11 @@ def _connect_postgresql(url: URL) -> Engine:
     return engine
 
 
-def reason_of(error: SQLAlchemyError) -> str:
+def reason_of(error: Exception) -> str:
     """Why a database cannot be opened, without the driver's own text: that may hold the address with its password."""
     cause = getattr(error, "orig", None) or error
     if _STANDBY in str(cause):
-        return "it is a standby, and keyturn works with the primary alone"
+        return "only a standby answers, and keyturn works with the primary"
     return type(cause).__name__
 
 

@@ -16,6 +16,10 @@ class GivenUp(patience.GivenUp, psycopg.OperationalError):
     """The same, as the driver says it."""
 
 
+class OnStandby(psycopg.OperationalError):
+    """The session is on a server that follows another one."""
+
+
 class Line(psycopg.Connection[Any]):
     """A connection to PostgreSQL; where it is given up in the middle of an answer it is closed."""
 

@@ -50,7 +50,7 @@ class WaitedInVainError(AssertionError):
     """What a test needs has not come: nothing wrong was seen, and nothing right either."""
 
 
-def eventually(holds: Callable[[], bool], what: str, *, told: Callable[[], str] = str) -> None:
+def eventually(holds: Callable[[], bool], what: str, *, told: Callable[[], str] = lambda: "") -> None:
     """Wait for it.  `told` is asked where it does not come: whatever helps to see why."""
     until = time.monotonic() + PATIENCE
     while not holds():

@@ -61,7 +61,8 @@ def a_verifier_is_cut_off(fleet: Fleet, node: Node, verifier: Verifier) -> Key:
     """It hears nothing of the reset, so its lease has to be waited out."""
     key = _warm(fleet, verifier)
     verifier.links[0].stall()
-    stop, _ = fleet.reset(key, node, show=False, sure=True)  # the new secret could not be asked about
+    stop, answer = fleet.reset(key, node, show=False)  # the new secret could not be asked about
+    assert answer.body["receipt"]["confirmed"], answer.text
     fleet.await_answers(verifier, key, version=1, after=stop.confirmed, count=OFTEN)
     return key
 
@@ -166,7 +167,8 @@ def all_is_well(fleet: Fleet, node: Node, verifier: Verifier) -> Key:
     """Nothing is in the way, ten times; the new secret is shown last, for asking about it tells of the old one."""
     key = _warm(fleet, verifier)
     for version in range(1, 11):
-        stop, answer = fleet.reset(key, node, show=False, sure=True)
+        stop, answer = fleet.reset(key, node, show=False)
+        assert answer.body["receipt"]["confirmed"], answer.text
         fleet.await_answers(verifier, key, version=version, after=stop.confirmed)
         fleet.show(key, answer.body["secret"])
         fleet.await_answers(verifier, key, version=version + 1, answer="valid")
@@ -184,7 +186,8 @@ def a_fill_comes_late(fleet: Fleet, node: Node, verifier: Verifier) -> Key:
     fleet.show(key, secret)
     held = key.id.encode()
     eventually(lambda: any(held in one.back.held for one in link.connections(FILL)), "the fill is under way")
-    stop, _ = fleet.reset(key, node, sure=True)
+    stop, answer = fleet.reset(key, node)
+    assert answer.body["receipt"]["confirmed"], answer.text
     link.resume()
     fleet.await_answers(verifier, key, version=1, after=stop.confirmed, count=OFTEN)
     return key
