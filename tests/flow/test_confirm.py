@@ -398,6 +398,20 @@ def test_f9_a_stop_whose_database_was_put_back_without_it_is_not_confirmed(one: 
     assert (confirming.result().confirmed, confirming.result().reason) == (False, LOST)
 
 
+def test_f5_a_connection_that_is_lost_as_the_leases_are_read_is_made_anew(
+    one: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rev, scan, asked = one.stop(), one.here.store.scan, list[int]()
+
+    def lost_once(rev: int) -> Scan:
+        asked.append(rev)
+        return scan(rev) if len(asked) > 1 else unreachable(rev)
+
+    monkeypatch.setattr(one.here.store, "scan", lost_once)
+    assert one.confirm(rev).confirmed
+    assert asked == [rev, rev]
+
+
 def put_back(store: SqlStore, rev: int) -> None:
     """What a backup that ended there is to whoever looks at it."""
     with store._engine.begin() as connection:

@@ -15,6 +15,8 @@ from keyturn.verify.fence import Fence
 
 MOST_LOOKED_AT: Final = 1000
 _LOOKS: Final = 2
+_SOON: Final = 5_000_000
+"""Microseconds: longer than a connection is tried for, and less than a silent database is waited for."""
 
 
 class Confirming:
@@ -50,7 +52,7 @@ class Confirming:
         began = self._membership.boot()
         fence, lost = None, LOST
         try:
-            found = self._scan(rev)
+            found = self._scan_soon(rev)
             fence = found if found.epoch == epoch else None
         except StoreUnavailable:
             lost = AWAY
@@ -144,6 +146,16 @@ class Confirming:
         fence = Fence(leases, rev=rev, epoch=epoch, newest=newest, scanned_at=member.boot())
         fence.estranged, fence.written_at = estranged, scan.written_at
         return fence
+
+    def _scan_soon(self, rev: int) -> Fence:
+        """The same, asked again where that failed at once: a connection may be lost, and the next one made."""
+        began = self._membership.boot()
+        try:
+            return self._scan(rev)
+        except StoreUnavailable:
+            if self._membership.boot() - began > _SOON:
+                raise
+            return self._scan(rev)
 
     def _scanned(self, rev: int) -> Scan:
         """The leases, where this node's own is among them as it was recorded: else others may be missing too (F9)."""
