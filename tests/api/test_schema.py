@@ -17,6 +17,7 @@ def test_openapi_is_3_1_and_served_with_an_offline_viewer(api: Serving) -> None:
     document = api.call("/openapi.json").body
     assert document["openapi"].startswith("3.1")
     assert {"/v1/keys", "/v1/verify", "/v1/authz", "/v1/resets/{reset_id}/mint"} <= document["paths"].keys()
+    assert api.call("/openapi.json", method="HEAD").status == HTTPStatus.OK
     page = api.call("/docs")
     assert page.status == HTTPStatus.OK
     assert "default-src 'none'" in page.headers["content-security-policy"]

@@ -412,6 +412,21 @@ def test_f5_a_connection_that_is_lost_as_the_leases_are_read_is_made_anew(
     assert asked == [rev, rev]
 
 
+def test_f5_a_database_that_says_nothing_is_not_asked_twice_for_the_leases(
+    one: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rev, asked = one.stop(), list[int]()
+
+    def silent(rev: int) -> Scan:
+        asked.append(rev)
+        one.let_pass(10_000_000)
+        return unreachable(rev)
+
+    monkeypatch.setattr(one.here.store, "scan", silent)
+    assert one.confirm(rev).reason == AWAY
+    assert asked == [rev]
+
+
 def put_back(store: SqlStore, rev: int) -> None:
     """What a backup that ended there is to whoever looks at it."""
     with store._engine.begin() as connection:
